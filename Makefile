@@ -1,0 +1,42 @@
+# Everything from a clean clone: `make demo` shows it work, `make test` proves it.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast lint format clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(VENV)/.installed  ## the virtual environment with all that is needed
+
+$(VENV)/.installed: setup.py infra/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	    || { echo "clipmill needs Python 3.11; set PYTHON=..." >&2; exit 1; }
+	@echo "installing into $(VENV) (a minute or two) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check \
+	    --constraint infra/constraints.txt --editable '.[test]'
+	@touch $@
+
+demo: install  ## synthesize clips, build, verify, train and evaluate with and without shift
+	@$(RUN) infra/demo.py --workdir demo
+
+lint: install  ## formatting, lint and types
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy
+
+test: lint  ## lint, types and every test
+	@$(RUN) -m pytest
+
+test-fast: install  ## the tests that take seconds
+	@$(RUN) -m pytest -m "not slow"
+
+format: install  ## format and mend what can be mended
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+clean:  ## remove the virtual environment and the demo's files
+	rm -rf $(VENV) demo *.egg-info

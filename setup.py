@@ -1,0 +1,36 @@
+"""Installs the five packages; Beam ships them to its workers with --setup_file."""
+
+from setuptools import setup
+
+setup(
+    name="clipmill",
+    version="0.1.0",
+    description="Video clips in, versioned MindRecord data sets out, TSM trained",
+    # The package names are generic, so this must never reach a public index.
+    classifiers=["Private :: Do Not Upload"],
+    packages=["pipelines", "mindrecord_io", "model", "train", "eval"],
+    python_requires=">=3.11,<3.12",
+    install_requires=[
+        "apache-beam>=2.77,<2.78",
+        "ffmpeg-python>=0.2,<0.3",
+        "imageio-ffmpeg>=0.6",
+        "mindspore>=2.9,<2.10",  # 2.10 needs a protobuf that apache-beam refuses
+        "numpy>=1.26,<2",
+        "opencv-python-headless>=4.10,<4.12",  # 4.12 needs numpy 2
+        "pyarrow>=18",
+        "PyYAML>=6",
+        "simplejpeg>=1.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "cloud": ["apache-beam[aws,gcp]>=2.77,<2.78"],
+        "test": [
+            "mypy>=1.15",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.11",
+            "types-PyYAML",
+            "types-tqdm",
+        ],
+    },
+)
