@@ -1,0 +1,1 @@
+"""The data set on disk, both ends: values, names, shards, versions, reading."""

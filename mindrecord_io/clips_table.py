@@ -1,0 +1,154 @@
+"""clips.parquet: one row for every clip that was asked for, whatever became of it.
+
+A row group holds one shard's clips, so a reader of a few shards reads a few groups.
+Column meanings are those of records.ClipOutcome and records.Annotation; `shard` is the
+.mindrecord file's path below the data set's folder, null where there is no such file.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from mindrecord_io import records
+
+__all__ = [
+    "SCHEMA",
+    "TableError",
+    "missing_rows",
+    "read",
+    "shard_rows",
+    "unlisted_rows",
+    "write",
+]
+
+SCHEMA = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("label_id", pa.int32(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("uri", pa.string()),
+        pa.field("source_num_bytes", pa.int64()),
+        pa.field("source_sha256", pa.string()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("num_frames", pa.int32(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("fps_from_header", pa.float64(), nullable=False),
+        pa.field("num_frames_from_header", pa.int32(), nullable=False),
+        pa.field("shard", pa.string()),
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("frames_offset", pa.int64(), nullable=False),
+        pa.field("frame_sizes", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+
+_NOT_STORED: dict[str, Any] = {
+    "num_frames": 0,
+    "width": 0,
+    "height": 0,
+    "fps_from_header": 0.0,
+    "num_frames_from_header": 0,
+    "row": -1,
+    "frames_offset": -1,
+    "frame_sizes": (),
+}
+
+
+class TableError(ValueError):
+    """A file is not a table of clips."""
+
+
+def shard_rows(
+    summary: records.ShardSummary,
+    shard_path: str | None,
+    refs: Mapping[str, records.ClipRef],
+) -> list[dict[str, Any]]:
+    """Returns the rows of one shard's clips, in storage order."""
+    return [
+        {
+            **_annotation_columns(refs[clip.clip_id]),
+            "uri": refs[clip.clip_id].uri,
+            "source_num_bytes": clip.source.num_bytes,
+            "source_sha256": clip.source.sha256,
+            "status": clip.status,
+            "reason": clip.reason,
+            "detail": clip.detail,
+            "num_frames": len(clip.frame_sizes),
+            "width": clip.width,
+            "height": clip.height,
+            "fps_from_header": clip.fps_from_header,
+            "num_frames_from_header": clip.num_frames_from_header,
+            "shard": shard_path if clip.status == records.STORED else None,
+            "row": clip.row,
+            "frames_offset": clip.frames_offset,
+            "frame_sizes": clip.frame_sizes,
+        }
+        for clip in summary.clips
+    ]
+
+
+def missing_rows(
+    annotations: Iterable[records.Annotation], detail: str
+) -> list[dict[str, Any]]:
+    """Returns rows for clips that are annotated but have no file."""
+    return [
+        _NOT_STORED
+        | _annotation_columns(annotation)
+        | {"status": records.MISSING, "reason": "missing", "detail": detail}
+        for annotation in annotations
+    ]
+
+
+def unlisted_rows(clip_ids: Iterable[str], detail: str) -> list[dict[str, Any]]:
+    """Returns rows for files that no annotation names: split "", no label."""
+    columns = {"split": "", "label_id": records.UNLABELLED, "label": ""}
+    why = {"status": records.UNLISTED, "reason": "unlisted", "detail": detail}
+    return [_NOT_STORED | columns | why | {"clip_id": clip_id} for clip_id in clip_ids]
+
+
+def write(path: Path, row_groups: Iterable[Sequence[Mapping[str, Any]]]) -> None:
+    """Writes a table, one Parquet row group for each sequence of rows."""
+    with parquet.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        for rows in row_groups:
+            if rows:
+                writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))
+
+
+def read(
+    path: Path, columns: Sequence[str] | None = None, split: str | None = None
+) -> pa.Table:
+    """Reads a table, or only some columns of it, or only one split's rows.
+
+    Raises:
+      TableError: the file is missing, damaged or has other columns.
+    """
+    filters = None if split is None else [("split", "==", split)]
+    try:
+        found = parquet.read_schema(path)
+        if not found.equals(SCHEMA, check_metadata=False):
+            raise TableError(
+                f"{path}: its columns are {found.names}, expected {SCHEMA.names}"
+            )
+        return parquet.read_table(
+            path,
+            columns=None if columns is None else list(columns),
+            filters=filters,
+            partitioning=None,
+        )
+    except (OSError, pa.ArrowException) as cause:
+        raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+
+
+def _annotation_columns(annotation: records.Annotation) -> dict[str, Any]:
+    return {
+        "clip_id": annotation.clip_id,
+        "split": annotation.split,
+        "label_id": annotation.label_id,
+        "label": annotation.label,
+    }

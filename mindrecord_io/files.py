@@ -1,0 +1,79 @@
+"""Writing so that a crash leaves the old or the new, and hashing what was written."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mindrecord_io import records
+
+__all__ = [
+    "fingerprint",
+    "publish_folder",
+    "replace_file",
+    "sync",
+    "synced_directory",
+    "write_synced",
+]
+
+
+def fingerprint(path: Path) -> records.Fingerprint:
+    """Returns the size and SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return records.Fingerprint(num_bytes=file.tell(), sha256=digest.hexdigest())
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Writes a new file and forces it to disk; an existing one is an error."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Forces to disk what others have written to a file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replaces a file in one step: readers see the old content or the new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # of a dead process that had our number
+    write_synced(temporary, content)
+    with synced_directory(path.parent):
+        temporary.replace(path)
+
+
+def publish_folder(incomplete: Path, final: Path) -> None:
+    """Renames a complete folder to its final name, for good.
+
+    Raises:
+      FileExistsError: `final` is there already; `incomplete` is left as it is.
+    """
+    _sync_directory(incomplete)
+    try:
+        with synced_directory(final.parent):
+            incomplete.rename(final)
+    except OSError as cause:
+        if final.exists():
+            raise FileExistsError(f"{final} is published already") from cause
+        raise
+
+
+@contextlib.contextmanager
+def synced_directory(folder: Path) -> Iterator[None]:
+    """Forces the renames made inside the block to disk."""
+    yield
+    _sync_directory(folder)
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

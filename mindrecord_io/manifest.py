@@ -1,0 +1,260 @@
+"""Versions of a data set: immutable, published by one atomic step, readable for good.
+
+A version is a folder that never changes once it has its name. What makes it the one
+that readers get is CURRENT, a file of one line that is replaced last. Writers do not
+lock each other out: whoever finds at publication that CURRENT has moved on since it
+began gets a PublishConflictError, loses nothing (its shards are there to be reused),
+and runs again.
+"""
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from mindrecord_io import clips_table, files, naming, records, schema
+
+__all__ = [
+    "Manifest",
+    "ManifestError",
+    "PublishConflictError",
+    "ShardEntry",
+    "Version",
+    "current_version",
+    "list_versions",
+    "open_version",
+    "publish",
+    "utc_now",
+]
+
+
+class ManifestError(ValueError):
+    """A folder is not a data set, or not one that this program can read."""
+
+
+class PublishConflictError(RuntimeError):
+    """Another writer published a version since this one began."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One shard of a version.
+
+    Attributes:
+      path: of the .mindrecord file below the data set's folder; the shard's folder
+        alone where none of its clips could be stored.
+    """
+
+    split: str
+    index: int
+    num_shards: int
+    key: str
+    frames_key: str
+    path: str
+    num_rows: int
+    mindrecord: records.Fingerprint | None
+    mindrecord_index: records.Fingerprint | None
+
+    def __post_init__(self) -> None:
+        folder = naming.shard_folder(Path(), self.split, self.key)
+        name = naming.ShardName(self.split, self.index, self.num_shards)
+        path = folder / str(name) if self.mindrecord else folder
+        if self.path != path.as_posix():  # it is opened: no way out of the data set
+            raise ValueError(f"shard path must be {path}, got {self.path!r}")
+
+    @classmethod
+    def of(cls, summary: records.ShardSummary) -> "ShardEntry":
+        """Returns the entry that lists a published shard."""
+        folder = naming.shard_folder(Path(), summary.split, summary.key)
+        name = naming.ShardName(summary.split, summary.index, summary.num_shards)
+        path = folder / str(name) if summary.mindrecord else folder
+        return cls(
+            split=summary.split,
+            index=summary.index,
+            num_shards=summary.num_shards,
+            key=summary.key,
+            frames_key=summary.frames_key,
+            path=path.as_posix(),
+            num_rows=summary.num_stored,
+            mindrecord=summary.mindrecord,
+            mindrecord_index=summary.mindrecord_index,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a version consists of; manifest.json is this, field by field.
+
+    Attributes:
+      parent: the version that was current when this one was begun, "" for the first.
+      created_at: UTC, ISO 8601.
+      label_digest: hash of the annotations from which the version was made.
+      num_classes: labels in labels/category.txt.
+      num_clips: rows stored. Only listed in clips.parquet are num_quarantined clips,
+        num_missing annotations without a file, num_unlisted files without annotation.
+    """
+
+    format_version: int
+    version: str
+    parent: str
+    created_at: str
+    settings: records.DecodeSettings
+    salt: str
+    label_digest: str
+    num_classes: int
+    num_clips: int
+    num_quarantined: int
+    num_missing: int
+    num_unlisted: int
+    num_frames: int
+    clips_table: records.Fingerprint
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """The size of all shards, their index files included."""
+        parts = [p for s in self.shards for p in (s.mindrecord, s.mindrecord_index)]
+        return sum(part.num_bytes for part in parts if part is not None)
+
+    @property
+    def num_shards(self) -> dict[str, int]:
+        """The number of shards into which each split is divided."""
+        return {shard.split: shard.num_shards for shard in self.shards}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version, opened for reading."""
+
+    dataset: Path
+    manifest: Manifest
+
+    @property
+    def folder(self) -> Path:
+        """The version's own folder."""
+        return naming.version_folder(self.dataset, self.manifest.version)
+
+    def read_clips(
+        self, columns: Sequence[str] | None = None, split: str | None = None
+    ) -> pa.Table:
+        """Reads clips.parquet (see clips_table) whole, or some columns or one split."""
+        path = naming.clips_table_path(self.folder)
+        return clips_table.read(path, columns, split)
+
+    def category_names(self) -> list[str]:
+        """Returns label texts by label_id."""
+        path = naming.labels_folder(self.folder) / naming.CATEGORY_FILE
+        try:
+            return path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as cause:
+            raise ManifestError(f"{path}: cannot be read: {cause}") from cause
+
+    def shard_path(self, entry: ShardEntry) -> Path:
+        """Returns where a shard's .mindrecord file is."""
+        return self.dataset / entry.path
+
+
+def list_versions(dataset: Path) -> list[str]:
+    """Returns the names of all versions, oldest first, CURRENT or not."""
+    folder = dataset / "versions"
+    if not folder.is_dir():
+        return []
+    names = [p.name for p in folder.iterdir() if not naming.is_incomplete(p)]
+    return sorted(names, key=naming.version_number)
+
+
+def current_version(dataset: Path) -> str | None:
+    """Returns the name of the newest published version, None if there is none yet."""
+    try:
+        name = naming.current_path(dataset).read_text(encoding="ascii").strip()
+        naming.version_number(name)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as cause:
+        path = naming.current_path(dataset)
+        raise ManifestError(f"{path}: does not name a version: {cause}") from cause
+    return name
+
+
+def open_version(dataset: Path, version: str | None = None) -> Version:
+    """Opens a version for reading, the newest published one by default.
+
+    Raises:
+      ManifestError: there is no such data set or version, or it was written by a newer
+        program; the message says which versions there are.
+    """
+    name = version or current_version(dataset)
+    if name is None:
+        raise ManifestError(
+            f"{dataset}: no data set here, or none published yet (no CURRENT file)"
+        )
+    try:
+        path = naming.manifest_path(naming.version_folder(dataset, name))
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as cause:
+        raise ManifestError(
+            f"{dataset}: no version {name}, there are {list_versions(dataset)}"
+        ) from cause
+    except (OSError, ValueError, RecursionError) as cause:
+        raise ManifestError(f"{dataset}: version {name!r}: {cause}") from cause
+    return Version(dataset, _parse(path, fields))
+
+
+def publish(dataset: Path, incomplete: Path, manifest: Manifest) -> Version:
+    """Makes a folder of finished files the newest version.
+
+    Args:
+      incomplete: holds clips.parquet and labels/; the manifest is added here.
+      manifest: its `parent` must still be the current version; its `version` is
+        replaced by the name it gets.
+
+    Raises:
+      PublishConflictError: CURRENT is no longer `manifest.parent`.
+    """
+    # The order matters: a rival that publishes after the listing either has moved
+    # CURRENT before the check, or has taken the very name that the rename needs.
+    existing = list_versions(dataset)
+    number = naming.version_number(existing[-1]) + 1 if existing else 1
+    if (current_version(dataset) or "") != manifest.parent:
+        raise _conflict(dataset, manifest)
+    fields = records.to_json(manifest) | {"version": naming.version_name(number)}
+    text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
+    naming.manifest_path(incomplete).unlink(missing_ok=True)
+    files.write_synced(naming.manifest_path(incomplete), text.encode())
+    final = naming.version_folder(dataset, naming.version_name(number))
+    try:
+        files.publish_folder(incomplete, final)
+    except FileExistsError as cause:
+        raise _conflict(dataset, manifest) from cause
+    files.replace_file(naming.current_path(dataset), f"{final.name}\n".encode())
+    return open_version(dataset, final.name)
+
+
+def utc_now() -> str:
+    """Returns the time for `created_at`, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _conflict(dataset: Path, manifest: Manifest) -> PublishConflictError:
+    return PublishConflictError(
+        f"{dataset}: version {current_version(dataset)} was published by another "
+        f"process since this one began from {manifest.parent or 'nothing'}; nothing "
+        f"is lost, run the same command again: finished shards are reused"
+    )
+
+
+def _parse(path: Path, fields: object) -> Manifest:
+    written_by = fields.get("format_version") if isinstance(fields, dict) else None
+    if isinstance(written_by, int) and written_by > schema.FORMAT_VERSION:
+        raise ManifestError(
+            f"{path}: format version {written_by} is newer than this program's "
+            f"{schema.FORMAT_VERSION}: use a newer clipmill"
+        )
+    try:
+        manifest: Manifest = records.from_json(Manifest, fields)
+    except ValueError as cause:
+        raise ManifestError(f"{path}: not a manifest: {cause}") from cause
+    return manifest

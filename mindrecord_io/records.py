@@ -1,0 +1,336 @@
+"""The values that cross a stage: frozen, checked at construction, plain to serialise.
+
+`to_json` and `from_json` turn any of them into JSON and back; nothing is pickled.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "MISSING",
+    "QUARANTINED",
+    "SPLITS",
+    "STORED",
+    "UNLABELLED",
+    "UNLISTED",
+    "Annotation",
+    "ClipFrames",
+    "ClipOutcome",
+    "ClipRef",
+    "DecodeSettings",
+    "Fingerprint",
+    "LabelMap",
+    "PlannedClip",
+    "Quarantined",
+    "ShardPlan",
+    "ShardSummary",
+    "check_clip_id",
+    "from_json",
+    "to_json",
+]
+
+SPLITS = ("train", "validation", "test")
+UNLABELLED = -1
+"""The `label_id` of a clip whose label is not public (the test split)."""
+
+STORED = "stored"
+QUARANTINED = "quarantined"
+MISSING = "missing"
+UNLISTED = "unlisted"
+
+_MAX_CLIP_ID_BYTES = 200  # a file name may have 255; the id gets a suffix
+_CLIP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def check_clip_id(clip_id: str) -> str:
+    """Returns `clip_id` if it can safely be part of a path, else raises ValueError."""
+    if not isinstance(clip_id, str) or not _CLIP_ID.fullmatch(clip_id):
+        raise ValueError(
+            f"clip id must be letters, digits, '.', '_' or '-' and not start with "
+            f"'.' or '-', got {clip_id!r}: ids become file names"
+        )
+    if len(clip_id) > _MAX_CLIP_ID_BYTES:
+        raise ValueError(
+            f"clip id is {len(clip_id)} characters long, the limit is "
+            f"{_MAX_CLIP_ID_BYTES}: {clip_id[:40]!r}..."
+        )
+    return clip_id
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """Label texts by label_id: `names[label_id]`."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            twice = sorted({n for n in self.names if self.names.count(n) > 1})
+            raise ValueError(f"label texts must be unique, found twice: {twice[:3]}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def label_id(self, name: str) -> int:
+        """Returns the number of a label text; a ValueError names the nearest ones."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            near = difflib.get_close_matches(name, self.names, n=3, cutoff=0.5)
+            raise ValueError(
+                f"no label {name!r} among {len(self.names)} labels; nearest: {near}"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What the annotation files say of one clip."""
+
+    clip_id: str
+    split: str
+    label_id: int
+    label: str
+
+    def __post_init__(self) -> None:
+        check_clip_id(self.clip_id)
+        _check_split(self.split)
+        if self.label_id < UNLABELLED:
+            raise ValueError(f"{self.clip_id}: label_id must be >= -1: {self.label_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRef(Annotation):
+    """An annotated clip and where its file is; this, never frames, travels in Beam."""
+
+    uri: str
+
+    def __post_init__(self) -> None:
+        Annotation.__post_init__(self)  # super() breaks in a dataclass with slots
+        if not self.uri or "\0" in self.uri:
+            raise ValueError(f"{self.clip_id}: bad uri {self.uri!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The identity of a file's content."""
+
+    num_bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if self.num_bytes < 0 or not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"not a fingerprint: {self.num_bytes}, {self.sha256!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """Everything but the clip itself that decides the bytes of its stored frames.
+
+    Attributes:
+      short_side_px: frames whose short side is longer are reduced to it; 0 keeps the
+        source's size. Frames are never enlarged.
+      jpeg_quality: 1 to 100.
+      page_num_bytes: page size of the MindRecord files; one clip must fit in a page.
+    """
+
+    short_side_px: int = 0
+    jpeg_quality: int = 90
+    page_num_bytes: int = 8 << 20
+
+    def __post_init__(self) -> None:
+        if self.short_side_px != 0 and self.short_side_px < 16:
+            raise ValueError(
+                f"short_side_px must be 0 or at least 16: {self.short_side_px}"
+            )
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality must be in [1, 100]: {self.jpeg_quality}")
+        if not 1 << 15 <= self.page_num_bytes <= 1 << 28:
+            raise ValueError(
+                f"page_num_bytes must be in [32 KiB, 256 MiB]: {self.page_num_bytes}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedClip:
+    """A clip in a shard's plan: exactly what the shard's content depends on."""
+
+    clip_id: str
+    label_id: int
+    uri: str
+    source: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """One shard to be: its place in its split and its clips in storage order.
+
+    Attributes:
+      key: hash of everything the shard's bytes depend on, labels included.
+      frames_key: the same without the labels: shards that share it hold equal frames.
+    """
+
+    split: str
+    index: int
+    num_shards: int
+    clips: tuple[PlannedClip, ...]
+    settings: DecodeSettings
+    key: str
+    frames_key: str
+
+    def __post_init__(self) -> None:
+        _check_split(self.split)
+        if not 0 <= self.index < self.num_shards:
+            raise ValueError(f"shard {self.index} of {self.num_shards} cannot be")
+        if not self.clips:
+            raise ValueError(f"{self.split} shard {self.index} has no clips")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFrames:
+    """One decoded clip.
+
+    Attributes:
+      jpegs: F JPEG files end to end, in presentation order.
+      frame_sizes: bytes of each.
+      height, width: of every stored frame, in pixels.
+      fps_from_header: frames per second as the container claims, 0.0 if it does not.
+      num_frames_from_header: as the container claims, 0 if it does not.
+    """
+
+    jpegs: bytes
+    frame_sizes: tuple[int, ...]
+    height: int
+    width: int
+    fps_from_header: float
+    num_frames_from_header: int
+
+    def __post_init__(self) -> None:
+        if not self.frame_sizes or min(self.frame_sizes) < 1:
+            raise ValueError("a decoded clip needs frames, and none may be empty")
+        if sum(self.frame_sizes) != len(self.jpegs):
+            raise ValueError(
+                f"{len(self.jpegs)} bytes of JPEG, the frames' sizes add up to "
+                f"{sum(self.frame_sizes)}"
+            )
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"frames of {self.width}x{self.height} pixels cannot be")
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Why a clip was not stored: a short code, and the details for a person."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClipOutcome:
+    """What became of one planned clip; a row of clips.parquet, less its annotation.
+
+    Attributes:
+      status: STORED or QUARANTINED.
+      row: the clip's row in its shard, -1 if quarantined.
+      frames_offset: where its JPEGs begin in the .mindrecord file, -1 if quarantined.
+      frame_sizes: bytes of each JPEG, end to end from `frames_offset`.
+    """
+
+    clip_id: str
+    label_id: int
+    source: Fingerprint
+    status: str
+    reason: str = ""
+    detail: str = ""
+    height: int = 0
+    width: int = 0
+    fps_from_header: float = 0.0
+    num_frames_from_header: int = 0
+    row: int = -1
+    frames_offset: int = -1
+    frame_sizes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.status not in (STORED, QUARANTINED):
+            raise ValueError(f"{self.clip_id}: status cannot be {self.status!r}")
+        if (self.status == STORED) != bool(self.frame_sizes):
+            raise ValueError(f"{self.clip_id}: only stored clips have frames")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSummary:
+    """A published shard, told by itself: it lies beside the shard's files.
+
+    Attributes:
+      mindrecord, index: content of the .mindrecord file and of its .db; None where no
+        clip of the shard could be stored, so that there is no file.
+    """
+
+    split: str
+    index: int
+    num_shards: int
+    key: str
+    frames_key: str
+    mindrecord: Fingerprint | None
+    mindrecord_index: Fingerprint | None
+    clips: tuple[ClipOutcome, ...]
+
+    @property
+    def num_stored(self) -> int:
+        """The number of rows in the shard."""
+        return sum(clip.status == STORED for clip in self.clips)
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """Returns one of this module's values as JSON-ready dicts and lists."""
+    return dataclasses.asdict(value)
+
+
+def from_json(cls: type, fields: Any) -> Any:
+    """Builds `cls` from what `to_json` gave, checking names and types.
+
+    Raises:
+      ValueError: a field is missing, unknown or of the wrong type.
+    """
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"{cls.__name__} must be a JSON object, got {fields!r:.80}")
+    known = {field.name: field.type for field in dataclasses.fields(cls)}
+    required = {
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is dataclasses.MISSING
+    }
+    unknown, missing = fields.keys() - known.keys(), required - fields.keys()
+    if unknown or missing:
+        raise ValueError(
+            f"{cls.__name__}: missing fields {sorted(missing)}, "
+            f"unknown fields {sorted(unknown)}"
+        )
+    return cls(**{name: _typed(known[name], v, name) for name, v in fields.items()})
+
+
+def _typed(kind: Any, value: Any, name: str) -> Any:
+    """Returns `value` as the annotated type `kind`; tuples and nested values too."""
+    arguments: tuple[Any, ...] = getattr(kind, "__args__", ())
+    if type(None) in arguments:
+        return None if value is None else _typed(arguments[0], value, name)
+    if getattr(kind, "__origin__", None) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{name} must be a list, got {value!r:.80}")
+        return tuple(_typed(arguments[0], item, name) for item in value)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return from_json(kind, value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise ValueError(f"{name} must be {kind.__name__}, got {value!r:.80}")
+    return value

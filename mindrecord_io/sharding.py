@@ -1,0 +1,107 @@
+"""Decides, before anything is decoded, which clip goes to which shard.
+
+All of it is arithmetic on clip ids: no arrival order, no process state. A clip's shard
+is the bucket of its keyed hash, buckets being equal ranges of the hash (not its
+remainder), and a shard stores its clips in hash order, so the order over all shards is
+one global shuffle.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+
+from mindrecord_io import records, schema
+
+__all__ = [
+    "DEFAULT_SALT",
+    "clip_hash",
+    "default_num_shards",
+    "plan_shard",
+    "shard_index",
+    "split_num_shards",
+]
+
+DEFAULT_SALT = "clipmill"
+"""Keys the hash; another salt gives another, equally good, distribution."""
+
+_CLIPS_PER_SHARD = 64
+_MAX_DEFAULT_NUM_SHARDS = 512  # MindDataset keeps every file open in each worker
+_KEY_NUM_BYTES = 16
+
+
+def clip_hash(clip_id: str, salt: str) -> int:
+    """Returns the 64-bit keyed hash (BLAKE2b) that places a clip."""
+    digest = hashlib.blake2b(clip_id.encode(), digest_size=8, key=salt.encode())
+    return int.from_bytes(digest.digest(), "big")
+
+
+def shard_index(clip_id: str, num_shards: int, salt: str = DEFAULT_SALT) -> int:
+    """Returns the 0-based shard of a clip among its split's `num_shards`."""
+    return (clip_hash(clip_id, salt) * num_shards) >> 64
+
+
+def default_num_shards(num_clips: int) -> int:
+    """Returns how many shards to make of so many clips where nobody says."""
+    return max(1, min(_MAX_DEFAULT_NUM_SHARDS, num_clips // _CLIPS_PER_SHARD))
+
+
+def split_num_shards(num_clips: Mapping[str, int], num_shards: int) -> dict[str, int]:
+    """Shares `num_shards` out among the splits by their clips.
+
+    Every split that has clips gets at least one; the rest goes by largest remainder
+    (Hamilton's method), ties to the earlier of records.SPLITS.
+
+    Raises:
+      ValueError: fewer shards than splits with clips.
+    """
+    present = {split: n for split in records.SPLITS if (n := num_clips.get(split, 0))}
+    if num_shards < len(present):
+        raise ValueError(
+            f"num_shards must be at least {len(present)}, one for each of "
+            f"{tuple(present)}: {num_shards}"
+        )
+    total, spare = sum(present.values()), num_shards - len(present)
+    quota = {split: n * spare / total for split, n in present.items()}
+    shares = {split: 1 + int(quota[split]) for split in present}
+    by_remainder = sorted(present, key=lambda split: -(quota[split] % 1))
+    for split in by_remainder[: num_shards - sum(shares.values())]:
+        shares[split] += 1
+    return shares
+
+
+def plan_shard(
+    split: str,
+    index: int,
+    num_shards: int,
+    *,
+    clips: Iterable[records.PlannedClip],
+    settings: records.DecodeSettings,
+    salt: str = DEFAULT_SALT,
+) -> records.ShardPlan:
+    """Puts a shard's clips in order and computes its keys.
+
+    Raises:
+      ValueError: two clips have one id.
+    """
+    ordered = sorted(clips, key=lambda c: (clip_hash(c.clip_id, salt), c.clip_id))
+    for before, clip in itertools.pairwise(ordered):
+        if before.clip_id == clip.clip_id:
+            raise ValueError(f"clip {clip.clip_id} is given twice: {before}, {clip}")
+    place = [split, index, num_shards, schema.FORMAT_VERSION, records.to_json(settings)]
+    frames = [[c.clip_id, c.source.num_bytes, c.source.sha256] for c in ordered]
+    labels = [c.label_id for c in ordered]
+    return records.ShardPlan(
+        split=split,
+        index=index,
+        num_shards=num_shards,
+        clips=tuple(ordered),
+        settings=settings,
+        key=_key([place, frames, labels]),
+        frames_key=_key([place, frames]),
+    )
+
+
+def _key(value: object) -> str:
+    encoded = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    return hashlib.blake2b(encoded, digest_size=_KEY_NUM_BYTES).hexdigest()

@@ -1,0 +1,240 @@
+"""Writes one shard: rows in, a verified folder of files out, published by one rename.
+
+MindSpore is imported here and must not be imported into a process that has loaded
+Apache Beam (their protobuf needs differ): shards are written in processes of their own.
+"""
+
+import dataclasses
+import hashlib
+import mmap
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import mindrecord
+from mindspore.dataset import MindDataset
+
+from mindrecord_io import files, naming, records, schema, shards
+
+__all__ = ["ShardWriteError", "ShardWriter"]
+
+
+class ShardWriteError(RuntimeError):
+    """A shard could not be written, or did not read back as it was written."""
+
+
+class ShardWriter:
+    """Writes the rows of one shard into a folder, then proves and describes them.
+
+    Call `append` or `quarantine` once for every clip of the plan, in the plan's order,
+    then `finish`.
+    """
+
+    def __init__(self, folder: Path, plan: records.ShardPlan) -> None:
+        self._folder = folder
+        self._plan = plan
+        name = naming.ShardName(plan.split, plan.index, plan.num_shards)
+        self._path = folder / str(name)
+        self._index_path = folder / name.index_file
+        self._outcomes: list[records.ClipOutcome] = []
+        self._digests: list[bytes] = []  # of each row's frames, as they were given
+        self._file: mindrecord.FileWriter | None = None
+
+    def append(self, clip: records.PlannedClip, frames: records.ClipFrames) -> None:
+        """Stores a clip as the shard's next row.
+
+        A clip that does not fit in a page is quarantined instead.
+        """
+        self._expect(clip)
+        sizes = frames.frame_sizes
+        limit = schema.max_frames_num_bytes(
+            self._plan.settings.page_num_bytes, len(sizes)
+        )
+        if len(frames.jpegs) > limit:
+            detail = (
+                f"{len(frames.jpegs)} bytes of JPEG in {len(sizes)} frames, limit "
+                f"{limit}: a clip must fit in a page; raise --page_mib"
+            )
+            self.quarantine(clip, records.Quarantined("too_large", detail))
+            return
+        row = {
+            "clip_id": clip.clip_id,
+            "label": clip.label_id,
+            "num_frames": len(sizes),
+            "frame_sizes": np.array(sizes, np.int32),
+            "frames": frames.jpegs,
+            "height": frames.height,
+            "width": frames.width,
+        }
+        self._write(row)
+        self._outcomes.append(
+            records.ClipOutcome(
+                clip_id=clip.clip_id,
+                label_id=clip.label_id,
+                source=clip.source,
+                status=records.STORED,
+                height=frames.height,
+                width=frames.width,
+                fps_from_header=frames.fps_from_header,
+                num_frames_from_header=frames.num_frames_from_header,
+                row=len(self._digests),
+                frames_offset=0,  # known once the file is complete
+                frame_sizes=sizes,
+            )
+        )
+        self._digests.append(hashlib.sha256(frames.jpegs).digest())
+
+    def quarantine(self, clip: records.PlannedClip, why: records.Quarantined) -> None:
+        """Records that a clip is not stored."""
+        self._expect(clip)
+        self._outcomes.append(
+            records.ClipOutcome(
+                clip_id=clip.clip_id,
+                label_id=clip.label_id,
+                source=clip.source,
+                status=records.QUARANTINED,
+                reason=why.reason,
+                detail=why.detail,
+            )
+        )
+
+    def finish(self) -> records.ShardSummary:
+        """Completes the files, reads every row back, and writes the summary.
+
+        Raises:
+          ShardWriteError: a clip of the plan is missing, MindRecord failed, or what is
+            read back differs from what was written.
+        """
+        if len(self._outcomes) != len(self._plan.clips):
+            raise ShardWriteError(
+                f"{self._path.name}: {len(self._outcomes)} of "
+                f"{len(self._plan.clips)} clips were given before finish"
+            )
+        if self._file is not None:
+            self._commit(self._file)
+            self._locate_frames()
+            self._prove_rows()
+        summary = records.ShardSummary(
+            split=self._plan.split,
+            index=self._plan.index,
+            num_shards=self._plan.num_shards,
+            key=self._plan.key,
+            frames_key=self._plan.frames_key,
+            mindrecord=self._fingerprint(self._path),
+            mindrecord_index=self._fingerprint(self._index_path),
+            clips=tuple(self._outcomes),
+        )
+        shards.write_summary(self._folder, summary)
+        return summary
+
+    def _expect(self, clip: records.PlannedClip) -> None:
+        position = len(self._outcomes)
+        if position >= len(self._plan.clips) or self._plan.clips[position] != clip:
+            raise ShardWriteError(
+                f"{self._path.name}: {clip.clip_id} is not clip {position} of the plan"
+            )
+
+    def _write(self, row: dict[str, object]) -> None:
+        try:
+            if self._file is None:
+                self._file = mindrecord.FileWriter(str(self._path), shard_num=1)
+                self._file.set_header_size(schema.HEADER_NUM_BYTES)
+                self._file.set_page_size(self._plan.settings.page_num_bytes)
+                self._file.add_schema(schema.MINDRECORD_SCHEMA, "clip")
+            self._file.write_raw_data([row])
+        except (OSError, RuntimeError, ValueError) as cause:
+            raise self._failed(f"{row['clip_id']}: cannot be written") from cause
+
+    def _commit(self, file: mindrecord.FileWriter) -> None:
+        try:
+            file.commit()
+            for path in (self._path, self._index_path):
+                path.chmod(0o644)  # MindRecord makes them readable by nobody else
+                with path.open("rb") as written:
+                    os.fsync(written.fileno())
+        except (OSError, RuntimeError, ValueError) as cause:
+            raise self._failed("cannot be completed") from cause
+
+    def _locate_frames(self) -> None:
+        """Completes the outcomes with where in the file each clip's frames are."""
+        num_bytes = {clip.clip_id: sum(clip.frame_sizes) for clip in self._stored()}
+        page_num_bytes = self._plan.settings.page_num_bytes
+        offsets = schema.frame_offsets(self._index_path, page_num_bytes, num_bytes)
+        self._outcomes = [
+            dataclasses.replace(clip, frames_offset=offsets.get(clip.clip_id, -1))
+            for clip in self._outcomes
+        ]
+
+    def _prove_rows(self) -> None:
+        """Compares every row, as MindDataset gives it, with what was appended.
+
+        The frames are compared twice: with what was written, and with what lies at
+        the offset from which training will read them.
+        """
+        columns = list(schema.COLUMNS)
+        found = []
+        with (
+            self._path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            offsets = iter([clip.frames_offset for clip in self._stored()])
+            try:
+                rows = MindDataset([str(self._path)], columns, 1, shuffle=False)
+                for row in rows.create_tuple_iterator(num_epochs=1, output_numpy=True):
+                    found.append(_row_identity(row, content, next(offsets, -1)))
+            except RuntimeError as cause:
+                raise self._failed("cannot be read back") from cause
+        expected = [
+            _expected_identity(clip, digest)
+            for clip, digest in zip(self._stored(), self._digests, strict=True)
+        ]
+        if found != expected:
+            pairs = zip(expected, found, strict=False)
+            wrong = [clip[0] for clip, row in pairs if clip != row]
+            raise ShardWriteError(
+                f"{self._path}: {len(found)} of {len(expected)} rows read back; "
+                f"rows that differ: {wrong[:5]}"
+            )
+
+    def _stored(self) -> list[records.ClipOutcome]:
+        return [clip for clip in self._outcomes if clip.status == records.STORED]
+
+    def _fingerprint(self, path: Path) -> records.Fingerprint | None:
+        return files.fingerprint(path) if self._file is not None else None
+
+    def _failed(self, what: str) -> ShardWriteError:
+        free = shutil.disk_usage(self._folder).free
+        return ShardWriteError(f"{self._path}: {what} ({free} bytes free there)")
+
+
+def _expected_identity(
+    clip: records.ClipOutcome, frames_digest: bytes
+) -> tuple[object, ...]:
+    return (
+        clip.clip_id,
+        clip.label_id,
+        len(clip.frame_sizes),
+        clip.frame_sizes,
+        frames_digest,
+        clip.height,
+        clip.width,
+    )
+
+
+def _row_identity(
+    row: list[Any], content: mmap.mmap, frames_offset: int
+) -> tuple[object, ...]:
+    clip_id, label, num_frames, sizes, frames, height, width = row
+    blob = frames.tobytes()
+    is_at_offset = content[frames_offset : frames_offset + len(blob)] == blob
+    return (
+        str(clip_id),
+        int(label),
+        int(num_frames),
+        tuple(sizes.tolist()),
+        hashlib.sha256(blob).digest() if is_at_offset else b"",
+        int(height),
+        int(width),
+    )
