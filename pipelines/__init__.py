@@ -1,0 +1,1 @@
+"""Clips and annotations in, published data set versions out."""

@@ -1,0 +1,143 @@
+"""Which clips are on the disk, and how they meet the annotations.
+
+Clips lie flat in one folder, as the Something-Something-v2 package unpacks them:
+`<clip_id>.webm`. Files of other kinds, hidden files and subfolders are not looked at;
+links to files are followed.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindrecord_io.records import Annotation, ClipRef
+from pipelines.annotations import Annotations
+
+__all__ = ["ClipListing", "SourceError", "find_clips", "match_clips"]
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX = ".webm"
+_PACKAGE_NAME = "20bn-something-something-v2"
+_PACKAGE_PART = re.compile(rf"{_PACKAGE_NAME}-\d\d", re.ASCII)
+
+
+class SourceError(ValueError):
+    """A folder of clips cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipListing:
+    """The clips of a folder against the annotations.
+
+    Attributes:
+      refs: annotated clips that are on the disk, in annotation order.
+      missing: annotated clips that are not, in annotation order.
+      unlisted: ids of the files that no annotation names, sorted.
+    """
+
+    refs: tuple[ClipRef, ...]
+    missing: tuple[Annotation, ...]
+    unlisted: tuple[str, ...]
+
+
+def find_clips(folder: Path) -> dict[str, str]:
+    """Lists the clips of a folder: absolute path by clip id, sorted by id.
+
+    Ids are file names less `.webm` (in any case of letters) and need not be valid clip
+    ids; those of names that are no Unicode hold surrogates (PEP 383).
+
+    Raises:
+      SourceError: the folder is missing, unreadable or without clips, or two of its
+        files have one id.
+    """
+    paths: dict[str, str] = {}
+    names: list[str] = []
+    try:
+        with os.scandir(folder.absolute()) as entries:
+            for entry in entries:
+                names.append(entry.name)
+                clip_id = _clip_id_of(entry)
+                if clip_id is None:
+                    continue
+                if clip_id in paths:
+                    first_path = paths[clip_id]
+                    raise _two_files_error(folder, clip_id, first_path, entry.path)
+                paths[clip_id] = entry.path
+    except OSError as cause:
+        raise SourceError(
+            f"{folder}: cannot list the folder of clips: {cause.strerror}"
+        ) from cause
+    if not paths:
+        raise SourceError(f"{folder}: no {_SUFFIX} clips in it{_hint(folder, names)}")
+    return dict(sorted(paths.items()))
+
+
+def match_clips(annotations: Annotations, folder: Path) -> ClipListing:
+    """Matches the annotations with the clips of a folder.
+
+    Raises:
+      SourceError: as `find_clips`, or not one annotated clip is in the folder.
+    """
+    paths = find_clips(folder)
+    refs: list[ClipRef] = []
+    missing: list[Annotation] = []
+    for clip in annotations.clips:
+        uri = paths.pop(clip.clip_id, None)
+        if uri is None:
+            missing.append(clip)
+            continue
+        refs.append(ClipRef(clip.clip_id, clip.split, clip.label_id, clip.label, uri))
+    unlisted = tuple(sorted(_printable(clip_id) for clip_id in paths))
+    if not refs:
+        raise SourceError(
+            f"{folder}: none of the {len(missing)} annotated clips is in it: it has "
+            f"{unlisted[0]}{_SUFFIX}, the annotations name {missing[0].clip_id}"
+        )
+    logger.info(
+        "matched %s: %d clips annotated and there, %d missing, %d unlisted",
+        folder,
+        len(refs),
+        len(missing),
+        len(unlisted),
+    )
+    return ClipListing(tuple(refs), tuple(missing), unlisted)
+
+
+def _clip_id_of(entry: "os.DirEntry[str]") -> str | None:
+    """Returns the id that a file's name gives its clip, None if it is not a clip."""
+    stem, suffix = entry.name[: -len(_SUFFIX)], entry.name[-len(_SUFFIX) :]
+    if suffix.lower() != _SUFFIX or not stem or stem.startswith("."):
+        return None
+    try:
+        return stem if entry.is_file() else None
+    except OSError:  # a link in a circle, or into a folder that is closed to us
+        return None
+
+
+def _two_files_error(
+    folder: Path, clip_id: str, first_path: str, second_path: str
+) -> SourceError:
+    names = sorted(_printable(Path(path).name) for path in (first_path, second_path))
+    return SourceError(
+        f"{folder}: two files of clip {_printable(clip_id)!r}: {' and '.join(names)}: "
+        f"leave only one"
+    )
+
+
+def _hint(folder: Path, names: Sequence[str]) -> str:
+    """Names the usual slip behind a folder without clips, if this is one."""
+    if _PACKAGE_NAME in names and (folder / _PACKAGE_NAME).is_dir():
+        return f": did you mean its subfolder {folder / _PACKAGE_NAME}?"
+    if any(_PACKAGE_PART.fullmatch(name) for name in names):
+        return f": its parts are not unpacked: cat {_PACKAGE_NAME}-?? | tar -xz"
+    if any(name.endswith(_SUFFIX) and not name.startswith(".") for name in names):
+        return f": what is named {_SUFFIX} is no file, nor a link that leads to one"
+    return ""
+
+
+def _printable(file_name: str) -> str:
+    """Returns a name that any encoding of text can carry; bad bytes as escapes."""
+    return file_name.encode("utf-8", "backslashreplace").decode("utf-8")
