@@ -1,0 +1,37 @@
+"""`python -m pipelines JOB`: one name for every job."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from pipelines import progress
+
+_JOBS = {
+    "synthesize": "make a stand-in for the licensed data set",
+    "build": "turn clips and annotations into a published version",
+    "verify": "check a version's shards byte by byte",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hands the flags to the job that is named first; returns its exit status."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    job = words[0] if words else ""
+    if job in _JOBS:
+        progress.configure_logging()
+        # Imported only now: a job loads what it needs and nothing else.
+        status: int = importlib.import_module(f"pipelines.{job}").main(words[1:])
+        return status
+    is_help = job in ("-h", "--help")
+    stream = sys.stdout if is_help else sys.stderr
+    if job and not is_help:
+        print(f"no job {job!r}; the jobs are:", file=stream)
+    else:
+        print("usage: python -m pipelines JOB [flags]; the jobs are:", file=stream)
+    for name, text in _JOBS.items():
+        print(f"  {name:<12}{text}", file=stream)
+    return 0 if is_help else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

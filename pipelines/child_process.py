@@ -1,0 +1,182 @@
+"""Child processes that answer requests, and that can be killed at any moment.
+
+Parent and child share one socket. A message is a JSON header and raw bytes: 4 bytes
+header length, 8 bytes payload length (big-endian), the header, the payload. Nothing is
+pickled, so that a child which fell to a hostile file cannot make its parent run code.
+The child's standard output is its standard error: a library that prints there cannot
+spoil the messages nor the parent's results.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["ChildDiedError", "ChildProcess", "ChildTimeoutError", "serve"]
+
+_LENGTHS = struct.Struct(">IQ")
+_MAX_HEADER_NUM_BYTES = 256 << 20
+_PARENT_CHECK_SECONDS = 1.0
+
+Header = dict[str, Any]
+
+
+class ChildDiedError(RuntimeError):
+    """The child process ended before it answered; the text says how."""
+
+
+class ChildTimeoutError(TimeoutError):
+    """The child process did not answer in time."""
+
+
+class ChildProcess:
+    """A `python -m MODULE` that answers each request by `serve`, in order."""
+
+    def __init__(self, module: str, environment: Mapping[str, str] | None = None):
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", module, str(theirs.fileno())]
+        path = os.pathsep.join(entry or str(os.curdir) for entry in sys.path)
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # so that its own children die with it
+                env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+            )
+        self._socket = ours
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def send(self, header: Header) -> None:
+        """Asks for something; the answers come in the order of the requests."""
+        try:
+            self._socket.settimeout(None)
+            _send(self._socket, header, b"")
+        except OSError as cause:
+            raise ChildDiedError(self._how_it_ended()) from cause
+
+    def receive(
+        self, max_seconds: float | None, max_payload_num_bytes: int
+    ) -> tuple[Header, bytes]:
+        """Returns the next answer.
+
+        Raises:
+          ChildTimeoutError: none came within `max_seconds`.
+          ChildDiedError: the process ended, or sent what is no answer.
+        """
+        deadline = None if max_seconds is None else time.monotonic() + max_seconds
+        try:
+            return _receive(self._socket, deadline, max_payload_num_bytes)
+        except TimeoutError as cause:
+            raise ChildTimeoutError(f"no answer within {max_seconds:g} s") from cause
+        except (OSError, EOFError, ValueError) as cause:
+            raise ChildDiedError(self._how_it_ended(cause)) from cause
+
+    def close(self) -> None:
+        """Lets an idle child end by itself; kills it if it does not."""
+        self._socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the child and everything it started, now."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._socket.close()
+
+    def _how_it_ended(self, cause: BaseException | None = None) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        code = self._process.poll()
+        if code is None:
+            self.kill()
+            return f"broke the protocol: {cause}"
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"exited with status {code}"
+
+
+def serve(answer: Callable[[Header], tuple[Header, bytes]]) -> None:
+    """Answers the parent's requests until it closes the socket or dies.
+
+    Args:
+      answer: turns a request into a header and a payload.
+    """
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    os.dup2(2, 1)
+    _die_with_parent()
+    while True:
+        try:
+            header, _ = _receive(connection, None, 0)
+        except (EOFError, OSError):
+            return
+        _send(connection, *answer(header))
+
+
+def _die_with_parent() -> None:
+    """Ends this process soon after its parent is gone, whatever it is doing."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_CHECK_SECONDS)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _send(connection: socket.socket, header: Header, payload: bytes) -> None:
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    connection.sendall(_LENGTHS.pack(len(encoded), len(payload)) + encoded)
+    connection.sendall(payload)
+
+
+def _receive(
+    connection: socket.socket, deadline: float | None, max_payload_num_bytes: int
+) -> tuple[Header, bytes]:
+    lengths = _receive_exactly(connection, _LENGTHS.size, deadline)
+    num_header, num_payload = _LENGTHS.unpack(lengths)
+    if num_header > _MAX_HEADER_NUM_BYTES or num_payload > max_payload_num_bytes:
+        raise ValueError(f"a message of {num_header} + {num_payload} bytes is too long")
+    header = json.loads(_receive_exactly(connection, num_header, deadline))
+    if not isinstance(header, dict):
+        raise ValueError(f"a header must be a JSON object, got {header!r:.80}")
+    return header, bytes(_receive_exactly(connection, num_payload, deadline))
+
+
+def _receive_exactly(
+    connection: socket.socket, num_bytes: int, deadline: float | None
+) -> bytearray:
+    content = bytearray(num_bytes)
+    view, done = memoryview(content), 0
+    while done < num_bytes:
+        if deadline is not None:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+        received = connection.recv_into(view[done:])
+        if received == 0:
+            raise EOFError("the other end is closed")
+        done += received
+    return content
+
+
+def _has_descriptor(stream: Any) -> bool:
+    try:
+        stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True

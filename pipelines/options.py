@@ -1,0 +1,192 @@
+"""What the jobs are told: flags become one frozen value; the rest is Beam's."""
+
+import argparse
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apache_beam.options import pipeline_options
+
+from mindrecord_io import records
+from pipelines import limits
+
+__all__ = ["BuildOptions", "beam_options", "parse_build"]
+
+_LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """One build.
+
+    Attributes:
+      num_shards: of all splits together; None keeps those of the data set's current
+        version, or chooses by the number of clips where there is none.
+      max_quarantined: clips that may be quarantined or missing.
+      num_workers: processes that make shards at once on the local runner.
+      beam_flags: handed to Beam as they are.
+    """
+
+    clips: Path
+    annotations: Path
+    dataset: Path
+    settings: records.DecodeSettings = field(default_factory=records.DecodeSettings)
+    clip_limits: limits.DecodeLimits = field(default_factory=limits.DecodeLimits)
+    num_shards: int | None = None
+    max_quarantined: int = 0
+    num_workers: int = 1
+    beam_flags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.num_shards is not None and self.num_shards < 1:
+            raise ValueError(f"num_shards must be at least 1: {self.num_shards}")
+        if self.max_quarantined < 0:
+            raise ValueError(f"max_quarantined cannot be {self.max_quarantined}")
+        if self.num_workers < 1:
+            raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
+
+
+def parse_build(argv: Sequence[str] | None) -> BuildOptions:
+    """Reads the flags of `build`; wrong ones end the process with status 2."""
+    parser = _build_parser()
+    flags, beam_flags = parser.parse_known_args(argv)
+    try:
+        _refuse_unknown(parser, beam_flags)
+        return BuildOptions(
+            clips=flags.clips,
+            annotations=flags.annotations,
+            dataset=flags.dataset,
+            settings=records.DecodeSettings(
+                short_side_px=flags.short_side,
+                jpeg_quality=flags.jpeg_quality,
+                page_num_bytes=flags.page_mib << 20,
+            ),
+            clip_limits=limits.DecodeLimits(
+                max_seconds=flags.max_clip_seconds,
+                max_frames=flags.max_clip_frames,
+                max_memory_mib=flags.max_decoder_mib,
+            ),
+            num_shards=flags.num_shards,
+            max_quarantined=flags.max_quarantined,
+            num_workers=flags.num_workers,
+            beam_flags=tuple(beam_flags),
+        )
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def beam_options(
+    beam_flags: Sequence[str], num_workers: int
+) -> pipeline_options.PipelineOptions:
+    """Returns Beam's options: the flags given, and a local runner unless they name one.
+
+    The local runner works in threads of this process. The work itself is done in
+    child processes, so threads suffice, and no process of Beam's can die unnoticed.
+    """
+    flags = list(beam_flags)
+    if not any(flag.split("=")[0] == "--runner" for flag in flags):
+        flags += [
+            f"--runner={_LOCAL_RUNNER}",
+            "--direct_running_mode=multi_threading",
+            f"--direct_num_workers={num_workers}",
+        ]
+    return pipeline_options.PipelineOptions(flags)
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    settings, clip = records.DecodeSettings(), limits.DecodeLimits()
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines build",
+        description="Makes a data set version of a folder of clips. Shards that are "
+        "published already are reused. Flags not listed here go to Apache Beam.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--clips", type=Path, required=True, help="folder of <id>.webm files"
+    )
+    parser.add_argument(
+        "--annotations", type=Path, required=True, help="folder of the JSON files"
+    )
+    parser.add_argument(
+        "--dataset", type=Path, required=True, help="folder of the data set"
+    )
+    parser.add_argument(
+        "--short_side",
+        type=int,
+        default=settings.short_side_px,
+        metavar="PX",
+        help="reduce frames to this short side; 0 keeps their size",
+    )
+    parser.add_argument(
+        "--jpeg_quality",
+        type=int,
+        default=settings.jpeg_quality,
+        metavar="Q",
+        help="quality of the stored frames, 1 to 100",
+    )
+    parser.add_argument(
+        "--page_mib",
+        type=int,
+        default=settings.page_num_bytes >> 20,
+        metavar="MIB",
+        help="page size of the shards; the JPEGs of one clip must fit",
+    )
+    parser.add_argument(
+        "--num_shards",
+        type=int,
+        metavar="N",
+        help="shards of all splits together; by default those of the current version, "
+        "or by the number of clips",
+    )
+    parser.add_argument(
+        "--max_quarantined",
+        type=int,
+        default=0,
+        metavar="N",
+        help="clips that may be broken or missing; with more, nothing is published",
+    )
+    parser.add_argument(
+        "--num_workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="shards made at once on this machine",
+    )
+    parser.add_argument(
+        "--max_clip_seconds",
+        type=int,
+        default=clip.max_seconds,
+        metavar="S",
+        help="wall time after which a clip's decoding is killed",
+    )
+    parser.add_argument(
+        "--max_clip_frames",
+        type=int,
+        default=clip.max_frames,
+        metavar="N",
+        help="frames that a clip may have",
+    )
+    parser.add_argument(
+        "--max_decoder_mib",
+        type=int,
+        default=clip.max_memory_mib,
+        metavar="MIB",
+        help="memory of a decoding process",
+    )
+    return parser
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, flags: Sequence[str]) -> None:
+    """Raises ValueError for flags that neither the job nor Beam has."""
+    beam = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for options in pipeline_options.PipelineOptions.__subclasses__():
+        options._add_argparse_args(beam)  # Beam's own --help walks them this way
+    _, unknown = beam.parse_known_args(list(flags))
+    for flag in unknown:
+        name = flag.split("=")[0]
+        known = [*parser._option_string_actions, *beam._option_string_actions]
+        near = difflib.get_close_matches(name, known, n=3)
+        raise ValueError(f"no flag {name!r} here or in Beam; nearest: {near}")

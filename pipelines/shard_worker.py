@@ -1,0 +1,79 @@
+"""The process that makes shards: `python -m pipelines.shard_worker FD`.
+
+It holds MindSpore, for the writer, and a decoding child; Beam stays in the process
+that asks. One request is one shard: decode, write, read back, hash, publish.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from mindrecord_io import incomplete, records, shards, writer
+from pipelines import child_process, killable_decoder, limits
+
+__all__ = ["build_shard", "main"]
+
+logger = logging.getLogger(__name__)
+
+
+def build_shard(
+    dataset: Path,
+    plan: records.ShardPlan,
+    decoder: killable_decoder.KillableDecoder,
+) -> records.ShardSummary:
+    """Makes and publishes one shard; returns the summary under which it is published.
+
+    Raises:
+      ShardWriteError: the shard could not be written and read back.
+      OSError: the same, where the file system says so itself.
+    """
+    with incomplete.folder_in(shards.split_folder(dataset, plan.split)) as folder:
+        shard = writer.ShardWriter(folder, plan)
+        for clip, result in decoder.decode_all(plan.clips, plan.settings):
+            if isinstance(result, records.Quarantined):
+                shard.quarantine(clip, result)
+            else:
+                shard.append(clip, result)
+        summary = shard.finish()
+        shards.publish(dataset, folder, summary)
+    return summary
+
+
+class _Worker:
+    """Answers requests; keeps its decoder from one shard to the next."""
+
+    def __init__(self) -> None:
+        self._limits: limits.DecodeLimits | None = None
+        self._decoder: killable_decoder.KillableDecoder | None = None
+
+    def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Builds the shard that is asked for, or tells why it could not be."""
+        try:
+            clip_limits = limits.DecodeLimits(**request["limits"])
+            plan = records.from_json(records.ShardPlan, request["plan"])
+            build_shard(Path(request["dataset"]), plan, self._decoder_with(clip_limits))
+        except (writer.ShardWriteError, OSError, ValueError) as error:
+            logger.debug("shard failed", exc_info=True)
+            return {"error": f"{type(error).__name__}: {error}"}, b""
+        return {}, b""
+
+    def _decoder_with(
+        self, clip_limits: limits.DecodeLimits
+    ) -> killable_decoder.KillableDecoder:
+        if self._decoder is None or self._limits != clip_limits:
+            if self._decoder is not None:
+                self._decoder.close()
+            self._decoder = killable_decoder.KillableDecoder(clip_limits)
+            self._limits = clip_limits
+        return self._decoder
+
+
+def main() -> int:
+    """Makes shards until the parent closes the socket."""
+    child_process.serve(_Worker().answer)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

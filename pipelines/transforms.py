@@ -1,0 +1,216 @@
+"""The Beam part: clip references in, published shards out. Wiring only.
+
+Frames never travel here. A reference becomes a planned clip (its file is hashed), clips
+meet at their shard, and one task owns one shard. What a task did is told by a small
+file, its receipt: any runner can write one, and whoever watches the folder of receipts
+sees the job advance.
+"""
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam import metrics
+
+from mindrecord_io import files, naming, records, sharding, shards
+from pipelines import child_process, limits
+
+__all__ = [
+    "ACTIONS",
+    "BuildShards",
+    "Receipt",
+    "ShardFailedError",
+    "ShardJob",
+    "read_receipts",
+    "receipt_name",
+]
+
+logger = logging.getLogger(__name__)
+
+REUSED = "reused"
+DECODED = "decoded"
+ACTIONS = (REUSED, DECODED)
+"""What can be done for a planned shard."""
+
+_REFS_PER_ELEMENT = 200  # Beam's cost is by the element, a reference costs nothing
+_Place = tuple[str, int]
+
+
+class ShardFailedError(RuntimeError):
+    """A shard could not be made; the whole job fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardJob:
+    """What every task of one job knows.
+
+    Attributes:
+      receipts: folder for the receipts.
+      num_shards: by split.
+    """
+
+    dataset: Path
+    receipts: Path
+    settings: records.DecodeSettings
+    clip_limits: limits.DecodeLimits
+    salt: str
+    num_shards: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one planned shard.
+
+    Attributes:
+      action: DECODED or REUSED.
+      begin_seconds, end_seconds: since the epoch.
+    """
+
+    split: str
+    index: int
+    key: str
+    action: str
+    begin_seconds: float
+    end_seconds: float
+
+
+class BuildShards(beam.PTransform):  # type: ignore[misc]
+    """Makes every shard that the references need; yields nothing, leaves receipts."""
+
+    def __init__(self, refs: Sequence[records.ClipRef], job: ShardJob) -> None:
+        super().__init__()
+        self._refs = refs
+        self._job = job
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Wires reference -> planned clip -> shard plan -> receipt."""
+        return (
+            pipeline
+            | "References" >> beam.Create(list(_encoded_refs(self._refs)))
+            | "Fingerprint" >> beam.FlatMap(_planned_clips, self._job)
+            | "ByShard" >> beam.GroupByKey()  # ((split, index), JSON of PlannedClip)
+            | "Plan" >> beam.Map(_plan, self._job)  # ShardPlan
+            | "Balance" >> beam.Reshuffle()
+            | "Build" >> beam.ParDo(_BuildShard(self._job))
+        )
+
+
+def read_receipts(folder: Path) -> list[Receipt]:
+    """Returns all receipts, ordered by split and index."""
+    read = [
+        records.from_json(Receipt, json.loads(path.read_bytes()))
+        for path in folder.glob("*.json")
+    ]
+    return sorted(read, key=lambda r: (records.SPLITS.index(r.split), r.index))
+
+
+def receipt_name(split: str, index: int, num_shards: int) -> str:
+    """Returns the file name of a shard's receipt."""
+    return f"{naming.ShardName(split, index, num_shards)}.json"
+
+
+class _BuildShard(beam.DoFn):  # type: ignore[misc]
+    """Finds a shard published, or has a worker process make it."""
+
+    def __init__(self, job: ShardJob) -> None:
+        self._job = job
+        self._worker: child_process.ChildProcess | None = None
+
+    def process(self, plan: records.ShardPlan) -> Iterable[None]:
+        begin = time.time()
+        summary = shards.read_summary(self._job.dataset, plan.split, plan.key)
+        action = DECODED if summary is None else REUSED
+        if summary is None:
+            summary = self._build(plan)
+        receipt = Receipt(plan.split, plan.index, plan.key, action, begin, time.time())
+        text = json.dumps(dataclasses.asdict(receipt)).encode()
+        name = receipt_name(plan.split, plan.index, plan.num_shards)
+        files.replace_file(self._job.receipts / name, text)
+        _count(summary, action)
+        logger.info(
+            "%s %s shard %d of %d: %d clips, %d quarantined in %.1f s",
+            action,
+            plan.split,
+            plan.index,
+            plan.num_shards,
+            summary.num_stored,
+            len(summary.clips) - summary.num_stored,
+            receipt.end_seconds - begin,
+        )
+        return ()
+
+    def teardown(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _build(self, plan: records.ShardPlan) -> records.ShardSummary:
+        if self._worker is None:
+            self._worker = child_process.ChildProcess("pipelines.shard_worker")
+        try:
+            self._worker.send(
+                {
+                    "dataset": str(self._job.dataset),
+                    "plan": records.to_json(plan),
+                    "limits": dataclasses.asdict(self._job.clip_limits),
+                }
+            )
+            answer, _ = self._worker.receive(None, 0)
+        except child_process.ChildDiedError as cause:
+            self._worker = None
+            raise ShardFailedError(
+                f"{plan.split} shard {plan.index}: the worker process {cause}"
+            ) from cause
+        if "error" in answer:
+            raise ShardFailedError(
+                f"{plan.split} shard {plan.index}: {answer['error']}"
+            )
+        summary = shards.read_summary(self._job.dataset, plan.split, plan.key)
+        assert summary is not None
+        return summary
+
+
+def _encoded_refs(refs: Sequence[records.ClipRef]) -> Iterator[str]:
+    for begin in range(0, len(refs), _REFS_PER_ELEMENT):
+        chunk = refs[begin : begin + _REFS_PER_ELEMENT]
+        yield json.dumps([[r.clip_id, r.split, r.label_id, r.uri] for r in chunk])
+
+
+def _planned_clips(encoded_refs: str, job: ShardJob) -> Iterator[tuple[_Place, str]]:
+    """Hashes each clip's file; yields its shard and, as JSON, its PlannedClip."""
+    for clip_id, split, label_id, uri in json.loads(encoded_refs):
+        try:
+            source = files.fingerprint(Path(uri))
+        except OSError as cause:
+            raise ShardFailedError(
+                f"clip {clip_id}: cannot read {uri}: {cause.strerror}"
+            ) from cause
+        clip = records.PlannedClip(clip_id, label_id, uri, source)
+        index = sharding.shard_index(clip_id, job.num_shards[split], job.salt)
+        yield (split, index), json.dumps(records.to_json(clip))
+
+
+def _plan(placed: tuple[_Place, Iterable[str]], job: ShardJob) -> records.ShardPlan:
+    (split, index), clips = placed
+    return sharding.plan_shard(
+        split,
+        index,
+        job.num_shards[split],
+        clips=[records.from_json(records.PlannedClip, json.loads(c)) for c in clips],
+        settings=job.settings,
+        salt=job.salt,
+    )
+
+
+def _count(summary: records.ShardSummary, action: str) -> None:
+    for name, amount in (
+        ("clips", summary.num_stored),
+        ("frames", sum(len(clip.frame_sizes) for clip in summary.clips)),
+        ("failed", len(summary.clips) - summary.num_stored),
+    ):
+        metrics.Metrics.counter(action, name).inc(amount)
