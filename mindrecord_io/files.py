@@ -1,6 +1,7 @@
 """Writing so that a crash leaves the old or the new, and hashing what was written."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from mindrecord_io import records
 
 __all__ = [
     "fingerprint",
+    "locked_directory",
     "publish_folder",
     "replace_file",
     "sync",
@@ -69,6 +71,17 @@ def synced_directory(folder: Path) -> Iterator[None]:
     """Forces the renames made inside the block to disk."""
     yield
     _sync_directory(folder)
+
+
+@contextlib.contextmanager
+def locked_directory(folder: Path) -> Iterator[None]:
+    """Lets one process at a time into the block; the lock of a dead one is void."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_directory(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Versions of a data set: immutable, published by one atomic step, readable for good.
 
 A version is a folder that never changes once it has its name. What makes it the one
-that readers get is CURRENT, a file of one line that is replaced last. Writers do not
-lock each other out: whoever finds at publication that CURRENT has moved on since it
+that readers get is CURRENT, a file of one line that is replaced last. Writers lock each
+other out only while they publish: whoever finds then that CURRENT has moved on since it
 began gets a PublishConflictError, loses nothing (its shards are there to be reused),
 and runs again.
 """
@@ -162,7 +162,7 @@ def list_versions(dataset: Path) -> list[str]:
     folder = dataset / "versions"
     if not folder.is_dir():
         return []
-    names = [p.name for p in folder.iterdir() if not naming.is_incomplete(p)]
+    names = [p.name for p in folder.iterdir() if naming.is_version_name(p.name)]
     return sorted(names, key=naming.version_number)
 
 
@@ -200,7 +200,12 @@ def open_version(dataset: Path, version: str | None = None) -> Version:
         ) from cause
     except (OSError, ValueError, RecursionError) as cause:
         raise ManifestError(f"{dataset}: version {name!r}: {cause}") from cause
-    return Version(dataset, _parse(path, fields))
+    manifest = _parse(path, fields)
+    if manifest.version != name:  # its other files are found by it
+        raise ManifestError(
+            f"{path}: not a manifest: it is of version {manifest.version!r}"
+        )
+    return Version(dataset, manifest)
 
 
 def publish(dataset: Path, incomplete: Path, manifest: Manifest) -> Version:
@@ -214,22 +219,24 @@ def publish(dataset: Path, incomplete: Path, manifest: Manifest) -> Version:
     Raises:
       PublishConflictError: CURRENT is no longer `manifest.parent`.
     """
-    # The order matters: a rival that publishes after the listing either has moved
-    # CURRENT before the check, or has taken the very name that the rename needs.
-    existing = list_versions(dataset)
-    number = naming.version_number(existing[-1]) + 1 if existing else 1
-    if (current_version(dataset) or "") != manifest.parent:
-        raise _conflict(dataset, manifest)
-    fields = records.to_json(manifest) | {"version": naming.version_name(number)}
-    text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
-    naming.manifest_path(incomplete).unlink(missing_ok=True)
-    files.write_synced(naming.manifest_path(incomplete), text.encode())
-    final = naming.version_folder(dataset, naming.version_name(number))
-    try:
-        files.publish_folder(incomplete, final)
-    except FileExistsError as cause:
-        raise _conflict(dataset, manifest) from cause
-    files.replace_file(naming.current_path(dataset), f"{final.name}\n".encode())
+    # A rival between its rename and its CURRENT could not be told from one that died
+    # there: so one at a time. Where locks are ignored, the check and the rename notice
+    # every other rival.
+    with files.locked_directory(dataset / "versions"):
+        existing = list_versions(dataset)
+        number = naming.version_number(existing[-1]) + 1 if existing else 1
+        if (current_version(dataset) or "") != manifest.parent:
+            raise _conflict(dataset, manifest)
+        fields = records.to_json(manifest) | {"version": naming.version_name(number)}
+        text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
+        naming.manifest_path(incomplete).unlink(missing_ok=True)
+        files.write_synced(naming.manifest_path(incomplete), text.encode())
+        final = naming.version_folder(dataset, naming.version_name(number))
+        try:
+            files.publish_folder(incomplete, final)
+        except FileExistsError as cause:
+            raise _conflict(dataset, manifest) from cause
+        files.replace_file(naming.current_path(dataset), f"{final.name}\n".encode())
     return open_version(dataset, final.name)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "current_path",
     "incomplete_folder",
     "is_incomplete",
+    "is_version_name",
     "labels_folder",
     "manifest_path",
     "shard_folder",
@@ -113,6 +114,11 @@ def version_number(name: str) -> int:
     if not _VERSION.fullmatch(name):
         raise ValueError(f"a version is named like '000003', got {name!r}")
     return int(name)
+
+
+def is_version_name(name: str) -> bool:
+    """Tells whether a name is one that `version_name` makes."""
+    return bool(_VERSION.fullmatch(name)) and int(name) > 0
 
 
 def version_folder(dataset: Path, name: str) -> Path:
