@@ -2,9 +2,11 @@
 
 A row group holds one shard's clips, so a reader of a few shards reads a few groups.
 Column meanings are those of records.ClipOutcome and records.Annotation; `shard` is the
-.mindrecord file's path below the data set's folder, null where there is no such file.
+path of the .mindrecord file below the data set's folder (of the shard's folder, where
+none of its clips is stored), null for clips that belong to no shard.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,7 @@ SCHEMA = pa.schema(
         pa.field("row", pa.int32(), nullable=False),
         pa.field("frames_offset", pa.int64(), nullable=False),
         pa.field("frame_sizes", pa.list_(pa.int32()), nullable=False),
+        pa.field("frames_sha256", pa.string(), nullable=False),
     ]
 )
 
@@ -57,6 +60,7 @@ _NOT_STORED: dict[str, Any] = {
     "row": -1,
     "frames_offset": -1,
     "frame_sizes": (),
+    "frames_sha256": "",
 }
 
 
@@ -66,7 +70,7 @@ class TableError(ValueError):
 
 def shard_rows(
     summary: records.ShardSummary,
-    shard_path: str | None,
+    shard_path: str,
     refs: Mapping[str, records.ClipRef],
 ) -> list[dict[str, Any]]:
     """Returns the rows of one shard's clips, in storage order."""
@@ -84,10 +88,11 @@ def shard_rows(
             "height": clip.height,
             "fps_from_header": clip.fps_from_header,
             "num_frames_from_header": clip.num_frames_from_header,
-            "shard": shard_path if clip.status == records.STORED else None,
+            "shard": shard_path,
             "row": clip.row,
             "frames_offset": clip.frames_offset,
             "frame_sizes": clip.frame_sizes,
+            "frames_sha256": clip.frames_sha256,
         }
         for clip in summary.clips
     ]
@@ -113,11 +118,13 @@ def unlisted_rows(clip_ids: Iterable[str], detail: str) -> list[dict[str, Any]]:
 
 
 def write(path: Path, row_groups: Iterable[Sequence[Mapping[str, Any]]]) -> None:
-    """Writes a table, one Parquet row group for each sequence of rows."""
+    """Writes a table to the disk, a Parquet row group for each sequence of rows."""
     with parquet.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for rows in row_groups:
             if rows:
                 writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def read(

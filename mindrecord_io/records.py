@@ -162,12 +162,19 @@ class DecodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlannedClip:
-    """A clip in a shard's plan: exactly what the shard's content depends on."""
+    """A clip in a shard's plan: exactly what the shard's content depends on.
+
+    Attributes:
+      stored_in: "<split>/<key>" of a published shard that holds this very file's
+        frames, decoded with the plan's settings; "" if it must be decoded. A way to
+        the same bytes, so no part of the shard's key.
+    """
 
     clip_id: str
     label_id: int
     uri: str
     source: Fingerprint
+    stored_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +212,7 @@ class ClipFrames:
       height, width: of every stored frame, in pixels.
       fps_from_header: frames per second as the container claims, 0.0 if it does not.
       num_frames_from_header: as the container claims, 0 if it does not.
+      sha256: of `jpegs`, where it is known from before; "" for fresh ones.
     """
 
     jpegs: bytes
@@ -213,6 +221,7 @@ class ClipFrames:
     width: int
     fps_from_header: float
     num_frames_from_header: int
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         if not self.frame_sizes or min(self.frame_sizes) < 1:
@@ -243,6 +252,7 @@ class ClipOutcome:
       row: the clip's row in its shard, -1 if quarantined.
       frames_offset: where its JPEGs begin in the .mindrecord file, -1 if quarantined.
       frame_sizes: bytes of each JPEG, end to end from `frames_offset`.
+      frames_sha256: of these bytes, "" if quarantined.
     """
 
     clip_id: str
@@ -258,6 +268,7 @@ class ClipOutcome:
     row: int = -1
     frames_offset: int = -1
     frame_sizes: tuple[int, ...] = ()
+    frames_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in (STORED, QUARANTINED):

@@ -39,13 +39,17 @@ class ShardWriter:
         self._path = folder / str(name)
         self._index_path = folder / name.index_file
         self._outcomes: list[records.ClipOutcome] = []
-        self._digests: list[bytes] = []  # of each row's frames, as they were given
+        self._num_rows = 0
         self._file: mindrecord.FileWriter | None = None
 
     def append(self, clip: records.PlannedClip, frames: records.ClipFrames) -> None:
         """Stores a clip as the shard's next row.
 
         A clip that does not fit in a page is quarantined instead.
+
+        Raises:
+          ShardWriteError: the frames are not those whose hash they come with, or
+            MindRecord refuses the row.
         """
         self._expect(clip)
         sizes = frames.frame_sizes
@@ -59,6 +63,12 @@ class ShardWriter:
             )
             self.quarantine(clip, records.Quarantined("too_large", detail))
             return
+        sha256 = hashlib.sha256(frames.jpegs).hexdigest()
+        if frames.sha256 not in ("", sha256):
+            raise ShardWriteError(
+                f"{clip.clip_id}: the frames stored in {clip.stored_in} are damaged: "
+                f"SHA-256 {sha256}, expected {frames.sha256}; run verify"
+            )
         row = {
             "clip_id": clip.clip_id,
             "label": clip.label_id,
@@ -79,12 +89,13 @@ class ShardWriter:
                 width=frames.width,
                 fps_from_header=frames.fps_from_header,
                 num_frames_from_header=frames.num_frames_from_header,
-                row=len(self._digests),
+                row=self._num_rows,
                 frames_offset=0,  # known once the file is complete
                 frame_sizes=sizes,
+                frames_sha256=sha256,
             )
         )
-        self._digests.append(hashlib.sha256(frames.jpegs).digest())
+        self._num_rows += 1
 
     def quarantine(self, clip: records.PlannedClip, why: records.Quarantined) -> None:
         """Records that a clip is not stored."""
@@ -186,10 +197,7 @@ class ShardWriter:
                     found.append(_row_identity(row, content, next(offsets, -1)))
             except RuntimeError as cause:
                 raise self._failed("cannot be read back") from cause
-        expected = [
-            _expected_identity(clip, digest)
-            for clip, digest in zip(self._stored(), self._digests, strict=True)
-        ]
+        expected = [_expected_identity(clip) for clip in self._stored()]
         if found != expected:
             pairs = zip(expected, found, strict=False)
             wrong = [clip[0] for clip, row in pairs if clip != row]
@@ -209,15 +217,13 @@ class ShardWriter:
         return ShardWriteError(f"{self._path}: {what} ({free} bytes free there)")
 
 
-def _expected_identity(
-    clip: records.ClipOutcome, frames_digest: bytes
-) -> tuple[object, ...]:
+def _expected_identity(clip: records.ClipOutcome) -> tuple[object, ...]:
     return (
         clip.clip_id,
         clip.label_id,
         len(clip.frame_sizes),
         clip.frame_sizes,
-        frames_digest,
+        clip.frames_sha256,
         clip.height,
         clip.width,
     )
@@ -234,7 +240,7 @@ def _row_identity(
         int(label),
         int(num_frames),
         tuple(sizes.tolist()),
-        hashlib.sha256(blob).digest() if is_at_offset else b"",
+        hashlib.sha256(blob).hexdigest() if is_at_offset else "",
         int(height),
         int(width),
     )

@@ -9,6 +9,7 @@ from pipelines import progress
 _JOBS = {
     "synthesize": "make a stand-in for the licensed data set",
     "build": "turn clips and annotations into a published version",
+    "relabel": "give the clips of a version other labels, without decoding",
     "verify": "check a version's shards byte by byte",
 }
 

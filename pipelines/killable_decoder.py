@@ -2,12 +2,12 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from mindrecord_io import records
 from pipelines import child_process, limits
 
-__all__ = ["KillableDecoder"]
+__all__ = ["Decoded", "KillableDecoder"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class KillableDecoder:
 
     def decode_all(
         self, clips: Sequence[records.PlannedClip], settings: records.DecodeSettings
-    ) -> Iterator[tuple[records.PlannedClip, Decoded]]:
+    ) -> Generator[tuple[records.PlannedClip, Decoded], None, None]:
         """Yields every clip, in order, with its frames or with why it has none.
 
         The child decodes the next clip while the caller works on this one.

@@ -12,7 +12,14 @@ from apache_beam.options import pipeline_options
 from mindrecord_io import records
 from pipelines import limits
 
-__all__ = ["BuildOptions", "beam_options", "parse_build"]
+__all__ = [
+    "BuildOptions",
+    "beam_options",
+    "non_negative_int",
+    "parse_build",
+    "parse_with_beam",
+    "positive_int",
+]
 
 _LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
 
@@ -51,9 +58,8 @@ class BuildOptions:
 def parse_build(argv: Sequence[str] | None) -> BuildOptions:
     """Reads the flags of `build`; wrong ones end the process with status 2."""
     parser = _build_parser()
-    flags, beam_flags = parser.parse_known_args(argv)
+    flags, beam_flags = parse_with_beam(parser, argv)
     try:
-        _refuse_unknown(parser, beam_flags)
         return BuildOptions(
             clips=flags.clips,
             annotations=flags.annotations,
@@ -75,6 +81,28 @@ def parse_build(argv: Sequence[str] | None) -> BuildOptions:
         )
     except ValueError as error:
         parser.error(str(error))
+
+
+def parse_with_beam(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> tuple[argparse.Namespace, list[str]]:
+    """Returns the parser's flags and Beam's; one that neither has ends the process."""
+    flags, beam_flags = parser.parse_known_args(argv)
+    try:
+        _refuse_unknown(parser, beam_flags)
+    except ValueError as error:
+        parser.error(str(error))
+    return flags, beam_flags
+
+
+def positive_int(text: str) -> int:
+    """Reads a flag's value that must be at least 1."""
+    return _int_of_at_least(1, text)
+
+
+def non_negative_int(text: str) -> int:
+    """Reads a flag's value that must be at least 0."""
+    return _int_of_at_least(0, text)
 
 
 def beam_options(
@@ -177,6 +205,15 @@ def _build_parser() -> argparse.ArgumentParser:
         help="memory of a decoding process",
     )
     return parser
+
+
+def _int_of_at_least(minimum: int, text: str) -> int:
+    value = int(text) if text.isascii() and text.removeprefix("-").isdigit() else None
+    if value is None or value < minimum:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of at least {minimum}, got {text!r}"
+        )
+    return value
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, flags: Sequence[str]) -> None:

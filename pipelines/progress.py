@@ -16,19 +16,34 @@ _POLL_SECONDS = 0.5
 
 
 def configure_logging() -> None:
-    """Sends log lines to standard error; on a terminal warnings only, beside the bar."""
+    """Sends log lines to standard error, past the bar where there is one.
+
+    On a terminal the bar stands for the lines that tell of each shard.
+    """
+    handler = _PastTheBar()
+    handler.addFilter(_is_wanted)
     logging.basicConfig(
-        level=logging.WARNING if sys.stderr.isatty() else logging.INFO,
+        level=logging.INFO,
         format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
         datefmt="%H:%M:%S",
-        stream=sys.stderr,
+        handlers=[handler],
         force=True,
     )
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    if sys.stderr.isatty():
+        logging.getLogger("pipelines.transforms").setLevel(logging.WARNING)
+
+
+class _PastTheBar(logging.Handler):
+    """Writes lines so that a progress bar stays below them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
     # Beam says so of an optional part at every import; nothing here uses it.
-    logging.getLogger().handlers[0].addFilter(
-        lambda record: "apitools not found" not in record.getMessage()
-    )
+    return "apitools not found" not in record.getMessage()
 
 
 @contextlib.contextmanager

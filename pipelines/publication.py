@@ -16,7 +16,7 @@ from mindrecord_io import (
 )
 from pipelines import annotations, labels, sources
 
-__all__ = ["Draft", "publish", "too_many_lost"]
+__all__ = ["Draft", "lost_to_absence", "publish", "too_many_lost"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,7 @@ class Draft:
             for clip in summary.clips
             if clip.status == records.QUARANTINED
         ]
-        missing = [(a.clip_id, "missing", _NO_FILE) for a in self.listing.missing]
-        return quarantined + missing
+        return quarantined + lost_to_absence(self.listing)
 
     @property
     def stored(self) -> list[records.ClipOutcome]:
@@ -63,6 +62,11 @@ class Draft:
             for clip in summary.clips
             if clip.status == records.STORED
         ]
+
+
+def lost_to_absence(listing: sources.ClipListing) -> list[tuple[str, str, str]]:
+    """Returns the clip id, reason and detail of every clip that has no file."""
+    return [(missing.clip_id, "missing", _NO_FILE) for missing in listing.missing]
 
 
 def too_many_lost(lost: Sequence[tuple[str, str, str]], max_quarantined: int) -> str:

@@ -4,12 +4,14 @@ It holds MindSpore, for the writer, and a decoding child; Beam stays in the proc
 that asks. One request is one shard: decode, write, read back, hash, publish.
 """
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mindrecord_io import incomplete, records, shards, writer
+from mindrecord_io import incomplete, records, shards, stored_clips, writer
 from pipelines import child_process, killable_decoder, limits
 
 __all__ = ["build_shard", "main"]
@@ -30,7 +32,7 @@ def build_shard(
     """
     with incomplete.folder_in(shards.split_folder(dataset, plan.split)) as folder:
         shard = writer.ShardWriter(folder, plan)
-        for clip, result in decoder.decode_all(plan.clips, plan.settings):
+        for clip, result in _results(dataset, plan, decoder):
             if isinstance(result, records.Quarantined):
                 shard.quarantine(clip, result)
             else:
@@ -38,6 +40,19 @@ def build_shard(
         summary = shard.finish()
         shards.publish(dataset, folder, summary)
     return summary
+
+
+def _results(
+    dataset: Path,
+    plan: records.ShardPlan,
+    decoder: killable_decoder.KillableDecoder,
+) -> Iterator[tuple[records.PlannedClip, killable_decoder.Decoded]]:
+    """Yields the plan's clips in order, decoded or as they are stored already."""
+    stored = stored_clips.StoredClips(dataset)
+    fresh = [clip for clip in plan.clips if not clip.stored_in]
+    with contextlib.closing(decoder.decode_all(fresh, plan.settings)) as decoded:
+        for clip in plan.clips:
+            yield (clip, stored.read(clip)) if clip.stored_in else next(decoded)
 
 
 class _Worker:

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,13 @@ from pipelines import child_process, limits
 __all__ = [
     "ACTIONS",
     "BuildShards",
+    "Identify",
     "Receipt",
     "ShardFailedError",
     "ShardJob",
+    "StoredSource",
+    "hashed_source",
+    "known_source",
     "read_receipts",
     "receipt_name",
 ]
@@ -33,9 +37,10 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 REUSED = "reused"
+RELABELLED = "relabelled"
 DECODED = "decoded"
-ACTIONS = (REUSED, DECODED)
-"""What can be done for a planned shard."""
+ACTIONS = (REUSED, RELABELLED, DECODED)
+"""What is done for a planned shard: nothing, frames copied, or clips decoded."""
 
 _REFS_PER_ELEMENT = 200  # Beam's cost is by the element, a reference costs nothing
 _Place = tuple[str, int]
@@ -67,7 +72,7 @@ class Receipt:
     """What became of one planned shard.
 
     Attributes:
-      action: DECODED or REUSED.
+      action: one of ACTIONS.
       begin_seconds, end_seconds: since the epoch.
     """
 
@@ -79,20 +84,75 @@ class Receipt:
     end_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSource:
+    """A clip's file, and where its frames are published.
+
+    Attributes:
+      stored_in: as in records.PlannedClip.
+    """
+
+    source: records.Fingerprint
+    stored_in: str
+
+
+Identify = Callable[[str, str, StoredSource | None], StoredSource]
+
+
+def hashed_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredSource:
+    """Hashes a clip's file; its frames are stored if that is the file they are of.
+
+    Raises:
+      ShardFailedError: the file cannot be read.
+    """
+    try:
+        source = files.fingerprint(Path(uri))
+    except OSError as cause:
+        raise ShardFailedError(
+            f"clip {clip_id}: cannot read {uri}: {cause.strerror}"
+        ) from cause
+    is_stored = known is not None and known.source == source
+    return known if is_stored and known else StoredSource(source, "")
+
+
+def known_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredSource:
+    """Returns what is known of a clip, whose file need not be there any more."""
+    if known is None:
+        raise ShardFailedError(f"clip {clip_id}: nothing is stored of {uri}")
+    return known
+
+
 class BuildShards(beam.PTransform):  # type: ignore[misc]
     """Makes every shard that the references need; yields nothing, leaves receipts."""
 
-    def __init__(self, refs: Sequence[records.ClipRef], job: ShardJob) -> None:
+    def __init__(
+        self,
+        refs: Sequence[records.ClipRef],
+        stored: Mapping[str, StoredSource],
+        job: ShardJob,
+        *,
+        identify: Identify,
+    ) -> None:
+        """Takes the clips and what is published of them with the job's settings.
+
+        Args:
+          refs: the clips.
+          stored: by clip_id.
+          job: what every task knows.
+          identify: `hashed_source` or `known_source`.
+        """
         super().__init__()
         self._refs = refs
+        self._stored = stored
         self._job = job
+        self._identify = identify
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Wires reference -> planned clip -> shard plan -> receipt."""
         return (
             pipeline
-            | "References" >> beam.Create(list(_encoded_refs(self._refs)))
-            | "Fingerprint" >> beam.FlatMap(_planned_clips, self._job)
+            | "References" >> beam.Create(list(_encoded(self._refs, self._stored)))
+            | "Identify" >> beam.FlatMap(_placed_clips, self._job, self._identify)
             | "ByShard" >> beam.GroupByKey()  # ((split, index), JSON of PlannedClip)
             | "Plan" >> beam.Map(_plan, self._job)  # ShardPlan
             | "Balance" >> beam.Reshuffle()
@@ -124,7 +184,7 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
     def process(self, plan: records.ShardPlan) -> Iterable[None]:
         begin = time.time()
         summary = shards.read_summary(self._job.dataset, plan.split, plan.key)
-        action = DECODED if summary is None else REUSED
+        action = REUSED if summary else _action(plan)
         if summary is None:
             summary = self._build(plan)
         receipt = Receipt(plan.split, plan.index, plan.key, action, begin, time.time())
@@ -175,22 +235,29 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
         return summary
 
 
-def _encoded_refs(refs: Sequence[records.ClipRef]) -> Iterator[str]:
+def _encoded(
+    refs: Sequence[records.ClipRef], stored: Mapping[str, StoredSource]
+) -> Iterator[str]:
+    """Yields batches of references, with what is stored of them, as JSON."""
     for begin in range(0, len(refs), _REFS_PER_ELEMENT):
-        chunk = refs[begin : begin + _REFS_PER_ELEMENT]
-        yield json.dumps([[r.clip_id, r.split, r.label_id, r.uri] for r in chunk])
+        rows = []
+        for ref in refs[begin : begin + _REFS_PER_ELEMENT]:
+            known = stored.get(ref.clip_id)
+            encoded = None if known is None else records.to_json(known)
+            rows.append([ref.split, ref.clip_id, ref.label_id, ref.uri, encoded])
+        yield json.dumps(rows)
 
 
-def _planned_clips(encoded_refs: str, job: ShardJob) -> Iterator[tuple[_Place, str]]:
-    """Hashes each clip's file; yields its shard and, as JSON, its PlannedClip."""
-    for clip_id, split, label_id, uri in json.loads(encoded_refs):
-        try:
-            source = files.fingerprint(Path(uri))
-        except OSError as cause:
-            raise ShardFailedError(
-                f"clip {clip_id}: cannot read {uri}: {cause.strerror}"
-            ) from cause
-        clip = records.PlannedClip(clip_id, label_id, uri, source)
+def _placed_clips(
+    encoded: str, job: ShardJob, identify: Identify
+) -> Iterator[tuple[_Place, str]]:
+    """Yields every clip's place and, as JSON, its PlannedClip."""
+    for split, clip_id, label_id, uri, row in json.loads(encoded):
+        known = None if row is None else records.from_json(StoredSource, row)
+        found = identify(clip_id, uri, known)
+        clip = records.PlannedClip(
+            clip_id, label_id, uri, found.source, found.stored_in
+        )
         index = sharding.shard_index(clip_id, job.num_shards[split], job.salt)
         yield (split, index), json.dumps(records.to_json(clip))
 
@@ -205,6 +272,10 @@ def _plan(placed: tuple[_Place, Iterable[str]], job: ShardJob) -> records.ShardP
         settings=job.settings,
         salt=job.salt,
     )
+
+
+def _action(plan: records.ShardPlan) -> str:
+    return RELABELLED if all(clip.stored_in for clip in plan.clips) else DECODED
 
 
 def _count(summary: records.ShardSummary, action: str) -> None:

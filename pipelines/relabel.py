@@ -1,0 +1,115 @@
+"""`python -m pipelines relabel`: new annotations for the clips that a version holds.
+
+Needs neither the clips nor a decoder: frames are copied from shard to shard, and only
+where a shard's labels or clips have changed.
+"""
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mindrecord_io import manifest
+from pipelines import (
+    annotations,
+    changes,
+    limits,
+    options,
+    stored,
+    transforms,
+    version_job,
+)
+
+__all__ = ["main", "planned_job"]
+
+logger = logging.getLogger(__name__)
+
+
+def planned_job(
+    flags: argparse.Namespace, beam_flags: Sequence[str]
+) -> tuple[version_job.VersionJob, changes.Changes]:
+    """Returns what is to be done, and what it changes.
+
+    Raises:
+      AnnotationError, ManifestError: the input cannot be used.
+    """
+    version = manifest.open_version(flags.dataset)
+    said = version.manifest
+    annotated = annotations.read_annotations(flags.annotations)
+    listing = stored.listing_of(version, annotated)
+    max_quarantined = flags.max_quarantined
+    if max_quarantined is None:
+        max_quarantined = said.num_quarantined + said.num_missing
+    job = version_job.VersionJob(
+        dataset=flags.dataset,
+        parent=version,
+        annotated=annotated,
+        listing=listing,
+        stored=stored.sources_of(version),
+        identify=transforms.known_source,
+        settings=said.settings,
+        clip_limits=limits.DecodeLimits(),
+        num_shards=None,
+        max_quarantined=max_quarantined,
+        num_workers=flags.num_workers,
+        beam_flags=tuple(beam_flags),
+    )
+    return job, changes.compare(version, annotated.label_map, listing.refs)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; the result is the last line of standard output."""
+    flags, beam_flags = options.parse_with_beam(_parser(), argv)
+    try:
+        job, difference = planned_job(flags, beam_flags)
+        difference.log()
+        result: dict[str, object]
+        if flags.dry_run:
+            result = {"version": difference.version, "changes": difference.counts()}
+        else:
+            result = version_job.run(job).to_json()
+    except (
+        version_job.JobError,
+        manifest.PublishConflictError,
+        OSError,
+        ValueError,
+    ) as error:
+        logger.error("relabel failed: %s", error)
+        return 1
+    print(json.dumps(result))  # noqa: T201
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines relabel",
+        description="Makes a version with other labels or splits, or fewer clips, of "
+        "the clips that the current version holds. Flags not listed here go to Beam.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--annotations", type=Path, required=True, help="folder of the JSON files"
+    )
+    parser.add_argument(
+        "--dataset", type=Path, required=True, help="folder of the data set"
+    )
+    parser.add_argument(
+        "--dry_run", action="store_true", help="tell what would change, then stop"
+    )
+    parser.add_argument(
+        "--max_quarantined",
+        type=options.non_negative_int,
+        metavar="N",
+        help="clips that may be broken or missing; by default as many as now",
+    )
+    parser.add_argument(
+        "--num_workers",
+        type=options.positive_int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="shards made at once on this machine",
+    )
+    return parser

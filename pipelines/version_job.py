@@ -1,0 +1,229 @@
+"""What every job that makes a version does: plan, make shards, publish.
+
+The jobs differ in where they learn of the clips: `build` looks at files, `relabel` at
+the version that is there. From then on one mechanism serves both: shards that are
+published are reused, frames that are published are copied, the rest is decoded.
+"""
+
+import collections
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+
+from mindrecord_io import incomplete, manifest, records, sharding, shards
+from pipelines import (
+    annotations,
+    limits,
+    options,
+    progress,
+    publication,
+    sources,
+    transforms,
+)
+
+__all__ = ["JobError", "JobResult", "VersionJob", "current", "run"]
+
+logger = logging.getLogger(__name__)
+
+
+class JobError(RuntimeError):
+    """The job ran and failed; nothing was published."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionJob:
+    """A version to be made.
+
+    Attributes:
+      parent: the current version, None if there is none.
+      listing: the clips that the version is to hold.
+      stored: by clip_id, what the parent has with the same settings.
+      identify: how a clip's file is known (see transforms).
+      num_shards: of all splits together; None keeps the parent's, or chooses.
+      max_quarantined: clips that may be quarantined or missing.
+    """
+
+    dataset: Path
+    parent: manifest.Version | None
+    annotated: annotations.Annotations
+    listing: sources.ClipListing
+    stored: Mapping[str, transforms.StoredSource]
+    identify: transforms.Identify
+    settings: records.DecodeSettings
+    clip_limits: limits.DecodeLimits
+    num_shards: int | None
+    max_quarantined: int
+    num_workers: int
+    beam_flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job did.
+
+    Attributes:
+      num_shards: by what was done (transforms.ACTIONS).
+      shard_seconds: from the first shard's start to the last shard's end.
+    """
+
+    version: manifest.Version
+    num_shards: dict[str, int]
+    seconds: float
+    shard_seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the last line of the command's output."""
+        said = self.version.manifest
+        return {
+            "version": said.version,
+            "num_clips": said.num_clips,
+            "num_quarantined": said.num_quarantined + said.num_missing,
+            "num_frames": said.num_frames,
+            "shards": self.num_shards,
+            "num_bytes": said.num_bytes,
+            "seconds": round(self.seconds, 1),
+            "clips_per_second": round(
+                said.num_clips / max(self.shard_seconds, 1e-3), 1
+            ),
+        }
+
+
+def current(dataset: Path) -> manifest.Version | None:
+    """Opens the current version of a data set, None if it has none yet."""
+    has_version = manifest.current_version(dataset) is not None
+    return manifest.open_version(dataset) if has_version else None
+
+
+def run(job: VersionJob) -> JobResult:
+    """Makes what is not made yet and publishes a version of all of it.
+
+    Raises:
+      JobError: more clips are broken or missing than allowed, or a shard failed.
+      PublishConflictError: another version was published in the meantime.
+    """
+    begin = time.monotonic()
+    _refuse_early(job)
+    _remove_abandoned(job.dataset)
+    with incomplete.folder_in(job.dataset / "versions") as staging:
+        receipts = _make_shards(job, staging / "receipts")
+        draft = publication.Draft(
+            dataset=job.dataset,
+            parent=job.parent,
+            annotated=job.annotated,
+            listing=job.listing,
+            settings=job.settings,
+            salt=_salt(job),
+            summaries=[_summary(job.dataset, receipt) for receipt in receipts],
+        )
+        if problem := publication.too_many_lost(draft.lost, job.max_quarantined):
+            raise JobError(problem)
+        version = publication.publish(draft, staging)
+    actions = collections.Counter(receipt.action for receipt in receipts)
+    result = JobResult(
+        version=version,
+        num_shards={action: actions[action] for action in transforms.ACTIONS},
+        seconds=time.monotonic() - begin,
+        shard_seconds=max(r.end_seconds for r in receipts)
+        - min(r.begin_seconds for r in receipts),
+    )
+    _log(result)
+    return result
+
+
+def _refuse_early(job: VersionJob) -> None:
+    """Raises JobError where it is clear before any work that nothing can come of it."""
+    missing = publication.lost_to_absence(job.listing)
+    if problem := publication.too_many_lost(missing, job.max_quarantined):
+        raise JobError(problem)
+    if not job.listing.refs:
+        raise JobError("no clip is left to store")
+
+
+def _remove_abandoned(dataset: Path) -> None:
+    for folder in (
+        dataset / "versions",
+        *(shards.split_folder(dataset, split) for split in records.SPLITS),
+    ):
+        incomplete.remove_abandoned(folder)
+
+
+def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
+    """Runs the pipeline; returns the receipts of all shards, every one published."""
+    folder.mkdir()
+    shard_job = transforms.ShardJob(
+        dataset=job.dataset,
+        receipts=folder,
+        settings=job.settings,
+        clip_limits=job.clip_limits,
+        salt=_salt(job),
+        num_shards=_num_shards(job),
+    )
+    num_clips = collections.Counter(
+        transforms.receipt_name(*_place(ref, shard_job)) for ref in job.listing.refs
+    )
+
+    def num_done() -> int:
+        return sum(num_clips[path.name] for path in folder.glob("*.json"))
+
+    with progress.watched("shards", len(job.listing.refs), num_done):
+        try:
+            pipeline = beam.Pipeline(
+                options=options.beam_options(job.beam_flags, job.num_workers)
+            )
+            pipeline | transforms.BuildShards(
+                job.listing.refs, job.stored, shard_job, identify=job.identify
+            )
+            pipeline.run().wait_until_finish()
+        except RuntimeError as cause:  # what runners make of an error in a task
+            raise JobError(f"the pipeline failed: {cause}") from cause
+    receipts = transforms.read_receipts(folder)
+    if len(receipts) != len(num_clips):
+        raise JobError(f"{len(receipts)} of {len(num_clips)} shards left a receipt")
+    return receipts
+
+
+def _place(ref: records.ClipRef, job: transforms.ShardJob) -> tuple[str, int, int]:
+    num_shards = job.num_shards[ref.split]
+    index = sharding.shard_index(ref.clip_id, num_shards, job.salt)
+    return ref.split, index, num_shards
+
+
+def _salt(job: VersionJob) -> str:
+    return job.parent.manifest.salt if job.parent else sharding.DEFAULT_SALT
+
+
+def _num_shards(job: VersionJob) -> dict[str, int]:
+    """Returns the shards of each split: as asked, as they are, or by their clips."""
+    num_clips = collections.Counter(ref.split for ref in job.listing.refs)
+    if job.num_shards is not None:
+        return sharding.split_num_shards(num_clips, job.num_shards)
+    known = job.parent.manifest.num_shards if job.parent else {}
+    return {
+        split: known.get(split) or sharding.default_num_shards(num_clips[split])
+        for split in num_clips
+    }
+
+
+def _summary(dataset: Path, receipt: transforms.Receipt) -> records.ShardSummary:
+    summary = shards.read_summary(dataset, receipt.split, receipt.key)
+    if summary is None:
+        raise JobError(f"{receipt}: its shard is gone; something removed it")
+    return summary
+
+
+def _log(result: JobResult) -> None:
+    said = result.version.manifest
+    logger.info(
+        "version %s of %s: %d clips, %d frames, %d bytes; shards: %s; %.1f s",
+        said.version,
+        result.version.dataset,
+        said.num_clips,
+        said.num_frames,
+        said.num_bytes,
+        ", ".join(f"{n} {action}" for action, n in result.num_shards.items()),
+        result.seconds,
+    )
