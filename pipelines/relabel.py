@@ -17,6 +17,7 @@ from pipelines import (
     changes,
     limits,
     options,
+    planning,
     stored,
     transforms,
     version_job,
@@ -67,7 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         difference.log()
         result: dict[str, object]
         if flags.dry_run:
-            result = {"version": difference.version, "changes": difference.counts()}
+            result = {
+                "version": difference.version,
+                "changes": difference.counts(),
+                "shards": planning.foreseen_actions(job),
+            }
         else:
             result = version_job.run(job).to_json()
     except (

@@ -28,6 +28,7 @@ __all__ = [
     "ShardFailedError",
     "ShardJob",
     "StoredSource",
+    "action",
     "hashed_source",
     "known_source",
     "read_receipts",
@@ -169,6 +170,11 @@ def read_receipts(folder: Path) -> list[Receipt]:
     return sorted(read, key=lambda r: (records.SPLITS.index(r.split), r.index))
 
 
+def action(plan: records.ShardPlan) -> str:
+    """Returns what is to be done for a shard that is not published."""
+    return RELABELLED if all(clip.stored_in for clip in plan.clips) else DECODED
+
+
 def receipt_name(split: str, index: int, num_shards: int) -> str:
     """Returns the file name of a shard's receipt."""
     return f"{naming.ShardName(split, index, num_shards)}.json"
@@ -184,17 +190,17 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
     def process(self, plan: records.ShardPlan) -> Iterable[None]:
         begin = time.time()
         summary = shards.read_summary(self._job.dataset, plan.split, plan.key)
-        action = REUSED if summary else _action(plan)
+        done = REUSED if summary else action(plan)
         if summary is None:
             summary = self._build(plan)
-        receipt = Receipt(plan.split, plan.index, plan.key, action, begin, time.time())
+        receipt = Receipt(plan.split, plan.index, plan.key, done, begin, time.time())
         text = json.dumps(dataclasses.asdict(receipt)).encode()
         name = receipt_name(plan.split, plan.index, plan.num_shards)
         files.replace_file(self._job.receipts / name, text)
-        _count(summary, action)
+        _count(summary, done)
         logger.info(
             "%s %s shard %d of %d: %d clips, %d quarantined in %.1f s",
-            action,
+            done,
             plan.split,
             plan.index,
             plan.num_shards,
@@ -272,10 +278,6 @@ def _plan(placed: tuple[_Place, Iterable[str]], job: ShardJob) -> records.ShardP
         settings=job.settings,
         salt=job.salt,
     )
-
-
-def _action(plan: records.ShardPlan) -> str:
-    return RELABELLED if all(clip.stored_in for clip in plan.clips) else DECODED
 
 
 def _count(summary: records.ShardSummary, action: str) -> None:

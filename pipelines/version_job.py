@@ -25,7 +25,15 @@ from pipelines import (
     transforms,
 )
 
-__all__ = ["JobError", "JobResult", "VersionJob", "current", "run"]
+__all__ = [
+    "JobError",
+    "JobResult",
+    "VersionJob",
+    "current",
+    "num_shards",
+    "run",
+    "salt",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +124,7 @@ def run(job: VersionJob) -> JobResult:
             annotated=job.annotated,
             listing=job.listing,
             settings=job.settings,
-            salt=_salt(job),
+            salt=salt(job),
             summaries=[_summary(job.dataset, receipt) for receipt in receipts],
         )
         if problem := publication.too_many_lost(draft.lost, job.max_quarantined):
@@ -132,6 +140,23 @@ def run(job: VersionJob) -> JobResult:
     )
     _log(result)
     return result
+
+
+def salt(job: VersionJob) -> str:
+    """Returns what keys the hash that places clips: the parent's salt, or ours."""
+    return job.parent.manifest.salt if job.parent else sharding.DEFAULT_SALT
+
+
+def num_shards(job: VersionJob) -> dict[str, int]:
+    """Returns the shards of each split: as asked, as they are, or by their clips."""
+    num_clips = collections.Counter(ref.split for ref in job.listing.refs)
+    if job.num_shards is not None:
+        return sharding.split_num_shards(num_clips, job.num_shards)
+    known = job.parent.manifest.num_shards if job.parent else {}
+    return {
+        split: known.get(split) or sharding.default_num_shards(num_clips[split])
+        for split in num_clips
+    }
 
 
 def _refuse_early(job: VersionJob) -> None:
@@ -159,8 +184,8 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
         receipts=folder,
         settings=job.settings,
         clip_limits=job.clip_limits,
-        salt=_salt(job),
-        num_shards=_num_shards(job),
+        salt=salt(job),
+        num_shards=num_shards(job),
     )
     num_clips = collections.Counter(
         transforms.receipt_name(*_place(ref, shard_job)) for ref in job.listing.refs
@@ -190,22 +215,6 @@ def _place(ref: records.ClipRef, job: transforms.ShardJob) -> tuple[str, int, in
     num_shards = job.num_shards[ref.split]
     index = sharding.shard_index(ref.clip_id, num_shards, job.salt)
     return ref.split, index, num_shards
-
-
-def _salt(job: VersionJob) -> str:
-    return job.parent.manifest.salt if job.parent else sharding.DEFAULT_SALT
-
-
-def _num_shards(job: VersionJob) -> dict[str, int]:
-    """Returns the shards of each split: as asked, as they are, or by their clips."""
-    num_clips = collections.Counter(ref.split for ref in job.listing.refs)
-    if job.num_shards is not None:
-        return sharding.split_num_shards(num_clips, job.num_shards)
-    known = job.parent.manifest.num_shards if job.parent else {}
-    return {
-        split: known.get(split) or sharding.default_num_shards(num_clips[split])
-        for split in num_clips
-    }
 
 
 def _summary(dataset: Path, receipt: transforms.Receipt) -> records.ShardSummary:
