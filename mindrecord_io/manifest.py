@@ -140,17 +140,30 @@ class Version:
     def read_clips(
         self, columns: Sequence[str] | None = None, split: str | None = None
     ) -> pa.Table:
-        """Reads clips.parquet (see clips_table) whole, or some columns or one split."""
+        """Reads clips.parquet (see clips_table) whole, or some columns or one split.
+
+        Raises:
+          ManifestError: it is not the file that was published; Parquet would not tell.
+          TableError: it cannot be read.
+        """
         path = naming.clips_table_path(self.folder)
+        if path.exists() and files.fingerprint(path) != self.manifest.clips_table:
+            raise ManifestError(f"{path}: not the file that was published: run verify")
         return clips_table.read(path, columns, split)
 
     def category_names(self) -> list[str]:
         """Returns label texts by label_id."""
         path = naming.labels_folder(self.folder) / naming.CATEGORY_FILE
         try:
-            return path.read_text(encoding="utf-8").split("\n")
+            names = path.read_bytes().decode("utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as cause:
             raise ManifestError(f"{path}: cannot be read: {cause}") from cause
+        if len(names) != self.manifest.num_classes:
+            raise ManifestError(
+                f"{path}: {len(names)} labels, the manifest says "
+                f"{self.manifest.num_classes}"
+            )
+        return names
 
     def shard_path(self, entry: ShardEntry) -> Path:
         """Returns where a shard's .mindrecord file is."""

@@ -172,7 +172,10 @@ class ShardWriter:
         """Completes the outcomes with where in the file each clip's frames are."""
         num_bytes = {clip.clip_id: sum(clip.frame_sizes) for clip in self._stored()}
         page_num_bytes = self._plan.settings.page_num_bytes
-        offsets = schema.frame_offsets(self._index_path, page_num_bytes, num_bytes)
+        try:
+            offsets = schema.frame_offsets(self._index_path, page_num_bytes, num_bytes)
+        except schema.SchemaError as cause:
+            raise self._failed("has no usable index") from cause
         self._outcomes = [
             dataclasses.replace(clip, frames_offset=offsets.get(clip.clip_id, -1))
             for clip in self._outcomes

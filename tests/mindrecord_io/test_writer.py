@@ -1,0 +1,344 @@
+import dataclasses
+import hashlib
+
+import numpy as np
+import pytest
+from mindspore.dataset import MindDataset
+
+from mindrecord_io import files, records, schema, shards, writer
+
+SMALL_PAGE = records.DecodeSettings(page_num_bytes=32 << 10)
+NAME = "train-00000-of-00001.mindrecord"
+
+
+@pytest.fixture
+def write(tmp_path, make_jpegs):
+    """Writes a plan's clips: `write(plan, {clip_id: frames or Quarantined})`."""
+
+    def write_into(plan, results=None, folder=tmp_path):
+        folder.mkdir(exist_ok=True, parents=True)
+        shard = writer.ShardWriter(folder, plan)
+        for clip in plan.clips:
+            result = (results or {}).get(clip.clip_id) or make_jpegs(clip.clip_id)
+            if isinstance(result, records.Quarantined):
+                shard.quarantine(clip, result)
+            else:
+                shard.append(clip, result)
+        return shard.finish()
+
+    return write_into
+
+
+def frames_of(frame_sizes, sha256=""):
+    """Frames of given sizes whose bytes are all different from their neighbours."""
+    num_bytes = sum(frame_sizes)
+    jpegs = np.random.default_rng(num_bytes).bytes(num_bytes)
+    return records.ClipFrames(jpegs, tuple(frame_sizes), 2, 3, 12.0, 0, sha256)
+
+
+def read_rows(path):
+    rows = MindDataset([str(path)], list(schema.COLUMNS), shuffle=False)
+    return list(rows.create_dict_iterator(num_epochs=1, output_numpy=True))
+
+
+def bytes_in(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_plain_mind_dataset_reads_every_column_back(
+    tmp_path, make_plan, make_jpegs, write
+):
+    frames = {
+        "101": make_jpegs("101", 3, 16, 20),
+        "102": make_jpegs("102", 1),
+        "103": make_jpegs("103", 9),
+    }
+    plan = make_plan({"101": 2, "102": 173, "103": 0})
+    assert [clip.clip_id for clip in plan.clips] == ["102", "103", "101"]
+    write(plan, frames)
+
+    rows = read_rows(tmp_path / NAME)
+    for column, expected in {
+        "clip_id": ["102", "103", "101"],
+        "label": [173, 0, 2],
+        "num_frames": [1, 9, 3],
+        "height": [24, 24, 16],
+        "width": [32, 32, 20],
+    }.items():
+        assert [row[column].item() for row in rows] == expected
+    for row in rows:
+        clip = frames[str(row["clip_id"])]
+        assert row["frames"].tobytes() == clip.jpegs
+        assert tuple(row["frame_sizes"].tolist()) == clip.frame_sizes
+        assert row["frame_sizes"].dtype == row["label"].dtype == np.int32
+
+
+def test_jpegs_lie_in_the_file_where_the_summary_says(tmp_path, make_plan, write):
+    # Clips of 20,000 and 3,000 bytes fill pages of 32,768 unevenly.
+    results = {
+        str(number): frames_of([20_000] if number % 3 else [1_000, 2_000])
+        for number in range(12)
+    }
+    plan = make_plan(dict.fromkeys(results, 0), settings=SMALL_PAGE)
+    summary = write(plan, results)
+
+    content = (tmp_path / NAME).read_bytes()
+    for clip in summary.clips:
+        begin, expected = clip.frames_offset, results[clip.clip_id].jpegs
+        assert content[begin : begin + sum(clip.frame_sizes)] == expected
+    pages = {(clip.frames_offset - (256 << 10)) >> 15 for clip in summary.clips}
+    assert len(pages) > 4
+
+
+def test_every_frame_in_the_file_is_a_jpeg(tmp_path, make_plan, write):
+    summary = write(make_plan({"101": 0, "102": 1}))
+    content = (tmp_path / NAME).read_bytes()
+    for clip in summary.clips:
+        offset = clip.frames_offset
+        for size in clip.frame_sizes:
+            assert content[offset : offset + 2] == b"\xff\xd8"
+            assert content[offset + size - 2 : offset + size] == b"\xff\xd9"
+            offset += size
+
+
+def test_the_summary_says_what_was_stored(tmp_path, make_plan, make_jpegs, write):
+    frames = dataclasses.replace(
+        make_jpegs("101", 3, 16, 20), fps_from_header=29.97, num_frames_from_header=4
+    )
+    plan = make_plan({"101": 2, "102": 0})
+    summary = write(plan, {"101": frames})
+
+    assert [clip.clip_id for clip in summary.clips] == ["102", "101"]
+    assert summary.clips[1] == records.ClipOutcome(
+        clip_id="101",
+        label_id=2,
+        source=plan.clips[1].source,
+        status=records.STORED,
+        height=16,
+        width=20,
+        fps_from_header=29.97,
+        num_frames_from_header=4,
+        row=1,
+        frames_offset=summary.clips[1].frames_offset,
+        frame_sizes=frames.frame_sizes,
+        frames_sha256=hashlib.sha256(frames.jpegs).hexdigest(),
+    )
+    assert (summary.split, summary.index, summary.num_shards) == ("train", 0, 1)
+    assert (summary.key, summary.frames_key) == (plan.key, plan.frames_key)
+    assert summary.mindrecord == files.fingerprint(tmp_path / NAME)
+    assert summary.mindrecord_index == files.fingerprint(tmp_path / f"{NAME}.db")
+
+
+def test_a_written_shard_is_published_with_its_summary(tmp_path, make_plan, write):
+    plan = make_plan({"101": 0})
+    folder = shards.split_folder(tmp_path, "train") / "unfinished"
+    summary = write(plan, folder=folder)
+    shards.publish(tmp_path, folder, summary)
+    assert shards.read_summary(tmp_path, "train", plan.key) == summary
+
+
+def test_equal_plans_make_equal_bytes_in_any_folder(tmp_path, make_plan, write):
+    plan = make_plan({"101": 2, "102": 0, "103": 1})
+    write(plan, folder=tmp_path / "one")
+    write(plan, folder=tmp_path / "another one, ä?#")
+    assert bytes_in(tmp_path / "one") == bytes_in(tmp_path / "another one, ä?#")
+    assert sorted(bytes_in(tmp_path / "one")) == ["summary.json", NAME, f"{NAME}.db"]
+
+
+def test_a_changed_label_changes_the_shard_but_no_frame(tmp_path, make_plan, write):
+    before = write(make_plan({"101": 2, "102": 0}), folder=tmp_path / "before")
+    after = write(make_plan({"101": 2, "102": 1}), folder=tmp_path / "after")
+    assert before.mindrecord != after.mindrecord
+    assert [clip.frames_sha256 for clip in before.clips] == [
+        clip.frames_sha256 for clip in after.clips
+    ]
+
+
+def test_the_files_can_be_read_by_others(tmp_path, make_plan, write):
+    write(make_plan({"101": 0}))
+    for name in (NAME, f"{NAME}.db"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("label_id", [records.UNLABELLED, 0, 2**31 - 1])
+def test_every_label_id_comes_back(tmp_path, make_plan, write, label_id):
+    summary = write(make_plan({"101": label_id}))
+    assert read_rows(tmp_path / NAME)[0]["label"].item() == label_id
+    assert summary.clips[0].label_id == label_id
+
+
+def test_frames_that_end_in_zero_bytes_come_back_whole(tmp_path, make_plan, write):
+    frames = records.ClipFrames(b"ab\0\0\0", (5,), 2, 3, 0.0, 0)
+    summary = write(make_plan({"101": 0}), {"101": frames})
+    assert read_rows(tmp_path / NAME)[0]["frames"].tobytes() == b"ab\0\0\0"
+    assert sum(summary.clips[0].frame_sizes) == 5
+
+
+def test_a_quarantined_clip_is_not_stored_but_accounted_for(tmp_path, make_plan, write):
+    plan = make_plan({"101": 2, "102": 0, "103": 1})  # stored order: 102, 103, 101
+    summary = write(plan, {"103": records.Quarantined("truncated", "3 of 8 frames")})
+
+    rows = read_rows(tmp_path / NAME)
+    assert [str(row["clip_id"]) for row in rows] == ["102", "101"]
+    assert [clip.row for clip in summary.clips] == [0, -1, 1]
+    assert summary.num_stored == 2
+    assert summary.clips[1] == records.ClipOutcome(
+        clip_id="103",
+        label_id=1,
+        source=plan.clips[1].source,
+        status=records.QUARANTINED,
+        reason="truncated",
+        detail="3 of 8 frames",
+    )
+
+
+def test_a_shard_all_of_whose_clips_are_quarantined_has_only_a_summary(
+    tmp_path, make_plan, write
+):
+    why = records.Quarantined("unreadable", "no video stream")
+    summary = write(make_plan({"101": 2, "102": 0}), {"101": why, "102": why})
+    assert list(bytes_in(tmp_path)) == ["summary.json"]
+    assert (summary.mindrecord, summary.mindrecord_index) == (None, None)
+    assert [clip.status for clip in summary.clips] == [records.QUARANTINED] * 2
+
+
+# A page of 32,768 bytes, less 64, less 8 for each frame
+@pytest.mark.parametrize("sizes", [(32_696,), (322,) * 98 + (356,), (4,) * 2_725])
+def test_a_clip_that_just_fits_in_a_page_is_stored(tmp_path, make_plan, write, sizes):
+    plan = make_plan({"101": 0, "102": 0}, settings=SMALL_PAGE)
+    frames = frames_of(sizes)
+    summary = write(plan, {"101": frames, "102": frames})
+    assert summary.num_stored == 2
+    assert [r["frames"].tobytes() for r in read_rows(tmp_path / NAME)] == [
+        frames.jpegs,
+        frames.jpegs,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "num_bytes", "limit"),
+    [((32_697,), 32_697, 32_696), ((4,) * 2_726, 10_904, 10_896)],
+)
+def test_a_clip_that_does_not_fit_is_quarantined_with_the_limit(
+    make_plan, write, sizes, num_bytes, limit
+):
+    plan = make_plan({"101": 0, "102": 0}, settings=SMALL_PAGE)
+    summary = write(plan, {"101": frames_of(sizes)})
+    by_id = {clip.clip_id: clip for clip in summary.clips}
+    assert by_id["102"].status == records.STORED
+    assert by_id["101"].status == records.QUARANTINED
+    assert by_id["101"].reason == "too_large"
+    assert by_id["101"].detail.startswith(
+        f"{num_bytes} bytes of JPEG in {len(sizes)} frames, limit {limit}: "
+        "a clip must fit in a page"
+    )
+
+
+def test_frames_that_come_with_their_hash_are_stored(make_plan, write):
+    sha256 = hashlib.sha256(frames_of([9]).jpegs).hexdigest()
+    summary = write(make_plan({"101": 0}), {"101": frames_of([9], sha256)})
+    assert summary.clips[0].frames_sha256 == sha256
+
+
+def test_frames_that_come_with_another_hash_are_refused(tmp_path, make_plan):
+    plan = make_plan({"101": 0})
+    clip = dataclasses.replace(plan.clips[0], stored_in="train/" + "a" * 32)
+    shard = writer.ShardWriter(tmp_path, dataclasses.replace(plan, clips=(clip,)))
+    with pytest.raises(writer.ShardWriteError) as caught:
+        shard.append(clip, frames_of([9], "f" * 64))
+    text = str(caught.value)
+    assert text.startswith(f"101: the frames stored in train/{'a' * 32} are damaged: ")
+    assert f"expected {'f' * 64}" in text
+    assert bytes_in(tmp_path) == {}
+
+
+def test_clips_out_of_the_plans_order_are_refused(tmp_path, make_plan, make_jpegs):
+    plan = make_plan({"101": 2, "102": 0})
+    shard = writer.ShardWriter(tmp_path, plan)
+    with pytest.raises(writer.ShardWriteError) as caught:
+        shard.append(plan.clips[1], make_jpegs("101"))
+    assert str(caught.value) == f"{NAME}: 101 is not clip 0 of the plan"
+
+
+def test_a_clip_that_is_not_quite_the_planned_one_is_refused(tmp_path, make_plan):
+    plan = make_plan({"101": 2})
+    shard = writer.ShardWriter(tmp_path, plan)
+    relabelled = dataclasses.replace(plan.clips[0], label_id=3)
+    with pytest.raises(writer.ShardWriteError, match="101 is not clip 0 of the plan"):
+        shard.quarantine(relabelled, records.Quarantined("x", ""))
+
+
+def test_more_clips_than_planned_are_refused(tmp_path, make_plan):
+    plan = make_plan({"101": 2})
+    shard = writer.ShardWriter(tmp_path, plan)
+    shard.quarantine(plan.clips[0], records.Quarantined("x", ""))
+    with pytest.raises(writer.ShardWriteError, match="101 is not clip 1 of the plan"):
+        shard.quarantine(plan.clips[0], records.Quarantined("x", ""))
+
+
+def test_a_shard_cannot_be_finished_before_its_last_clip(
+    tmp_path, make_plan, make_jpegs
+):
+    plan = make_plan({"101": 2, "102": 0, "103": 1})
+    shard = writer.ShardWriter(tmp_path, plan)
+    shard.append(plan.clips[0], make_jpegs("102"))
+    with pytest.raises(writer.ShardWriteError) as caught:
+        shard.finish()
+    assert str(caught.value) == f"{NAME}: 1 of 3 clips were given before finish"
+    assert "summary.json" not in bytes_in(tmp_path)
+
+
+def test_a_label_that_mindrecord_cannot_hold_is_noticed(tmp_path, make_plan, write):
+    with pytest.raises(writer.ShardWriteError, match=f"{NAME}: cannot be read back"):
+        write(make_plan({"101": 2**31}))
+    assert "summary.json" not in bytes_in(tmp_path)
+
+
+def test_an_unwritable_folder_is_named_with_the_room_that_is_left(
+    tmp_path, make_plan, write
+):
+    (tmp_path / NAME).mkdir()  # in the way of the file
+    with pytest.raises(writer.ShardWriteError) as caught:
+        write(make_plan({"101": 0}))
+    pattern = rf"{tmp_path / NAME}: 101: cannot be written \(\d+ bytes free there\)"
+    assert caught.match(pattern)
+
+
+def damage_frames(path, offset):
+    content = bytearray(path.read_bytes())
+    content[offset + 1] ^= 0x40
+    path.write_bytes(content)
+
+
+def test_a_row_that_reads_back_differently_is_noticed(
+    tmp_path, make_plan, make_jpegs, monkeypatch
+):
+    plan = make_plan({"101": 2, "102": 0})
+    shard = writer.ShardWriter(tmp_path, plan)
+    for clip in plan.clips:
+        shard.append(clip, make_jpegs(clip.clip_id))
+    frame_offsets = schema.frame_offsets
+
+    def damage_after_writing(*arguments):
+        offsets = frame_offsets(*arguments)
+        damage_frames(tmp_path / NAME, offsets["101"])
+        return offsets
+
+    monkeypatch.setattr(schema, "frame_offsets", damage_after_writing)
+    with pytest.raises(writer.ShardWriteError) as caught:
+        shard.finish()
+    assert str(caught.value) == (
+        f"{tmp_path / NAME}: 2 of 2 rows read back; rows that differ: ['101']"
+    )
+    assert "summary.json" not in bytes_in(tmp_path)
+
+
+def test_a_wrong_offset_of_the_frames_is_noticed(
+    tmp_path, make_plan, write, monkeypatch
+):
+    frame_offsets = schema.frame_offsets
+    monkeypatch.setattr(
+        schema, "frame_offsets", lambda *a: frame_offsets(*a) | {"102": 262_144}
+    )
+    with pytest.raises(writer.ShardWriteError, match=r"rows that differ: \['102'\]"):
+        write(make_plan({"101": 2, "102": 0}))

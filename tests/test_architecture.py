@@ -1,0 +1,250 @@
+"""The rules of the README's architecture part, read off every file's imports."""
+
+import ast
+import functools
+import re
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MAX_LINES = 400
+
+MAY_IMPORT = {
+    "mindrecord_io": {"mindrecord_io"},
+    "model": {"model"},
+    "pipelines": {"pipelines", "mindrecord_io"},
+    "eval": {"eval", "model", "mindrecord_io"},
+    "train": {"train", "eval", "model", "mindrecord_io"},
+}
+OUR_OWN = {*MAY_IMPORT, "infra", "tests"}
+
+MAY_BE_IMPORTED_BY = {
+    "apache_beam": ["pipelines/*"],
+    "cv2": ["mindrecord_io/frames.py", "pipelines/decoding*.py", "pipelines/synth*.py"],
+    "imageio_ffmpeg": ["pipelines/ffmpeg.py"],
+    "mindspore": [
+        "eval/*",
+        "mindrecord_io/reader.py",
+        "mindrecord_io/rows.py",
+        "mindrecord_io/writer.py",
+        "model/*",
+        "train/*",
+    ],
+    "numpy": ["*/*"],
+    "pyarrow": ["eval/*", "mindrecord_io/*", "pipelines/*"],
+    "simplejpeg": ["mindrecord_io/frames.py"],
+    "tqdm": ["eval/*", "pipelines/*", "train/*"],
+    "yaml": ["eval/*", "train/*"],
+}
+"""Every library that the packages use; all of them are in setup.py and the README."""
+
+DISTRIBUTIONS = {
+    "apache_beam": "apache-beam",
+    "cv2": "opencv-python-headless",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "yaml": "PyYAML",
+}
+
+UNSAFE_MODULES = {"cPickle", "cloudpickle", "dill", "joblib", "marshal", "pickle"}
+UNSAFE_MODULES |= {"_pickle", "shelve"}
+UNSAFE_ARGUMENTS = {"allow_pickle", "shell"}
+UNSAFE_CALLS = {"os.system", "os.popen", "subprocess.getoutput"}
+UNSAFE_CALLS |= {"subprocess.getstatusoutput"}
+
+
+@functools.cache
+def python_files(*folders):
+    """The paths below the repository of all Python files in some of its folders."""
+    return [
+        PurePosixPath(path.relative_to(REPOSITORY).as_posix())
+        for folder in folders
+        for path in sorted((REPOSITORY / folder).rglob("*.py"))
+    ]
+
+
+PACKAGE_FILES = python_files(*MAY_IMPORT)
+ALL_FILES = python_files(*MAY_IMPORT, "infra", "tests")
+
+
+@functools.cache
+def syntax(path):
+    return ast.parse((REPOSITORY / path).read_bytes(), filename=str(path))
+
+
+@functools.cache
+def imports(path):
+    """Dotted names that a file imports, wherever in it: of `from a import b` both
+    "a" and "a.b", as b may be a module.
+    """
+    names = set()
+    for node in ast.walk(syntax(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+def libraries(path):
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def file_of(module):
+    """The file of one of our modules; None for what is not ours or not a module."""
+    base = PurePosixPath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if base.parts[0] in MAY_IMPORT and (REPOSITORY / path).is_file():
+            return path
+    return None
+
+
+def loaded_by(path):
+    """All libraries in the process once a file and all that it imports are loaded."""
+    found, seen, waiting = set(), {path}, [path]
+    while waiting:
+        current = waiting.pop()
+        found |= libraries(current)
+        files = {file_of(name) for name in imports(current)} - {None} - seen
+        seen |= files
+        waiting += files
+    return found
+
+
+def run(program):
+    """Runs a program in a new interpreter; returns its output."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def by_file(paths, find):
+    """What `find` finds in each file, without the files where it finds nothing."""
+    return {str(path): found for path in paths if (found := find(path))}
+
+
+def test_packages_import_only_those_of_ours_that_they_may():
+    def forbidden(path):
+        return libraries(path) & OUR_OWN - MAY_IMPORT[path.parts[0]]
+
+    assert by_file(PACKAGE_FILES, forbidden) == {}
+
+
+def test_libraries_are_imported_only_where_they_may_be():
+    def forbidden(path):
+        return {
+            library
+            for library in libraries(path) - OUR_OWN - sys.stdlib_module_names
+            if not any(path.match(p) for p in MAY_BE_IMPORTED_BY.get(library, ()))
+        }
+
+    assert by_file(PACKAGE_FILES, forbidden) == {}
+
+
+def test_setup_lists_the_packages_and_the_libraries():
+    (call,) = (n for n in ast.walk(syntax(PurePosixPath("setup.py"))) if is_setup(n))
+    arguments = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+    assert set(arguments["packages"]) == set(MAY_IMPORT)
+    distributions = {re.split("[<>=]", r)[0] for r in arguments["install_requires"]}
+    assert distributions >= {DISTRIBUTIONS.get(x, x) for x in MAY_BE_IMPORTED_BY}
+
+
+def is_setup(node):
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "setup"
+
+
+def test_no_module_brings_beam_and_mindspore_into_one_process():
+    def both(path):
+        return {"apache_beam", "mindspore"} <= loaded_by(path)
+
+    assert by_file(PACKAGE_FILES, both) == {}
+
+
+def test_imports_are_absolute():
+    def relative(path):
+        return {name for name in imports(path) if name.startswith(".")}
+
+    assert by_file(ALL_FILES, relative) == {}
+
+
+def test_no_import_hides_the_builtin_eval():
+    def hiding(path):
+        nodes = [n for n in ast.walk(syntax(path)) if isinstance(n, ast.Import)]
+        return [n.lineno for n in nodes for a in n.names if bound_name(a) == "eval"]
+
+    assert by_file(ALL_FILES, hiding) == {}
+
+
+def bound_name(alias):
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def test_nothing_is_pickled():
+    assert by_file(ALL_FILES, lambda path: libraries(path) & UNSAFE_MODULES) == {}
+
+
+def test_no_argument_or_call_opens_a_shell_or_a_pickle():
+    def unsafe(path):
+        calls = [n for n in ast.walk(syntax(path)) if isinstance(n, ast.Call)]
+        return [call.lineno for call in calls if is_unsafe(call)]
+
+    assert by_file(ALL_FILES, unsafe) == {}
+
+
+def is_unsafe(call):
+    named = {k.arg for k in call.keywords if ast.unparse(k.value) != "False"}
+    return bool(named & UNSAFE_ARGUMENTS) or ast.unparse(call.func) in UNSAFE_CALLS
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("subprocess.run('ls', shell=True)", True),
+        ("subprocess.run(['ls'], shell=is_shell)", True),
+        ("subprocess.run(['ls'], shell=False)", False),
+        ("np.load(path, allow_pickle=True)", True),
+        ("np.load(path)", False),
+        ("os.system('ls')", True),
+    ],
+)
+def test_what_counts_as_unsafe(code, expected):
+    assert is_unsafe(ast.parse(code, mode="eval").body) is expected
+
+
+def test_files_can_be_read_in_one_sitting():
+    def excess(path):
+        return max(0, len((REPOSITORY / path).read_text().splitlines()) - MAX_LINES)
+
+    assert by_file(ALL_FILES, excess) == {}
+
+
+# The two processes of a build, each with what it imports: both work in one environment.
+
+
+def test_the_beam_process_holds_no_mindspore():
+    jobs = [
+        ".".join(path.with_suffix("").parts)
+        for path in PACKAGE_FILES
+        if path.match("pipelines/*.py") and "apache_beam" in loaded_by(path)
+    ]
+    assert "pipelines.build" in jobs
+    names = "apache_beam, " + ", ".join(jobs)
+    found = run(f"import sys, {names}; print('mindspore' in sys.modules)")
+    assert found.splitlines()[-1] == "False"
+
+
+def test_the_process_that_writes_shards_holds_mindspore_and_no_beam():
+    found = run(
+        "import sys, pipelines.shard_worker\n"
+        "print('mindspore' in sys.modules, 'apache_beam' in sys.modules)"
+    )
+    assert found.splitlines()[-1] == "True False"
