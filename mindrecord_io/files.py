@@ -79,7 +79,8 @@ def synced_directory(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def locked_directory(folder: Path) -> Iterator[None]:
     """Lets one process at a time into the block; the lock of a dead one is void."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    # A file, because network file systems lock only what is open for writing.
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -2,14 +2,18 @@
 
 The process that makes such a folder holds a lock (flock) on it. The kernel lets go of
 the lock when the process dies, however it dies; so whoever can take the lock has found
-a dead process's leftovers and may remove them.
+a dead process's leftovers and may remove them. A lock says nothing between machines
+that share a file system, where it may not even be had: what another machine began is
+left alone for a day after its last change.
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +22,9 @@ from mindrecord_io import naming
 __all__ = ["folder_in", "remove_abandoned"]
 
 logger = logging.getLogger(__name__)
+
+_ABANDONED_AFTER_SECONDS = 24 * 3600
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)  # as NFS may say
 
 
 @contextlib.contextmanager
@@ -41,17 +48,41 @@ def remove_abandoned(parent: Path) -> list[Path]:
         return []
     removed = []
     for folder in filter(naming.is_incomplete, parent.iterdir()):
-        with contextlib.suppress(FileNotFoundError, BlockingIOError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
-                removed.append(folder)
-            finally:
-                os.close(descriptor)
-    for folder in removed:
-        logger.info("removed %s, left by a process that died", folder)
+        is_ours = naming.is_of_this_host(folder)
+        if _remove_unlocked(folder) if is_ours else _remove_old(folder):
+            removed.append(folder)
+            logger.info("removed %s, left by a process that died", folder)
     return removed
+
+
+def _remove_unlocked(folder: Path) -> bool:
+    """Removes the folder unless a process holds it; returns whether it did."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.ENOENT):
+            return False
+        if error.errno in _NO_LOCKS:
+            return _remove_old(folder)
+        raise
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _remove_old(folder: Path) -> bool:
+    """Removes the folder if nothing in it changed for a day; returns whether it did."""
+    with contextlib.suppress(FileNotFoundError):
+        times = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
+        if max(times) < time.time() - _ABANDONED_AFTER_SECONDS:
+            shutil.rmtree(folder)
+            return True
+    return False
 
 
 def _made_and_locked(parent: Path) -> tuple[Path, int]:
@@ -61,7 +92,15 @@ def _made_and_locked(parent: Path) -> tuple[Path, int]:
         # Between mkdir and flock another process may take it for abandoned: try again.
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor)
             if folder.exists():
                 return folder, descriptor
             os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise

@@ -7,6 +7,8 @@ DATASET/shards/<split>/<key>/summary.json
 DATASET/**/.incomplete-<id>/          work in progress, never read
 """
 
+import hashlib
+import platform
 import re
 import uuid
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ __all__ = [
     "current_path",
     "incomplete_folder",
     "is_incomplete",
+    "is_of_this_host",
     "is_version_name",
     "labels_folder",
     "manifest_path",
@@ -89,7 +92,12 @@ def summary_path(folder: Path) -> Path:
 
 def incomplete_folder(parent: Path) -> Path:
     """Returns a new name for work in progress that will be a folder in `parent`."""
-    return parent / f"{_INCOMPLETE}{uuid.uuid4().hex}"
+    return parent / f"{_INCOMPLETE}{_this_host()}-{uuid.uuid4().hex}"
+
+
+def is_of_this_host(folder: Path) -> bool:
+    """Tells whether work in progress was begun on this machine, by its name."""
+    return folder.name.startswith(f"{_INCOMPLETE}{_this_host()}-")
 
 
 def is_incomplete(folder: Path) -> bool:
@@ -140,3 +148,7 @@ def clips_table_path(folder: Path) -> Path:
 def labels_folder(folder: Path) -> Path:
     """Returns the folder of a version's label files."""
     return folder / "labels"
+
+
+def _this_host() -> str:
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()

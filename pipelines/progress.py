@@ -31,7 +31,8 @@ def configure_logging() -> None:
     )
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     if sys.stderr.isatty():
-        logging.getLogger("pipelines.transforms").setLevel(logging.WARNING)
+        for name in ("pipelines.transforms", "pipelines.shard_checks"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _PastTheBar(logging.Handler):

@@ -1,8 +1,10 @@
+import errno
 import fcntl
 import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,37 @@ def test_a_folder_taken_for_abandoned_before_it_is_locked_is_made_anew(
         assert list(tmp_path.iterdir()) == [folder]
     assert len(removed) == 1
     assert folder not in removed
+
+
+def begun_elsewhere(parent, *, seconds_ago):
+    """A folder as another machine makes them, last changed so long ago."""
+    folder = parent / ".incomplete-ffffffff-0123456789abcdef0123456789abcdef"
+    folder.mkdir()
+    part = folder / "part"
+    part.write_bytes(b"content")
+    changed = time.time() - seconds_ago
+    os.utime(part, (changed, changed))
+    os.utime(folder, (changed, changed))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "is_removed"), [(0, False), (80_000, False), (90_000, True)]
+)
+def test_what_another_machine_began_is_removed_only_after_a_day_of_silence(
+    tmp_path, seconds_ago, is_removed
+):
+    folder = begun_elsewhere(tmp_path, seconds_ago=seconds_ago)
+
+    assert incomplete.remove_abandoned(tmp_path) == [folder] * is_removed
+    assert folder.exists() is not is_removed
+
+
+def test_where_there_are_no_locks_work_in_progress_is_kept(tmp_path, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.EBADF, "flock on NFS")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with incomplete.folder_in(tmp_path) as folder:
+        assert incomplete.remove_abandoned(tmp_path) == []
+        assert folder.exists()

@@ -1,0 +1,160 @@
+"""`python -m pipelines history`: every version of a data set and what changed."""
+
+import argparse
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindrecord_io import manifest
+
+__all__ = ["PastVersion", "Unreadable", "history", "main"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PastVersion:
+    """One version, and how it differs from its parent.
+
+    Attributes:
+      parent: "" for the first version.
+      num_new_shards: that the parent does not have; all, where it is gone.
+      changes: in words; empty where there is no parent to compare with.
+    """
+
+    version: str
+    is_current: bool
+    created_at: str
+    num_clips: int
+    num_frames: int
+    num_bytes: int
+    num_quarantined: int
+    num_missing: int
+    num_classes: int
+    num_shards: int
+    num_new_shards: int
+    parent: str
+    changes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        mark = "*" if self.is_current else " "
+        if not self.parent:
+            origin = "the first version"
+        else:
+            origin = f"from {self.parent}: {', '.join(self.changes)}"
+        return (
+            f"{mark} {self.version}  {self.created_at}  {self.num_clips} clips, "
+            f"{self.num_frames} frames, {self.num_bytes} bytes, "
+            f"{self.num_quarantined} quarantined, {self.num_missing} missing, "
+            f"{self.num_classes} classes  {origin}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A version whose manifest cannot be read."""
+
+    version: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"! {self.version}  {self.error}"
+
+
+def history(dataset: Path) -> list[PastVersion | Unreadable]:
+    """Returns all versions, newest last.
+
+    Raises:
+      ManifestError: there is no data set, or CURRENT is damaged.
+    """
+    names = manifest.list_versions(dataset)
+    current = manifest.current_version(dataset)
+    if not names:
+        raise manifest.ManifestError(f"{dataset}: no data set here, it has no versions")
+    opened: dict[str, manifest.Manifest] = {}
+    past: list[PastVersion | Unreadable] = []
+    for name in names:
+        try:
+            said = opened[name] = manifest.open_version(dataset, name).manifest
+        except manifest.ManifestError as error:
+            past.append(Unreadable(name, str(error)))
+            continue
+        parent = opened.get(said.parent)
+        past.append(_past_version(said, parent, is_current=name == current))
+    return past
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; the result is the last line of standard output."""
+    flags = _parser().parse_args(argv)
+    try:
+        past = history(flags.dataset)
+    except (OSError, ValueError) as error:
+        logger.error("history failed: %s", error)
+        return 1
+    for version in past:
+        print(version)  # noqa: T201
+    print(json.dumps({"versions": [dataclasses.asdict(v) for v in past]}))  # noqa: T201
+    return int(any(isinstance(version, Unreadable) for version in past))
+
+
+def _past_version(
+    said: manifest.Manifest, parent: manifest.Manifest | None, *, is_current: bool
+) -> PastVersion:
+    known = {entry.path for entry in parent.shards} if parent else set()
+    num_new = sum(entry.path not in known for entry in said.shards)
+    return PastVersion(
+        version=said.version,
+        is_current=is_current,
+        created_at=said.created_at,
+        num_clips=said.num_clips,
+        num_frames=said.num_frames,
+        num_bytes=said.num_bytes,
+        num_quarantined=said.num_quarantined,
+        num_missing=said.num_missing,
+        num_classes=said.num_classes,
+        num_shards=len(said.shards),
+        num_new_shards=num_new,
+        parent=said.parent,
+        changes=_changes(said, parent, num_new),
+    )
+
+
+def _changes(
+    said: manifest.Manifest, parent: manifest.Manifest | None, num_new: int
+) -> tuple[str, ...]:
+    if parent is None:
+        return ("which is gone",) if said.parent else ()
+    changes = [f"{len(said.shards) - num_new} shards reused, {num_new} new"]
+    before, after = (dataclasses.asdict(m.settings) for m in (parent, said))
+    changes += [
+        f"{name} {before[name]} -> {after[name]}"
+        for name in after
+        if before[name] != after[name]
+    ]
+    if said.num_shards != parent.num_shards:
+        changes.append(f"shards by split {parent.num_shards} -> {said.num_shards}")
+    if said.label_digest != parent.label_digest:
+        changes.append("annotations changed")
+    if said.num_classes != parent.num_classes:
+        changes.append(f"{parent.num_classes} -> {said.num_classes} classes")
+    if said.num_clips != parent.num_clips:
+        changes.append(f"{said.num_clips - parent.num_clips:+d} clips")
+    return tuple(changes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines history",
+        description="Lists the versions of a data set, newest last; the current one "
+        "has a star, one that cannot be read an exclamation mark.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--dataset", type=Path, required=True, help="folder of the data set"
+    )
+    return parser

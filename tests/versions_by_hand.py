@@ -1,0 +1,230 @@
+"""Publishes versions without MindSpore, for tests of all that does not read rows.
+
+The shards' files are what tells them apart: some padding and then the frames, which
+begin and end as JPEGs do. Everything else is what a build publishes.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mindrecord_io import (
+    clips_table,
+    files,
+    incomplete,
+    manifest,
+    naming,
+    records,
+    schema,
+    sharding,
+    shards,
+)
+from pipelines import labels
+
+LABELS = records.LabelMap(("Rolling", "Tilting"))
+NUM_SHARDS = {"train": 2, "validation": 1, "test": 1}
+CLIPS = {
+    "train": {"101": 0, "102": 1, "103": 0, "105": 1},
+    "validation": {"201": 1},
+    "test": {"301": records.UNLABELLED},
+}
+"""A data set's label_ids by clip_id, by split. Shards: 102, 103; 101, 105; 201; 301."""
+
+_PADDING = b"padding " * 8
+
+
+def frame(clip_id: str, index: int) -> bytes:
+    """Returns a clip's frame: unlike any other."""
+    return b"\xff\xd8" + f"clip {clip_id} frame {index}".encode() + b"\xff\xd9"
+
+
+def num_frames(clip_id: str) -> int:
+    return 2 + int(clip_id) % 3
+
+
+def without(*clip_ids: str) -> dict[str, dict[str, int]]:
+    """Returns CLIPS less some of them."""
+    return {
+        split: {name: label for name, label in clips.items() if name not in clip_ids}
+        for split, clips in CLIPS.items()
+    }
+
+
+def publish(
+    dataset: Path,
+    clips: Mapping[str, Mapping[str, int]] = CLIPS,
+    *,
+    label_map: records.LabelMap = LABELS,
+    settings: records.DecodeSettings | None = None,
+    quarantined: Sequence[str] = (),
+) -> manifest.Version:
+    """Publishes label_ids by clip_id, by split, as the newest version."""
+    settings = settings or records.DecodeSettings()
+    refs = {
+        clip_id: records.ClipRef(
+            clip_id,
+            split,
+            label_id,
+            "" if label_id == records.UNLABELLED else label_map.names[label_id],
+            f"/clips/{clip_id}.webm",
+        )
+        for split, label_ids in clips.items()
+        for clip_id, label_id in label_ids.items()
+    }
+    (dataset / "versions").mkdir(parents=True, exist_ok=True)
+    summaries = [
+        publish_shard(dataset, plan, quarantined) for plan in _plans(refs, settings)
+    ]
+    with incomplete.folder_in(dataset / "versions") as staging:
+        folder = staging / "version"
+        return _publish_version(
+            dataset, folder, refs, summaries, label_map=label_map, settings=settings
+        )
+
+
+def publish_shard(
+    dataset: Path, plan: records.ShardPlan, quarantined: Sequence[str] = ()
+) -> records.ShardSummary:
+    """Publishes one shard, unless there is one of the same key."""
+    if summary := shards.read_summary(dataset, plan.split, plan.key):
+        return summary
+    name = naming.ShardName(plan.split, plan.index, plan.num_shards)
+    with incomplete.folder_in(shards.split_folder(dataset, plan.split)) as folder:
+        content, outcomes = _PADDING, []
+        for clip in plan.clips:
+            if clip.clip_id in quarantined:
+                outcomes.append(_quarantined(clip))
+                continue
+            jpegs = [frame(clip.clip_id, i) for i in range(num_frames(clip.clip_id))]
+            row = sum(outcome.status == records.STORED for outcome in outcomes)
+            outcomes.append(_stored(clip, jpegs, row, len(content)))
+            content += b"".join(jpegs)
+        is_stored = any(outcome.row >= 0 for outcome in outcomes)
+        if is_stored:
+            (folder / str(name)).write_bytes(content)
+            (folder / name.index_file).write_bytes(b"index of " + plan.key.encode())
+        summary = records.ShardSummary(
+            split=plan.split,
+            index=plan.index,
+            num_shards=plan.num_shards,
+            key=plan.key,
+            frames_key=plan.frames_key,
+            mindrecord=files.fingerprint(folder / str(name)) if is_stored else None,
+            mindrecord_index=files.fingerprint(folder / name.index_file)
+            if is_stored
+            else None,
+            clips=tuple(outcomes),
+        )
+        shards.write_summary(folder, summary)
+        shards.publish(dataset, folder, summary)
+    return summary
+
+
+def snapshot(dataset: Path) -> dict[str, bytes]:
+    """Returns the content of every file below a folder."""
+    return {
+        path.relative_to(dataset).as_posix(): path.read_bytes()
+        for path in sorted(dataset.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _plans(
+    refs: Mapping[str, records.ClipRef], settings: records.DecodeSettings
+) -> list[records.ShardPlan]:
+    planned: dict[tuple[str, int], list[records.PlannedClip]] = {}
+    for ref in refs.values():
+        source = records.Fingerprint(
+            1000, hashlib.sha256(ref.clip_id.encode()).hexdigest()
+        )
+        index = sharding.shard_index(ref.clip_id, NUM_SHARDS[ref.split])
+        planned.setdefault((ref.split, index), []).append(
+            records.PlannedClip(ref.clip_id, ref.label_id, ref.uri, source)
+        )
+    return [
+        sharding.plan_shard(
+            split, index, NUM_SHARDS[split], clips=clips, settings=settings
+        )
+        for (split, index), clips in sorted(planned.items())
+    ]
+
+
+def _stored(
+    clip: records.PlannedClip, jpegs: Sequence[bytes], row: int, offset: int
+) -> records.ClipOutcome:
+    return records.ClipOutcome(
+        clip_id=clip.clip_id,
+        label_id=clip.label_id,
+        source=clip.source,
+        status=records.STORED,
+        height=48,
+        width=64,
+        fps_from_header=12.0,
+        num_frames_from_header=len(jpegs),
+        row=row,
+        frames_offset=offset,
+        frame_sizes=tuple(map(len, jpegs)),
+        frames_sha256=hashlib.sha256(b"".join(jpegs)).hexdigest(),
+    )
+
+
+def _quarantined(clip: records.PlannedClip) -> records.ClipOutcome:
+    return records.ClipOutcome(
+        clip_id=clip.clip_id,
+        label_id=clip.label_id,
+        source=clip.source,
+        status=records.QUARANTINED,
+        reason="truncated",
+        detail="3 of 8 frames",
+    )
+
+
+def _publish_version(
+    dataset: Path,
+    folder: Path,
+    refs: Mapping[str, records.ClipRef],
+    summaries: Sequence[records.ShardSummary],
+    *,
+    label_map: records.LabelMap,
+    settings: records.DecodeSettings,
+) -> manifest.Version:
+    entries = tuple(manifest.ShardEntry.of(summary) for summary in summaries)
+    stored = [
+        clip for s in summaries for clip in s.clips if clip.status == records.STORED
+    ]
+    table = naming.clips_table_path(folder)
+    label_folder = naming.labels_folder(folder)
+    label_folder.mkdir(parents=True)
+    clips_table.write(
+        table,
+        [
+            clips_table.shard_rows(summary, entry.path, refs)
+            for summary, entry in zip(summaries, entries, strict=True)
+        ],
+    )
+    rows = [
+        labels.LabelRow(
+            clip.clip_id, refs[clip.clip_id].split, len(clip.frame_sizes), clip.label_id
+        )
+        for clip in stored
+    ]
+    labels.write_label_files(label_folder, label_map, rows)
+    annotated = repr(sorted((ref.clip_id, ref.label) for ref in refs.values()))
+    said = manifest.Manifest(
+        format_version=schema.FORMAT_VERSION,
+        version="",
+        parent=manifest.current_version(dataset) or "",
+        created_at="2025-01-02T03:04:05+00:00",
+        settings=settings,
+        salt=sharding.DEFAULT_SALT,
+        label_digest=hashlib.sha256(annotated.encode()).hexdigest(),
+        num_classes=len(label_map),
+        num_clips=len(stored),
+        num_quarantined=sum(len(s.clips) for s in summaries) - len(stored),
+        num_missing=0,
+        num_unlisted=0,
+        num_frames=sum(len(clip.frame_sizes) for clip in stored),
+        clips_table=files.fingerprint(table),
+        shards=entries,
+    )
+    return manifest.publish(dataset, folder, said)
