@@ -381,15 +381,6 @@ def test_what_is_no_manifest_is_refused_by_its_place(tmp_path, content):
         manifest.open_version(tmp_path)
 
 
-def test_an_unreadable_category_file_is_refused_by_its_name(tmp_path):
-    version = publish(tmp_path)
-    path = naming.labels_folder(version.folder) / naming.CATEGORY_FILE
-    for damage in (lambda: path.write_bytes(b"\xff\xfe"), path.unlink):
-        damage()
-        with pytest.raises(manifest.ManifestError, match=f"{path}: cannot be read: "):
-            version.category_names()
-
-
 def test_a_version_with_real_shards_lists_what_is_on_disk(published_version):
     found = published_version.manifest
     assert (found.num_clips, found.num_quarantined, found.num_missing) == (11, 1, 1)

@@ -7,47 +7,18 @@ import pytest
 from mindrecord_io.records import UNLABELLED, Annotation, LabelMap
 from pipelines import annotations
 from pipelines.annotations import AnnotationError, Annotations, read_annotations
-
-LABELS = {
-    "Approaching something with your camera": "0",
-    "Pouring something into something": "1",
-    "Spinning something that quickly stops spinning": "2",
-}
-NAMES = tuple(LABELS)
-SPINNING = "Spinning [something] that quickly stops spinning"
-POURING = "Pouring [something] into [something]"
-TRAIN = [
-    {
-        "id": "74225",
-        "label": "spinning cube that quickly stops spinning",
-        "template": SPINNING,
-        "placeholders": ["cube"],
-    },
-    {"id": "78687", "label": "pouring tea into a cup", "template": POURING},
-]
-VALIDATION = [{"id": "9", "template": "Approaching [something] with your camera"}]
-TEST = [{"id": "1420"}, {"id": "3"}]
-
-
-def write_folder(folder, prefix="", **changed):
-    """Writes a good annotation folder; `changed` replaces files (None: leaves out)."""
-    values = {"labels": LABELS, "train": TRAIN, "validation": VALIDATION, "test": TEST}
-    for role, value in (values | changed).items():
-        if value is None:
-            continue
-        text = value if isinstance(value, str | bytes) else json.dumps(value)
-        content = text if isinstance(text, bytes) else text.encode()
-        (folder / f"{prefix}{role}.json").write_bytes(content)
-    return folder
+from tests.annotation_folder import (
+    NAMES,
+    POURING,
+    SPINNING,
+    TRAIN,
+    VALIDATION,
+    write_folder,
+)
 
 
 def with_row(row):
     return [*TRAIN, row]
-
-
-def digest_of(folder, **changed):
-    folder.mkdir()
-    return read_annotations(write_folder(folder, **changed)).digest
 
 
 @pytest.mark.parametrize("prefix", ["", "something-something-v2-"])
@@ -353,45 +324,6 @@ def test_refuses_annotations_without_clips(tmp_path):
         read_annotations(tmp_path)
     with pytest.raises(ValueError, match="must name at least one clip"):
         Annotations(LabelMap(("a",)), ())
-
-
-def test_digest_ignores_how_the_annotations_are_written(tmp_path):
-    pretty = json.dumps(TRAIN, indent=4).replace("\n", "\r\n")
-
-    assert digest_of(tmp_path / "a") == digest_of(tmp_path / "b", train=pretty)
-
-
-def test_digest_changes_with_whatever_the_label_files_depend_on(tmp_path):
-    renamed = {"Approaching a thing": "0"} | dict(list(LABELS.items())[1:])
-    swapped = [TRAIN[0], TRAIN[1] | {"template": SPINNING}]
-    changes = [
-        {},
-        {"labels": LABELS | {"Zooming": "3"}},
-        {"labels": renamed, "validation": []},
-        {"validation": []},
-        {"train": swapped},
-        {"train": TRAIN[::-1]},
-        {"train": [TRAIN[0]], "validation": [TRAIN[1], *VALIDATION]},
-        {"test": [{"id": "1421"}, {"id": "3"}]},
-        {"test": None},
-    ]
-
-    digests = [
-        digest_of(tmp_path / str(index), **changed)
-        for index, changed in enumerate(changes)
-    ]
-
-    assert len(set(digests)) == len(changes)
-
-
-def test_digest_is_stable_across_releases():
-    result = Annotations(LabelMap(("a", "b")), (Annotation("5", "train", 1, "b"),))
-
-    # printf '2\na\nb\ntrain 5 1' | b2sum -l 256
-    assert (
-        result.digest
-        == "eb7ece07b38a9e8194f142e5e01f890cf63c4a55a16fcab9a763f848f5a83c88"
-    )
 
 
 def test_reads_many_rows_and_looks_each_template_up_once(tmp_path, monkeypatch):
