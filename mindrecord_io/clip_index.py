@@ -1,0 +1,142 @@
+"""One split of a version as flat arrays: where each frame is, for random reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pyarrow import compute
+
+from mindrecord_io import manifest, records
+
+__all__ = ["ClipIndex", "DatasetError", "read_clip_index"]
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+
+_COLUMNS = (
+    "clip_id",
+    "label_id",
+    "status",
+    "height",
+    "width",
+    "shard",
+    "frames_offset",
+    "frame_sizes",
+)
+
+
+class DatasetError(RuntimeError):
+    """A shard is not what the manifest or the table of clips says."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipIndex:
+    """The stored clips of one split, in table order.
+
+    Attributes:
+      name: of version and split, for messages.
+      shard_paths: the split's files, addressed by `shard_indices`.
+      frames_offsets: int64 (clips,), bytes from the beginning of the clip's shard.
+      frame_begins: int64 (clips + 1,): clip i has the frames [begins[i], begins[i+1]).
+      frame_sizes: int32 (frames,), bytes of each JPEG, all clips end to end.
+    """
+
+    name: str
+    clip_ids: tuple[str, ...]
+    label_ids: Int32s
+    heights: Int32s
+    widths: Int32s
+    shard_paths: tuple[Path, ...]
+    shard_indices: Int32s
+    frames_offsets: Int64s
+    frame_begins: Int64s
+    frame_sizes: Int32s
+
+    def __post_init__(self) -> None:
+        num_clips = len(self.clip_ids)
+        for name in _PER_CLIP:
+            if getattr(self, name).shape != (num_clips,):
+                raise ValueError(f"{name} must have one value for each clip")
+        if self.frame_begins.shape != (num_clips + 1,):
+            raise ValueError(
+                "frame_begins must have one value more than there are clips"
+            )
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def num_frames(self, row: int) -> int:
+        """Returns the number of frames stored of a clip."""
+        return int(self.frame_begins[row + 1] - self.frame_begins[row])
+
+    def frame_ranges(self, row: int) -> tuple[Int64s, Int32s]:
+        """Returns the offset in its shard, and the bytes, of every frame of a clip."""
+        sizes = self.frame_sizes[self.frame_begins[row] : self.frame_begins[row + 1]]
+        ends = np.cumsum(sizes, dtype=np.int64)
+        return self.frames_offsets[row] + ends - sizes, sizes
+
+
+_PER_CLIP = ("label_ids", "heights", "widths", "shard_indices", "frames_offsets")
+
+
+def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
+    """Reads where the frames of a split are, and checks the size of its shards.
+
+    Raises:
+      ValueError: there is no such split, or nothing is stored of it.
+      DatasetError: a shard is missing, or its size is not the published one.
+    """
+    if split not in records.SPLITS:
+        raise ValueError(f"split must be one of {records.SPLITS}, got {split!r}")
+    table = version.read_clips(_COLUMNS, split)
+    table = table.filter(compute.equal(table["status"], records.STORED))
+    name = f"split {split!r} of version {version.manifest.version}"
+    if table.num_rows == 0:
+        found = {s.split: 0 for s in version.manifest.shards}
+        for shard in version.manifest.shards:
+            found[shard.split] += shard.num_rows
+        raise ValueError(
+            f"{version.dataset}: {name} has no stored clips; clips by split: {found}"
+        )
+    shards = table["shard"].combine_chunks().dictionary_encode()
+    sizes = table["frame_sizes"].combine_chunks()
+    lengths = sizes.value_lengths().to_numpy().astype(np.int64)
+    index = ClipIndex(
+        name=name,
+        clip_ids=tuple(table["clip_id"].to_pylist()),
+        label_ids=table["label_id"].to_numpy(),
+        heights=table["height"].to_numpy(),
+        widths=table["width"].to_numpy(),
+        shard_paths=tuple(version.dataset / p for p in shards.dictionary.to_pylist()),
+        shard_indices=shards.indices.to_numpy(),
+        frames_offsets=table["frames_offset"].to_numpy(),
+        frame_begins=np.concatenate([[0], np.cumsum(lengths)]),
+        frame_sizes=sizes.flatten().to_numpy(),
+    )
+    _check_shards(index, version)
+    return index
+
+
+def _check_shards(index: ClipIndex, version: manifest.Version) -> None:
+    """Notices what a copy that failed leaves behind, without reading a shard."""
+    published = {
+        version.shard_path(entry): entry.mindrecord.num_bytes
+        for entry in version.manifest.shards
+        if entry.mindrecord is not None
+    }
+    num_bytes = np.add.reduceat(index.frame_sizes, index.frame_begins[:-1], dtype=int)
+    ends = np.zeros(len(index.shard_paths), np.int64)
+    np.maximum.at(ends, index.shard_indices, index.frames_offsets + num_bytes)
+    for path, end in zip(index.shard_paths, ends.tolist(), strict=True):
+        if path not in published:
+            raise DatasetError(f"{path}: holds clips but is not in the manifest")
+        try:
+            found = path.stat().st_size
+        except OSError as cause:
+            raise DatasetError(f"{path}: cannot be opened: {cause}") from cause
+        if found != published[path] or end > found:
+            raise DatasetError(
+                f"{path}: has {found} bytes, published were {published[path]} with "
+                f"frames up to byte {end}: truncated or replaced; copy it again"
+            )

@@ -1,0 +1,202 @@
+"""From a shard file to the pixels of a crop: pread, JPEG decode, resample.
+
+Each call that does the work releases the interpreter lock, but they are short: with
+two threads, a third of the time goes into waiting for the lock between them.
+"""
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from mindrecord_io import jpeg_regions, views
+
+__all__ = ["CropDecoder", "FrameError", "ShardFiles", "allow_inexact_resampling"]
+
+Pixels = npt.NDArray[np.uint8]
+
+_MAX_OPEN_FILES = 128  # a split may have more shards than a process may open files
+_DIVISORS = (8, 4, 2)  # sizes at which libjpeg decodes with less work, not more
+
+
+class FrameError(RuntimeError):
+    """A frame could not be read or decoded; the message names clip, shard and frame."""
+
+
+def allow_inexact_resampling() -> None:
+    """Lets OpenCV resample with Intel's IPP in the calling thread.
+
+    It takes up to a third less time. Pixels may differ by 1 from OpenCV's own
+    arithmetic, and so between processors that have IPP and others; on one machine they
+    are always equal.
+    """
+    cv2.ipp.setUseIPP_NotExact(True)
+
+
+class ShardFiles:
+    """Reads from shards by their index, opening them when needed and few at a time.
+
+    Safe to use from several threads. At most `max_open` files stay open, the ones used
+    last; threads that use more than that at one moment get theirs all the same.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], *, max_open: int = _MAX_OPEN_FILES
+    ) -> None:
+        if max_open < 1:
+            raise ValueError(f"max_open must be at least 1, got {max_open}")
+        self._paths = paths
+        self._max_open = max_open
+        self._lock = threading.Lock()
+        self._open: OrderedDict[int, int] = OrderedDict()  # shard -> descriptor
+        self._num_users: dict[int, int] = {}  # descriptor -> threads that read from it
+
+    @property
+    def num_open(self) -> int:
+        """The number of files open now."""
+        return len(self._open)
+
+    @contextlib.contextmanager
+    def borrow(self, shard_index: int) -> Iterator[int]:
+        """Lends the descriptor of a shard, open as long as the block runs."""
+        descriptor = self._acquire(shard_index)
+        try:
+            yield descriptor
+        finally:
+            with self._lock:
+                self._num_users[descriptor] -= 1
+
+    def close(self) -> None:
+        """Closes all files; nobody may be reading."""
+        with self._lock:
+            for descriptor in self._open.values():
+                os.close(descriptor)
+            self._open.clear()
+            self._num_users.clear()
+
+    def _acquire(self, shard_index: int) -> int:
+        with self._lock:
+            descriptor = self._open.get(shard_index)
+            if descriptor is None:
+                self._make_room()
+                flags = os.O_RDONLY | os.O_CLOEXEC
+                descriptor = os.open(self._paths[shard_index], flags)
+                self._open[shard_index] = descriptor
+                self._num_users[descriptor] = 0
+            self._open.move_to_end(shard_index)
+            self._num_users[descriptor] += 1
+            return descriptor
+
+    def _make_room(self) -> None:
+        idle = [s for s, fd in self._open.items() if self._num_users[fd] == 0]
+        for shard_index in idle[: max(0, len(self._open) + 1 - self._max_open)]:
+            descriptor = self._open.pop(shard_index)
+            del self._num_users[descriptor]
+            os.close(descriptor)
+
+
+class CropDecoder:
+    """Decodes JPEGs and cuts crops of `crop_px` out of them; one for each thread.
+
+    It keeps its buffers: without that every frame would pay for fresh memory pages.
+    """
+
+    def __init__(self, crop_px: int) -> None:
+        self._crop_px = crop_px
+        self._decoded: Pixels = np.empty(0, np.uint8)
+        self._resized: Pixels = np.empty((crop_px, crop_px, 3), np.uint8)
+        self._grid: jpeg_regions.RestartGrid | None = None
+
+    def decode(
+        self, jpeg: bytes, size: tuple[int, int], crop: views.CropDecision, out: Pixels
+    ) -> None:
+        """Writes the crop's pixels to `out`.
+
+        Only the cells under the crop are decoded where the JPEG has restart markers
+        (see jpeg_regions), and only 1/2, 1/4 or 1/8 of the resolution where the crop is
+        at least so much larger than the output. The first changes no pixel; the second
+        may move the crop's edges by half a pixel of the smaller picture.
+
+        Args:
+          jpeg: one JPEG file.
+          size: its (height, width); other dimensions are an error.
+          crop: in pixels of the whole frame.
+          out: uint8 (3, crop_px, crop_px) in RGB order, every plane contiguous.
+
+        Raises:
+          ValueError: not a JPEG, a damaged one, or one of another size.
+        """
+        region = self._region(jpeg, size, crop)  # (h, w, 3)
+        if region.shape[:2] != self._resized.shape[:2]:
+            # Bilinear reads every pixel as long as it shrinks by less than 2.
+            shrinks = max(region.shape[:2]) >= 2 * self._crop_px
+            method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            shape = (self._crop_px, self._crop_px)
+            region = cv2.resize(region, shape, dst=self._resized, interpolation=method)
+        if crop.flip:
+            region = cv2.flip(region, 1, dst=self._resized)
+        cv2.split(region, list(out))
+
+    def _region(
+        self, jpeg: bytes, size: tuple[int, int], crop: views.CropDecision
+    ) -> Pixels:
+        """Returns the crop's part of the frame, at the resolution it is decoded at."""
+        top, left = crop.top, crop.left
+        grid = self._read_grid(jpeg)
+        if grid is not None:
+            if (grid.height, grid.width) != size:
+                raise _size_error((grid.height, grid.width), size)
+            rectangle = (top, left, crop.height, crop.width)
+            part = jpeg_regions.cut(jpeg, grid, rectangle)
+            jpeg, size = part.jpeg, (part.height, part.width)
+            top, left = top - part.top, left - part.left
+        divisor = _size_divisor(min(crop.height, crop.width), self._crop_px)
+        pixels = self._decode_at(jpeg, size, divisor)
+        half = divisor // 2  # rounds to the nearest edge
+        top, bottom = ((y + half) // divisor for y in (top, top + crop.height))
+        left, right = ((x + half) // divisor for x in (left, left + crop.width))
+        return pixels[top:bottom, left:right]
+
+    def _read_grid(self, jpeg: bytes) -> jpeg_regions.RestartGrid | None:
+        # The frames of a clip have one header, mostly those of a whole data set.
+        if self._grid is None or not jpeg.startswith(self._grid.header):
+            self._grid = jpeg_regions.read_grid(jpeg)
+        return self._grid
+
+    def _decode_at(self, jpeg: bytes, size: tuple[int, int], divisor: int) -> Pixels:
+        height, width = (-(-side // divisor) for side in size)
+        num_bytes = height * width * 3
+        if self._decoded.size < num_bytes:
+            self._decoded = np.empty(num_bytes, np.uint8)
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            jpeg,
+            "RGB",
+            fastdct=True,
+            fastupsample=True,
+            min_height=height if divisor > 1 else 0,
+            min_width=width if divisor > 1 else 0,
+            min_factor=divisor,
+            buffer=self._decoded,
+        )
+        if pixels.shape != (height, width, 3):
+            raise _size_error(pixels.shape[:2], (height, width))
+        return pixels
+
+
+def _size_error(found: tuple[int, ...], expected: tuple[int, int]) -> ValueError:
+    return ValueError(
+        f"is {found[1]}x{found[0]} pixels, expected {expected[1]}x{expected[0]}"
+    )
+
+
+def _size_divisor(short_side_px: int, crop_px: int) -> int:
+    """Returns the largest reduction that leaves a crop no smaller than the output."""
+    fitting = (d for d in _DIVISORS if short_side_px >= d * crop_px)
+    return next(fitting, 1)

@@ -1,0 +1,331 @@
+import dataclasses
+import os
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindrecord_io import batches, clip_index, frames, sharding, views
+
+TRAIN = views.TrainView(num_segments=4, crop_px=16)
+CENTRE = views.CentreView(num_segments=4, crop_px=16, resize_px=16)
+
+
+@pytest.fixture
+def index(published_version):
+    """7 clips in 2 shards: 101 to 108 without 105; see conftest for their pixels."""
+    return clip_index.read_clip_index(published_version, "train")
+
+
+def many_clips(num_clips):
+    """An index of clips "0" to "n - 1" whose shards need not exist."""
+    zeros = np.zeros(num_clips, np.int32)
+    return clip_index.ClipIndex(
+        name="split 'train' of nothing",
+        clip_ids=tuple(str(number) for number in range(num_clips)),
+        label_ids=zeros,
+        heights=zeros + 24,
+        widths=zeros + 32,
+        shard_paths=(Path("nowhere"),),
+        shard_indices=zeros,
+        frames_offsets=np.zeros(num_clips, np.int64),
+        frame_begins=np.arange(num_clips + 1),
+        frame_sizes=zeros + 1,
+    )
+
+
+def read(index, view=TRAIN, num_workers=2, **plan):
+    plan = batches.BatchPlan(**{"batch_size": 3} | plan)
+    return list(batches.BatchSource(index, view, plan, num_workers=num_workers))
+
+
+def assert_same_batches(found, expected):
+    assert len(found) == len(expected)
+    for (pixels, label_ids), (other_pixels, other_label_ids) in zip(
+        found, expected, strict=True
+    ):
+        np.testing.assert_array_equal(pixels, other_pixels)
+        np.testing.assert_array_equal(label_ids, other_label_ids)
+
+
+def clip_ids_of(found, index):
+    """The clips of batches, recognised by green, which conftest makes of their hash."""
+    greens = {sharding.clip_hash(name, "colour") % 200: name for name in index.clip_ids}
+    means = [p[:, 1].mean() for pixels, _ in found for p in pixels]
+    return [greens[min(greens, key=lambda g: abs(g - mean))] for mean in means]
+
+
+def test_batches_have_the_promised_shapes_and_types(index):
+    found = read(index)
+    assert [pixels.shape for pixels, _ in found] == [
+        (3, 4, 3, 16, 16),
+        (3, 4, 3, 16, 16),
+        (1, 4, 3, 16, 16),
+    ]
+    assert {pixels.dtype for pixels, _ in found} == {np.dtype(np.uint8)}
+    assert {label_ids.dtype for _, label_ids in found} == {np.dtype(np.int32)}
+
+
+@pytest.mark.parametrize("view", [TRAIN, CENTRE])
+def test_an_epoch_holds_every_clip_once_with_its_label(index, view):
+    found = read(index, view)
+    clip_ids = clip_ids_of(found, index)
+    assert sorted(clip_ids) == sorted(index.clip_ids)
+    label_ids = np.concatenate([label_ids for _, label_ids in found])
+    assert label_ids.tolist() == [int(clip_id) % 3 for clip_id in clip_ids]
+
+
+def test_centre_view_keeps_the_order_of_the_table(index):
+    assert clip_ids_of(read(index, CENTRE), index) == list(index.clip_ids)
+
+
+def test_train_view_gives_the_order_of_the_epoch(index):
+    order = batches.epoch_order(index.clip_ids, 5, 2)
+    found = read(index, seed=5, epoch=2)
+    assert clip_ids_of(found, index) == [index.clip_ids[row] for row in order]
+
+
+def test_centre_view_shows_the_centre_frames_and_all_of_their_height(index):
+    (pixels, _) = read(index, CENTRE, batch_size=7)[0]
+    row = index.clip_ids.index("103")  # 6 + 2 * 3 = 12 frames: 1, 4, 7, 10
+    blue = pixels[row, :, 2].mean(axis=(1, 2))
+    assert np.abs(blue - [20, 80, 140, 200]).max() < 6
+    red = pixels[row, :, 0].astype(int)  # 40 in the left half, 200 in the right
+    assert np.abs(red[:, :, :5] - 40).max() < 30
+    assert np.abs(red[:, :, -5:] - 200).max() < 30
+
+
+def test_all_frames_of_a_clip_have_one_crop_and_one_flip(index):
+    view = views.TrainView(num_segments=4, crop_px=16, flip_label_map=(1, 0, 2))
+    flips = set()
+    for epoch in range(4):
+        for pixels, label_ids in read(index, view, epoch=epoch):
+            for clip, label_id in zip(
+                pixels[:, :, 0].astype(int), label_ids, strict=True
+            ):
+                assert np.abs(clip - clip[:1]).max() < 25  # T frames, red: the halves
+                flips.add((clip[..., 0].mean() > clip[..., -1].mean(), int(label_id)))
+    assert {is_flipped for is_flipped, _ in flips} == {False, True}
+
+
+def test_flipped_clips_have_the_swapped_label(index):
+    view = views.TrainView(
+        num_segments=4, crop_px=16, scales=(1,), flip_label_map=(1, 0, -1)
+    )
+    seen = set()
+    for epoch in range(6):
+        found = read(index, view, epoch=epoch)
+        clips = [clip for pixels, _ in found for clip in pixels[:, :, 0].astype(int)]
+        label_ids = np.concatenate([label_ids for _, label_ids in found]).tolist()
+        for clip_id, clip, label_id in zip(
+            clip_ids_of(found, index), clips, label_ids, strict=True
+        ):
+            is_flipped = bool(clip[..., 0].mean() > clip[..., -1].mean())
+            seen.add((int(clip_id) % 3, is_flipped, label_id))
+    assert seen == {
+        (0, False, 0),
+        (0, True, 1),
+        (1, False, 1),
+        (1, True, 0),
+        (2, False, 2),
+    }
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 4, 16])
+def test_batches_do_not_depend_on_the_number_of_threads(index, num_workers):
+    expected = read(index, num_workers=3)
+    assert_same_batches(read(index, num_workers=num_workers), expected)
+
+
+@pytest.mark.parametrize("view", [TRAIN, CENTRE])
+@pytest.mark.parametrize("begin_step", [0, 1, 3])
+def test_resuming_gives_the_same_batches(index, view, begin_step):
+    whole = read(index, view, batch_size=2, epoch=3)
+    rest = read(index, view, batch_size=2, epoch=3, begin_step=begin_step)
+    assert_same_batches(rest, whole[begin_step:])
+
+
+def test_resuming_reads_nothing_of_the_steps_before(index, monkeypatch):
+    num_reads = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *a: num_reads.append(a) or pread(*a))
+    read(index, batch_size=2, begin_step=3)  # one clip of 4 frames is left
+    assert len(num_reads) == 4
+
+
+def test_batches_do_not_depend_on_the_layout_of_the_shards(index):
+    rows = np.arange(len(index))[::-1]
+    sizes = [index.frame_ranges(row)[1] for row in rows]
+    turned = dataclasses.replace(
+        index,
+        clip_ids=tuple(index.clip_ids[row] for row in rows),
+        label_ids=index.label_ids[rows],
+        heights=index.heights[rows],
+        widths=index.widths[rows],
+        shard_paths=index.shard_paths[::-1],
+        shard_indices=1 - index.shard_indices[rows],
+        frames_offsets=index.frames_offsets[rows],
+        frame_begins=np.cumsum([0, *(len(s) for s in sizes)]),
+        frame_sizes=np.concatenate(sizes),
+    )
+    assert_same_batches(read(turned), read(index))
+
+
+@pytest.mark.parametrize("batch_size", [2, 4, 6])
+def test_ranks_share_every_batch(index, batch_size):
+    whole = read(index, batch_size=batch_size, drop_last=True)
+    ranks = [
+        read(index, batch_size=batch_size, drop_last=True, rank=rank, num_ranks=2)
+        for rank in range(2)
+    ]
+    joined = [
+        tuple(np.concatenate(parts) for parts in zip(*batch, strict=True))
+        for batch in zip(*ranks, strict=True)
+    ]
+    assert_same_batches(joined, whole)
+
+
+def test_ranks_share_a_short_last_batch_too(index):
+    sizes = [
+        [len(label_ids) for _, label_ids in read(index, batch_size=4, **rank)]
+        for rank in ({"rank": 0, "num_ranks": 2}, {"rank": 1, "num_ranks": 2})
+    ]
+    assert sizes == [[2, 1], [2, 2]]
+
+
+def test_another_epoch_or_seed_gives_other_batches(index):
+    first = read(index, batch_size=7)[0]
+    for other in ({"epoch": 1}, {"seed": 1}):
+        pixels, _ = read(index, batch_size=7, **other)[0]
+        assert not np.array_equal(pixels, first[0])
+
+
+def test_batches_stay_what_they_are_when_the_next_are_made(index):
+    source = batches.BatchSource(index, TRAIN, batches.BatchPlan(2), num_workers=2)
+    first, copies = [], []
+    for pixels, _ in source:
+        first.append(pixels)
+        copies.append(pixels.copy())
+    np.testing.assert_array_equal(np.concatenate(first), np.concatenate(copies))
+
+
+@pytest.mark.parametrize(
+    ("num_clips", "batch_size", "drop_last", "num_steps", "num_dropped"),
+    [(7, 3, False, 3, 0), (7, 3, True, 2, 1), (6, 3, False, 2, 0), (6, 3, True, 2, 0)],
+)
+def test_steps_of_an_epoch(num_clips, batch_size, drop_last, num_steps, num_dropped):
+    plan = batches.BatchPlan(batch_size, drop_last=drop_last)
+    source = batches.BatchSource(many_clips(num_clips), TRAIN, plan)
+    assert (source.num_steps, source.num_dropped) == (num_steps, num_dropped)
+    later = batches.BatchSource(
+        many_clips(num_clips), TRAIN, dataclasses.replace(plan, begin_step=1)
+    )
+    assert (len(source), len(later)) == (num_steps, num_steps - 1)
+    assert later.num_steps == num_steps
+
+
+def test_epoch_order_is_a_permutation_that_is_fixed_for_good():
+    clip_ids = [str(number) for number in range(10)]
+    # Another value here means that every training run has another order than before.
+    expected = [9, 4, 0, 8, 1, 2, 3, 6, 5, 7]
+    assert batches.epoch_order(clip_ids, 0, 0).tolist() == expected
+
+
+def test_epoch_order_depends_on_which_clips_not_on_where_they_are():
+    clip_ids = [str(number) for number in range(100)]
+    ordered = [clip_ids[i] for i in batches.epoch_order(clip_ids, 1, 2)]
+    turned = clip_ids[::-1]
+    assert [turned[i] for i in batches.epoch_order(turned, 1, 2)] == ordered
+
+
+def test_epoch_order_changes_with_seed_and_epoch():
+    clip_ids = [str(number) for number in range(100)]
+    orders = {
+        tuple(batches.epoch_order(clip_ids, seed, epoch).tolist())
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert len(orders) == 9
+
+
+def damaged(index, clip_id, tmp_path):
+    """The index, with the second frame of a clip overwritten in a copy of its shard."""
+    row = index.clip_ids.index(clip_id)
+    shard_index = int(index.shard_indices[row])
+    content = bytearray(index.shard_paths[shard_index].read_bytes())
+    offsets, sizes = index.frame_ranges(row)
+    content[offsets[1] : offsets[1] + sizes[1]] = bytes(int(sizes[1]))
+    path = tmp_path / "damaged.mindrecord"
+    path.write_bytes(content)
+    paths = list(index.shard_paths)
+    paths[shard_index] = path
+    return dataclasses.replace(index, shard_paths=tuple(paths)), path
+
+
+def test_a_frame_that_cannot_be_decoded_is_named(index, tmp_path):
+    view = views.CentreView(num_segments=12, crop_px=16, resize_px=16)
+    broken, path = damaged(index, "103", tmp_path)
+    with pytest.raises(
+        frames.FrameError, match=f"clip 103, frame 1 in {re.escape(str(path))}: "
+    ):
+        read(broken, view)
+
+
+def test_an_error_comes_after_the_batches_before_it(index, tmp_path):
+    view = views.CentreView(num_segments=12, crop_px=16, resize_px=16)
+    broken, _ = damaged(index, index.clip_ids[5], tmp_path)
+    plan = batches.BatchPlan(batch_size=1)
+    batches_of_epoch = iter(batches.BatchSource(broken, view, plan, num_workers=2))
+    for _ in range(5):
+        next(batches_of_epoch)
+    with pytest.raises(frames.FrameError, match=f"clip {index.clip_ids[5]}, frame 1"):
+        next(batches_of_epoch)
+
+
+def test_a_shard_that_went_missing_is_named(index, tmp_path):
+    gone = dataclasses.replace(index, shard_paths=(tmp_path / "a", tmp_path / "b"))
+    with pytest.raises(
+        frames.FrameError, match=r"clip \d+, frame \d+ in .*No such file"
+    ):
+        read(gone)
+
+
+def test_leaving_the_loop_ends_the_threads_and_closes_the_files(index):
+    for _ in batches.BatchSource(index, TRAIN, batches.BatchPlan(1), num_workers=3):
+        break
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("clip-decoder")]
+    links = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not [link for link in links if link.resolve() in index.shard_paths]
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 8, "epoch": -1}, "epoch at least 0, got 8 and -1"),
+        ({"batch_size": 8, "rank": 2, "num_ranks": 2}, "rank must be in [0, 2), got 2"),
+        ({"batch_size": 7, "num_ranks": 2}, "must be a multiple of num_ranks, 2: 7"),
+        ({"batch_size": 3, "begin_step": 3}, "begin_step must be in [0, 3)"),
+        ({"batch_size": 3, "begin_step": -1}, "the steps of an epoch: -1"),
+        ({"batch_size": 9, "drop_last": True}, "7 clips, less than one batch of 9"),
+        ({"batch_size": 6, "num_ranks": 2}, "last batch has 1 clips for 2 ranks"),
+    ],
+)
+def test_impossible_plans_are_refused(plan, expected):
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        batches.BatchSource(many_clips(7), TRAIN, batches.BatchPlan(**plan))
+
+
+def test_the_label_map_must_cover_the_labels(index):
+    view = views.TrainView(flip_label_map=(1, 0))
+    expected = "flip_label_map is for 2 labels, but split 'train' of version 000001"
+    with pytest.raises(ValueError, match=expected):
+        batches.BatchSource(index, view, batches.BatchPlan(2))
+
+
+def test_threads_are_needed(index):
+    with pytest.raises(ValueError, match="num_workers must be at least 1, got 0"):
+        batches.BatchSource(index, TRAIN, batches.BatchPlan(2), num_workers=0)
