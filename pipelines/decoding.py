@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io import records
+from mindrecord_io import jpeg_regions, records
 from pipelines import limits
 
 __all__ = ["DecodeError", "decode_clip"]
@@ -153,7 +153,12 @@ def _reduced(frame: Frame, short_side_px: int) -> Frame:
 
 
 def _encoded(frame: Frame, quality: int) -> bytes:
-    is_encoded, jpeg = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    parameters = [
+        *(cv2.IMWRITE_JPEG_QUALITY, quality),
+        # Lets a reader cut a crop out of the bytes; costs 3 % more of them.
+        *(cv2.IMWRITE_JPEG_RST_INTERVAL, jpeg_regions.restart_interval(frame.shape[1])),
+    ]
+    is_encoded, jpeg = cv2.imencode(".jpg", frame, parameters)
     if not is_encoded:
         raise DecodeError("not_encodable", f"no JPEG of a {frame.shape} frame")
     content: bytes = jpeg.tobytes()
