@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("detail", pa.string(), nullable=False),
+        pa.field("limits", pa.string(), nullable=False),
         pa.field("num_frames", pa.int32(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
@@ -52,6 +53,7 @@ SCHEMA = pa.schema(
 )
 
 _NOT_STORED: dict[str, Any] = {
+    "limits": "",
     "num_frames": 0,
     "width": 0,
     "height": 0,
@@ -83,6 +85,7 @@ def shard_rows(
             "status": clip.status,
             "reason": clip.reason,
             "detail": clip.detail,
+            "limits": clip.limits,
             "num_frames": len(clip.frame_sizes),
             "width": clip.width,
             "height": clip.height,

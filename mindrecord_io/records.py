@@ -237,10 +237,15 @@ class ClipFrames:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Why a clip was not stored: a short code, and the details for a person."""
+    """Why a clip was not stored: a short code, and the details for a person.
+
+    Attributes:
+      limits: those in force, where others might let the clip pass; "" where not.
+    """
 
     reason: str
     detail: str
+    limits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +258,7 @@ class ClipOutcome:
       frames_offset: where its JPEGs begin in the .mindrecord file, -1 if quarantined.
       frame_sizes: bytes of each JPEG, end to end from `frames_offset`.
       frames_sha256: of these bytes, "" if quarantined.
+      limits: as in Quarantined.
     """
 
     clip_id: str
@@ -269,6 +275,7 @@ class ClipOutcome:
     frames_offset: int = -1
     frame_sizes: tuple[int, ...] = ()
     frames_sha256: str = ""
+    limits: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in (STORED, QUARANTINED):

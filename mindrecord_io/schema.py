@@ -31,6 +31,7 @@ __all__ = [
     "SchemaError",
     "frame_offsets",
     "max_frames_num_bytes",
+    "too_large",
 ]
 
 FORMAT_VERSION = 1
@@ -64,6 +65,14 @@ class SchemaError(ValueError):
 def max_frames_num_bytes(page_num_bytes: int, num_frames: int) -> int:
     """Returns how many bytes of JPEG a clip of so many frames may have: one page's."""
     return page_num_bytes - _ROW_OVERHEAD_NUM_BYTES - 8 * num_frames
+
+
+def too_large(page_num_bytes: int) -> str:
+    """Returns what to tell of a clip that does not fit in a page."""
+    return (
+        f"its JPEGs do not fit in a page, which has {page_num_bytes} bytes; raise "
+        f"--page_mib"
+    )
 
 
 def frame_offsets(

@@ -29,6 +29,7 @@ _COLUMNS = (
     "status",
     "reason",
     "detail",
+    "limits",
     "height",
     "width",
     "fps_from_header",

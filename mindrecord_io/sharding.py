@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_SALT",
     "clip_hash",
     "default_num_shards",
+    "key_under_limits",
     "plan_shard",
     "shard_index",
     "split_num_shards",
@@ -100,6 +101,11 @@ def plan_shard(
         key=_key([place, frames, labels]),
         frames_key=_key([place, frames]),
     )
+
+
+def key_under_limits(key: str, limits: str) -> str:
+    """Returns the key of a shard that is made once more, under other limits."""
+    return _key([key, limits])
 
 
 def _key(value: object) -> str:

@@ -28,7 +28,7 @@ class StoredClips:
         """
         outcome = self._outcome(clip)
         if outcome.status == records.QUARANTINED:
-            return records.Quarantined(outcome.reason, outcome.detail)
+            return records.Quarantined(outcome.reason, outcome.detail, outcome.limits)
         return records.ClipFrames(
             jpegs=self._frames(clip.stored_in, outcome),
             frame_sizes=outcome.frame_sizes,

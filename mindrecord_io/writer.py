@@ -57,10 +57,7 @@ class ShardWriter:
             self._plan.settings.page_num_bytes, len(sizes)
         )
         if len(frames.jpegs) > limit:
-            detail = (
-                f"{len(frames.jpegs)} bytes of JPEG in {len(sizes)} frames, limit "
-                f"{limit}: a clip must fit in a page; raise --page_mib"
-            )
+            detail = schema.too_large(self._plan.settings.page_num_bytes)
             self.quarantine(clip, records.Quarantined("too_large", detail))
             return
         sha256 = hashlib.sha256(frames.jpegs).hexdigest()
@@ -108,6 +105,7 @@ class ShardWriter:
                 status=records.QUARANTINED,
                 reason=why.reason,
                 detail=why.detail,
+                limits=why.limits,
             )
         )
 

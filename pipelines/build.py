@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 
-from mindrecord_io import manifest
+from mindrecord_io import manifest, naming
 from pipelines import (
     annotations,
     changes,
@@ -87,4 +87,15 @@ def _stored_sources(
             asked.settings,
         )
         return {}
-    return stored.sources_of(parent)
+    sources_by_clip = stored.sources_of(parent, asked.clip_limits)
+    # A damaged shard is removed by hand: its clips are decoded then.
+    places = {source.stored_in for source in sources_by_clip.values()}
+    is_there = {
+        place: naming.shard_folder(asked.dataset, *place.split("/")).is_dir()
+        for place in places
+    }
+    return {
+        clip_id: source
+        for clip_id, source in sources_by_clip.items()
+        if is_there[source.stored_in]
+    }

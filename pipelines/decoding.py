@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io import jpeg_regions, records
+from mindrecord_io import jpeg_regions, records, schema
 from pipelines import limits
 
 __all__ = ["DecodeError", "decode_clip"]
@@ -57,9 +57,15 @@ def decode_clip(
     try:
         fps, num_promised = _promise(capture)
         jpegs: list[bytes] = []
+        num_bytes = 0
         for frame in _frames(capture, clip_limits):
             sized = _reduced(frame, settings.short_side_px)
             jpegs.append(_encoded(sized, settings.jpeg_quality))
+            num_bytes += len(jpegs[-1])
+            if num_bytes > settings.page_num_bytes:
+                raise DecodeError(
+                    "too_large", schema.too_large(settings.page_num_bytes)
+                )
     finally:
         capture.release()
     _check_num_frames(len(jpegs), num_promised)
@@ -113,8 +119,10 @@ def _promise(capture: cv2.VideoCapture) -> tuple[float, int]:
 def _frames(
     capture: cv2.VideoCapture, clip_limits: limits.DecodeLimits
 ) -> Iterator[Frame]:
-    """Yields frames in presentation order, BGR (H, W, 3), all of one size."""
-    shape: tuple[int, ...] | None = None
+    """Yields frames in presentation order, BGR (H, W, 3).
+
+    All have the first one's size: OpenCV scales those of a stream that changes it.
+    """
     num_frames = 0
     while True:
         is_frame, frame = capture.read()
@@ -122,18 +130,13 @@ def _frames(
             return
         num_frames += 1
         if num_frames > clip_limits.max_frames:
-            raise DecodeError("too_long", f"more than {clip_limits.max_frames} frames")
-        if shape is None:
-            shape = frame.shape
-            if shape[0] * shape[1] > clip_limits.max_pixels:
-                size = f"{shape[1]}x{shape[0]}"
-                raise DecodeError(
-                    "too_large",
-                    f"frames of {size}, the limit: {clip_limits.max_pixels} px",
-                )
-        elif frame.shape != shape:
+            limit = f"more than {clip_limits.max_frames} frames (--max_clip_frames)"
+            raise DecodeError("too_long", limit)
+        height, width = frame.shape[:2]
+        if height * width > clip_limits.max_pixels:
             raise DecodeError(
-                "size_changes", f"frame {num_frames - 1} is {frame.shape}, not {shape}"
+                "frame_too_large",
+                f"frames of {width}x{height}, the limit: {clip_limits.max_pixels} px",
             )
         yield frame
 

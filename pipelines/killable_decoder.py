@@ -13,13 +13,9 @@ logger = logging.getLogger(__name__)
 
 _MAX_TRIES = 2  # the first death may be another clip's doing, the second is this one's
 _MAX_ASKED = 2  # the clip that is awaited and the one after it
-_MAX_PAYLOAD_NUM_BYTES = 4 << 30
+_MAX_PAYLOAD_NUM_BYTES = 512 << 20  # more than a page can be
 
-# glibc's dynamic thresholds return every frame buffer to the kernel and fault it in
-# again; with fixed ones a frame costs half as much where frames are large.
 _ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": "268435456",
-    "MALLOC_TRIM_THRESHOLD_": "268435456",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_LOG_LEVEL": "SILENT",
     # Nothing in a file makes the decoder open another one, or a connection.
@@ -110,7 +106,7 @@ class KillableDecoder:
             answer: Decoded = records.from_json(cls, fields)
         except ValueError as cause:
             raise child_process.ChildDiedError(f"bad answer: {cause}") from cause
-        return answer
+        return self._with_limits(answer)
 
     def _replace_child(self) -> None:
         if self._child is not None:
@@ -118,10 +114,19 @@ class KillableDecoder:
             self._child = None
         self._num_asked = 0
 
-    def _blamed(self, error: Exception) -> records.Quarantined:
+    def _blamed(self, error: Exception) -> Decoded:
         if isinstance(error, child_process.ChildTimeoutError):
             limit = f"{self._limits.max_seconds} s"
             detail = f"decoding takes longer than {limit} (--max_clip_seconds)"
-            return records.Quarantined("timeout", detail)
+            return self._with_limits(records.Quarantined("timeout", detail))
         detail = f"the decoding process {error}, {_MAX_TRIES} times"
-        return records.Quarantined("decoder_crashed", detail)
+        return self._with_limits(records.Quarantined("decoder_crashed", detail))
+
+    def _with_limits(self, result: Decoded) -> Decoded:
+        """Notes the limits beside a reason that they had a part in."""
+        if (
+            isinstance(result, records.Quarantined)
+            and result.reason in limits.LIMIT_REASONS
+        ):
+            return dataclasses.replace(result, limits=self._limits.text)
+        return result

@@ -1,8 +1,18 @@
 """What one clip may cost: a value of its own, so that it needs no decoder's library."""
 
+import dataclasses
+import json
 from dataclasses import dataclass
 
-__all__ = ["DecodeLimits"]
+__all__ = ["LIMIT_REASONS", "UNSETTLED_REASONS", "DecodeLimits"]
+
+LIMIT_REASONS = frozenset(
+    {"decoder_crashed", "frame_too_large", "out_of_memory", "timeout", "too_long"}
+)
+"""Reasons to quarantine a clip that other limits, or a calmer machine, may lift."""
+
+UNSETTLED_REASONS = frozenset({"changed", "unreadable"})
+"""Reasons that say nothing of the clip: the shard cannot be made now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +35,8 @@ class DecodeLimits:
         for name in self.__slots__:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+
+    @property
+    def text(self) -> str:
+        """The limits as one line, to be stored and compared."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)

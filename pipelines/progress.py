@@ -29,7 +29,8 @@ def configure_logging() -> None:
         handlers=[handler],
         force=True,
     )
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    # Beam logs a failed task with hundreds of lines; the job tells the one that counts.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     if sys.stderr.isatty():
         for name in ("pipelines.transforms", "pipelines.shard_checks"):
             logging.getLogger(name).setLevel(logging.WARNING)

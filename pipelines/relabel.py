@@ -15,7 +15,6 @@ from mindrecord_io import manifest
 from pipelines import (
     annotations,
     changes,
-    limits,
     options,
     planning,
     stored,
@@ -48,14 +47,15 @@ def planned_job(
         parent=version,
         annotated=annotated,
         listing=listing,
-        stored=stored.sources_of(version),
+        stored=stored.sources_of(version, None),
         identify=transforms.known_source,
         settings=said.settings,
-        clip_limits=limits.DecodeLimits(),
+        clip_limits=None,
         num_shards=None,
         max_quarantined=max_quarantined,
         num_workers=flags.num_workers,
         beam_flags=tuple(beam_flags),
+        quarantined=stored.quarantined_of(version, listing.refs),
     )
     return job, changes.compare(version, annotated.label_map, listing.refs)
 
@@ -66,15 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         job, difference = planned_job(flags, beam_flags)
         difference.log()
-        result: dict[str, object]
-        if flags.dry_run:
-            result = {
-                "version": difference.version,
-                "changes": difference.counts(),
-                "shards": planning.foreseen_actions(job),
-            }
-        else:
-            result = version_job.run(job).to_json()
+        version_job.refuse_early(job)
+        result = (
+            _forecast(job, difference)
+            if flags.dry_run
+            else version_job.run(job).to_json()
+        )
     except (
         version_job.JobError,
         manifest.PublishConflictError,
@@ -85,6 +82,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(json.dumps(result))  # noqa: T201
     return 0
+
+
+def _forecast(
+    job: version_job.VersionJob, difference: changes.Changes
+) -> dict[str, object]:
+    """Returns what the job would tell; `version` is the one that it starts from."""
+    return {
+        "version": difference.version,
+        "changes": difference.counts(),
+        "num_clips": len(job.listing.refs) - len(job.quarantined),
+        "num_quarantined": len(job.known_lost),
+        "shards": planning.foreseen_actions(job),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:

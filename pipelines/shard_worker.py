@@ -6,6 +6,7 @@ that asks. One request is one shard: decode, write, read back, hash, publish.
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,13 @@ from typing import Any
 from mindrecord_io import incomplete, records, shards, stored_clips, writer
 from pipelines import child_process, killable_decoder, limits
 
-__all__ = ["build_shard", "main"]
+__all__ = ["ClipUnsettledError", "build_shard", "main"]
 
 logger = logging.getLogger(__name__)
+
+
+class ClipUnsettledError(RuntimeError):
+    """A clip's file cannot be read, or changed: nothing can be said of it now."""
 
 
 def build_shard(
@@ -24,11 +29,13 @@ def build_shard(
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
 ) -> records.ShardSummary:
-    """Makes and publishes one shard; returns the summary under which it is published.
+    """Makes and publishes one shard; returns its summary.
 
     Raises:
       ShardWriteError: the shard could not be written and read back.
-      OSError: the same, where the file system says so itself.
+      ShardError: a shard whose frames are to be copied is gone or damaged.
+      ClipUnsettledError: a clip's file cannot be read, or is not the planned one.
+      OSError: the file system refuses.
     """
     with incomplete.folder_in(shards.split_folder(dataset, plan.split)) as folder:
         shard = writer.ShardWriter(folder, plan)
@@ -52,7 +59,22 @@ def _results(
     fresh = [clip for clip in plan.clips if not clip.stored_in]
     with contextlib.closing(decoder.decode_all(fresh, plan.settings)) as decoded:
         for clip in plan.clips:
-            yield (clip, stored.read(clip)) if clip.stored_in else next(decoded)
+            if clip.stored_in:
+                yield clip, stored.read(clip)
+            else:
+                yield clip, _settled(*next(decoded))
+
+
+def _settled(
+    clip: records.PlannedClip, result: killable_decoder.Decoded
+) -> killable_decoder.Decoded:
+    """Returns what will be the same another time; the rest is no reason to publish."""
+    if (
+        isinstance(result, records.Quarantined)
+        and result.reason in limits.UNSETTLED_REASONS
+    ):
+        raise ClipUnsettledError(f"clip {clip.clip_id}: {result.detail}")
+    return result
 
 
 class _Worker:
@@ -68,7 +90,12 @@ class _Worker:
             clip_limits = limits.DecodeLimits(**request["limits"])
             plan = records.from_json(records.ShardPlan, request["plan"])
             build_shard(Path(request["dataset"]), plan, self._decoder_with(clip_limits))
-        except (writer.ShardWriteError, OSError, ValueError) as error:
+        except (
+            ClipUnsettledError,
+            writer.ShardWriteError,
+            OSError,
+            ValueError,
+        ) as error:
             logger.debug("shard failed", exc_info=True)
             return {"error": f"{type(error).__name__}: {error}"}, b""
         return {}, b""
@@ -77,18 +104,28 @@ class _Worker:
         self, clip_limits: limits.DecodeLimits
     ) -> killable_decoder.KillableDecoder:
         if self._decoder is None or self._limits != clip_limits:
-            if self._decoder is not None:
-                self._decoder.close()
+            self.close()
             self._decoder = killable_decoder.KillableDecoder(clip_limits)
             self._limits = clip_limits
         return self._decoder
 
+    def close(self) -> None:
+        """Ends the decoding child, and waits for it: so its CPU time is accounted."""
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
 
 def main() -> int:
     """Makes shards until the parent closes the socket."""
-    child_process.serve(_Worker().answer)
+    worker = _Worker()
+    child_process.serve(worker.answer)
+    worker.close()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    # Unloading MindSpore takes half a second; all that was asked for is on the disk.
+    sys.stderr.flush()
+    os._exit(status)

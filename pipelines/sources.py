@@ -55,6 +55,11 @@ def find_clips(folder: Path) -> dict[str, str]:
     """
     paths: dict[str, str] = {}
     names: list[str] = []
+    if _printable(str(folder.absolute())) != str(folder.absolute()):
+        raise SourceError(
+            f"{_printable(str(folder))}: the folder of clips must have a UTF-8 name, "
+            f"as decoders cannot open other names"
+        )
     try:
         with os.scandir(folder.absolute()) as entries:
             for entry in entries:

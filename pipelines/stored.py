@@ -1,32 +1,38 @@
 """What a published version knows of its clips, for jobs that start from it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from mindrecord_io import manifest, records
-from pipelines import annotations, sources, transforms
+from pipelines import annotations, limits, sources, transforms
 
-__all__ = ["listing_of", "sources_of"]
+__all__ = ["listing_of", "quarantined_of", "sources_of"]
 
 _IN_SHARDS = (records.STORED, records.QUARANTINED)
 
 
-def sources_of(version: manifest.Version) -> Mapping[str, transforms.StoredSource]:
+def sources_of(
+    version: manifest.Version, clip_limits: limits.DecodeLimits | None
+) -> Mapping[str, transforms.StoredSource]:
     """Returns, by clip_id, every clip's file and the shard that tells of it.
 
-    Quarantined clips are among them: what is wrong with the same file is known.
+    Quarantined clips are among them: what is wrong with the same file is known. Left
+    out are those that broke other limits than `clip_limits` (None: whatever limits).
     """
-    columns = ["clip_id", "status", "source_num_bytes", "source_sha256", "shard"]
+    columns = [
+        *("clip_id", "status", "source_num_bytes", "source_sha256", "shard", "limits")
+    ]
+    holding = None if clip_limits is None else ("", clip_limits.text)
     table = version.read_clips(columns)
     return {
         clip_id: transforms.StoredSource(
             records.Fingerprint(num_bytes, sha256), _stored_in(shard)
         )
-        for clip_id, status, num_bytes, sha256, shard in zip(
+        for clip_id, status, num_bytes, sha256, shard, broken in zip(
             *(table.column(name).to_pylist() for name in columns), strict=True
         )
-        if status in _IN_SHARDS
+        if status in _IN_SHARDS and (holding is None or broken in holding)
     }
 
 
@@ -56,6 +62,21 @@ def listing_of(
         if row["status"] == records.UNLISTED and row["clip_id"] not in is_annotated
     ]
     return sources.ClipListing(tuple(refs), tuple(missing), tuple(unlisted))
+
+
+def quarantined_of(
+    version: manifest.Version, refs: Iterable[records.ClipRef]
+) -> tuple[tuple[str, str, str], ...]:
+    """Returns the clip id, reason and detail of the clips that are quarantined."""
+    is_asked_for = {ref.clip_id for ref in refs}
+    columns = ["clip_id", "reason", "detail", "status"]
+    table = version.read_clips(columns)
+    rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+    return tuple(
+        (clip_id, reason, detail)
+        for clip_id, reason, detail, status in rows
+        if status == records.QUARANTINED and clip_id in is_asked_for
+    )
 
 
 def _stored_in(shard: str) -> str:

@@ -7,6 +7,7 @@ published are reused, frames that are published are copied, the rest is decoded.
 
 import collections
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ __all__ = [
     "VersionJob",
     "current",
     "num_shards",
+    "refuse_early",
     "run",
     "salt",
 ]
@@ -51,8 +53,10 @@ class VersionJob:
       listing: the clips that the version is to hold.
       stored: by clip_id, what the parent has with the same settings.
       identify: how a clip's file is known (see transforms).
+      clip_limits: None where nothing is to be decoded.
       num_shards: of all splits together; None keeps the parent's, or chooses.
       max_quarantined: clips that may be quarantined or missing.
+      quarantined: the clip id, reason and detail of those that will be, as is known.
     """
 
     dataset: Path
@@ -62,11 +66,17 @@ class VersionJob:
     stored: Mapping[str, transforms.StoredSource]
     identify: transforms.Identify
     settings: records.DecodeSettings
-    clip_limits: limits.DecodeLimits
+    clip_limits: limits.DecodeLimits | None
     num_shards: int | None
     max_quarantined: int
     num_workers: int
     beam_flags: tuple[str, ...]
+    quarantined: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def known_lost(self) -> list[tuple[str, str, str]]:
+        """The clip id, reason and detail of every clip that cannot be stored."""
+        return [*self.quarantined, *publication.lost_to_absence(self.listing)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,7 @@ def run(job: VersionJob) -> JobResult:
       PublishConflictError: another version was published in the meantime.
     """
     begin = time.monotonic()
-    _refuse_early(job)
+    refuse_early(job)
     _remove_abandoned(job.dataset)
     with incomplete.folder_in(job.dataset / "versions") as staging:
         receipts = _make_shards(job, staging / "receipts")
@@ -129,6 +139,8 @@ def run(job: VersionJob) -> JobResult:
         )
         if problem := publication.too_many_lost(draft.lost, job.max_quarantined):
             raise JobError(problem)
+        if not draft.stored:
+            raise JobError("not one clip could be stored; nothing is published")
         version = publication.publish(draft, staging)
     actions = collections.Counter(receipt.action for receipt in receipts)
     result = JobResult(
@@ -142,6 +154,14 @@ def run(job: VersionJob) -> JobResult:
     return result
 
 
+def refuse_early(job: VersionJob) -> None:
+    """Raises JobError where it is clear before any work that nothing can come of it."""
+    if problem := publication.too_many_lost(job.known_lost, job.max_quarantined):
+        raise JobError(problem)
+    if not job.listing.refs:
+        raise JobError("no clip is left to store")
+
+
 def salt(job: VersionJob) -> str:
     """Returns what keys the hash that places clips: the parent's salt, or ours."""
     return job.parent.manifest.salt if job.parent else sharding.DEFAULT_SALT
@@ -152,20 +172,11 @@ def num_shards(job: VersionJob) -> dict[str, int]:
     num_clips = collections.Counter(ref.split for ref in job.listing.refs)
     if job.num_shards is not None:
         return sharding.split_num_shards(num_clips, job.num_shards)
+    total = max(len(num_clips), sharding.default_num_shards(num_clips.total()))
     known = job.parent.manifest.num_shards if job.parent else {}
-    return {
-        split: known.get(split) or sharding.default_num_shards(num_clips[split])
-        for split in num_clips
+    return sharding.split_num_shards(num_clips, total) | {
+        split: known[split] for split in num_clips if split in known
     }
-
-
-def _refuse_early(job: VersionJob) -> None:
-    """Raises JobError where it is clear before any work that nothing can come of it."""
-    missing = publication.lost_to_absence(job.listing)
-    if problem := publication.too_many_lost(missing, job.max_quarantined):
-        raise JobError(problem)
-    if not job.listing.refs:
-        raise JobError("no clip is left to store")
 
 
 def _remove_abandoned(dataset: Path) -> None:
@@ -204,7 +215,7 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
             )
             pipeline.run().wait_until_finish()
         except RuntimeError as cause:  # what runners make of an error in a task
-            raise JobError(f"the pipeline failed: {cause}") from cause
+            raise JobError(_reason(cause)) from cause
     receipts = transforms.read_receipts(folder)
     if len(receipts) != len(num_clips):
         raise JobError(f"{len(receipts)} of {len(num_clips)} shards left a receipt")
@@ -215,6 +226,12 @@ def _place(ref: records.ClipRef, job: transforms.ShardJob) -> tuple[str, int, in
     num_shards = job.num_shards[ref.split]
     index = sharding.shard_index(ref.clip_id, num_shards, job.salt)
     return ref.split, index, num_shards
+
+
+def _reason(error: RuntimeError) -> str:
+    """Returns what a task said, of all the lines that Beam wraps it in."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.sub(r" \[while running '.*'\]$", "", lines[-1]) if lines else repr(error)
 
 
 def _summary(dataset: Path, receipt: transforms.Receipt) -> records.ShardSummary:

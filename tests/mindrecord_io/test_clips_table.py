@@ -39,6 +39,7 @@ QUARANTINED = records.ClipOutcome(
     status=records.QUARANTINED,
     reason="truncated",
     detail="12 of 40 frames",
+    limits='{"max_frames": 12}',
 )
 SUMMARY = records.ShardSummary(
     split="train",
@@ -68,6 +69,7 @@ STORED_ROW = {
     "status": "stored",
     "reason": "",
     "detail": "",
+    "limits": "",
     "num_frames": 3,
     "width": 427,
     "height": 240,
@@ -90,6 +92,7 @@ QUARANTINED_ROW = {
     "status": "quarantined",
     "reason": "truncated",
     "detail": "12 of 40 frames",
+    "limits": '{"max_frames": 12}',
     "num_frames": 0,
     "width": 0,
     "height": 0,
@@ -113,6 +116,7 @@ MISSING_ROW = QUARANTINED_ROW | {
     "status": "missing",
     "reason": "missing",
     "detail": "no file 9.webm",
+    "limits": "",
 }
 UNLISTED_ROW = MISSING_ROW | {
     "clip_id": "77",

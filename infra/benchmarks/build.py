@@ -1,0 +1,394 @@
+"""Measures `pipelines build` between its ceiling and what it replaces, in one run.
+
+    bare   decode_loop.py: OpenCV decodes and encodes in N processes, nothing is stored
+    build  `python -m pipelines build --num_workers N` into an empty folder
+    seed   seed_loop.py: one ffmpeg process a clip writes JPEG files, N at a time
+
+The three take turns for a number of rounds, so that whatever else the machine does
+meets all of them; rates are medians, ratios are medians of the rounds' ratios. Clips
+are drawn by `pipelines synthesize` and repeated under further ids by hard links.
+A table goes to standard error; the last line of standard output is one JSON object.
+"""
+
+import argparse
+import datetime
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Measured", "Options", "Result", "main", "summarise", "table"]
+
+logger = logging.getLogger(__name__)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NUM_DISTINCT_CLIPS = 150
+JPEG_QUALITY = 90
+SEED_SHARE = 6  # the seed's way gets one clip of so many: it is that much slower
+
+_CLIPS = "20bn-something-something-v2"
+_RSS_POLL_SECONDS = 0.25  # the kernel keeps the peak; a poll must only find the process
+# As in clipmill's processes: else glibc returns every frame's memory to the kernel.
+_ENVIRONMENT = {
+    "PYTHONPATH": str(REPOSITORY),
+    "MALLOC_MMAP_THRESHOLD_": "268435456",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One benchmark.
+
+    Attributes:
+      num_workers: what to measure, one row of the table for each.
+      workdir: folder for clips and data sets; None means a temporary one.
+      keep: leaves the folder as it is at the end.
+    """
+
+    num_clips: int = 1200
+    num_workers: tuple[int, ...] = (1, 2)
+    num_rounds: int = 2
+    workdir: Path | None = None
+    keep: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_clips < SEED_SHARE:
+            raise ValueError(f"num_clips must be at least 6: {self.num_clips}")
+        if not self.num_workers or min(self.num_workers) < 1:
+            raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
+        if self.num_rounds < 1:
+            raise ValueError(f"num_rounds must be at least 1: {self.num_rounds}")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of one way.
+
+    Attributes:
+      seconds: of the work itself, without starting processes.
+      whole_seconds: of the whole command.
+      cpu_seconds: user and system time of all its processes.
+      peak_rss_mib: the largest process of each kind, by name.
+    """
+
+    num_clips: int
+    seconds: float
+    whole_seconds: float
+    cpu_seconds: float
+    peak_rss_mib: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def clips_per_second(self) -> float:
+        """The rate of the work itself."""
+        return self.num_clips / max(self.seconds, 1e-3)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The medians of all rounds with one number of workers."""
+
+    num_workers: int
+    clips_per_second: Mapping[str, float]
+    whole_clips_per_second: Mapping[str, float]
+    cpu_ms_per_clip: Mapping[str, float]
+    build_over_bare: float
+    build_over_seed: float
+    peak_rss_mib: Mapping[str, float]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; the last line of standard output is its result."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    parser = _parser()
+    flags = vars(parser.parse_args(argv))
+    try:
+        options = Options(**{**flags, "num_workers": tuple(flags["num_workers"])})
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        with _workdir(options) as folder:
+            logger.info("working in %s", folder)
+            results = _measure(options, folder)
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        logger.error("benchmark failed: %s", error)
+        return 1
+    logger.info("%s", table(results))
+    print(json.dumps(_report(options, results)))  # noqa: T201
+    return 0
+
+
+def summarise(num_workers: int, rounds: Sequence[Mapping[str, Measured]]) -> Result:
+    """Returns the medians of rounds that each ran "bare", "build" and "seed"."""
+
+    def medians(figure: Callable[[Measured], float]) -> dict[str, float]:
+        return {
+            way: round(statistics.median(figure(run[way]) for run in rounds), 2)
+            for way in ("bare", "build", "seed")
+        }
+
+    def over(way: str) -> float:
+        ratios = [
+            run["build"].clips_per_second / run[way].clips_per_second for run in rounds
+        ]
+        return round(statistics.median(ratios), 3)
+
+    peaks: dict[str, float] = {}
+    for run in rounds:
+        for name, mib in run["build"].peak_rss_mib.items():
+            peaks[name] = max(round(mib, 1), peaks.get(name, 0.0))
+    return Result(
+        num_workers=num_workers,
+        clips_per_second=medians(lambda run: run.clips_per_second),
+        whole_clips_per_second=medians(lambda run: run.num_clips / run.whole_seconds),
+        cpu_ms_per_clip=medians(lambda run: 1000 * run.cpu_seconds / run.num_clips),
+        build_over_bare=over("bare"),
+        build_over_seed=over("seed"),
+        peak_rss_mib=peaks,
+    )
+
+
+def table(results: Sequence[Result]) -> str:
+    """Returns the results as lines of text for a person."""
+    lines = [
+        "workers          clips/s                CPU ms a clip        build over",
+        "            bare  build   seed      bare  build   seed      bare   seed",
+    ]
+    for result in results:
+        rates, cpu = result.clips_per_second, result.cpu_ms_per_clip
+        lines.append(
+            f"{result.num_workers:7d}  "
+            + " ".join(f"{rates[way]:6.1f}" for way in rates)
+            + "   "
+            + " ".join(f"{cpu[way]:6.1f}" for way in cpu)
+            + f"    {result.build_over_bare:6.3f} {result.build_over_seed:6.2f}"
+        )
+    for result in results:
+        peaks = ", ".join(
+            f"{k} {v:.0f}" for k, v in sorted(result.peak_rss_mib.items())
+        )
+        whole = result.whole_clips_per_second["build"]
+        lines.append(
+            f"{result.num_workers} workers: {whole:.1f} clips/s with start and end; "
+            f"peak resident MiB a process: {peaks}"
+        )
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Options()
+    parser = argparse.ArgumentParser(
+        description="Measures `pipelines build` beside a bare decoding loop and beside "
+        "one ffmpeg process a clip.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--num_clips", type=int, default=defaults.num_clips, help="clips to build")
+    add(
+        "--num_workers",
+        type=int,
+        nargs="+",
+        default=list(defaults.num_workers),
+        metavar="N",
+        help="numbers of workers to measure",
+    )
+    add("--num_rounds", type=int, default=defaults.num_rounds, help="turns of each way")
+    add("--workdir", type=Path, metavar="DIR", help="a temporary folder by default")
+    add("--keep", action="store_true", help="leave clips and data sets in the workdir")
+    return parser
+
+
+@contextmanager
+def _workdir(options: Options) -> Iterator[Path]:
+    """Makes a folder; what is drawn in the workdir stays."""
+    if options.workdir is not None:
+        options.workdir.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-", dir=options.workdir))
+    try:
+        yield folder
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder)
+
+
+def _measure(options: Options, folder: Path) -> list[Result]:
+    num_distinct = min(options.num_clips, NUM_DISTINCT_CLIPS)
+    source = (options.workdir or folder) / f"clips-{num_distinct}"
+    _pipelines("synthesize", output=source, num_clips=num_distinct)
+    package = folder / "package"
+    words = [Path(__file__).with_name("repeat_clips.py"), source, package]
+    subprocess.run([sys.executable, *words, str(options.num_clips)], check=True)
+    clips = sorted((package / _CLIPS).iterdir())
+    rounds: dict[int, list[dict[str, Measured]]] = {n: [] for n in options.num_workers}
+    for index in range(options.num_rounds):
+        for num_workers, runs in rounds.items():
+            run = {
+                "bare": _run_bare(clips, num_workers),
+                "build": _run_build(package, folder / "dataset", num_workers),
+                "seed": _run_seed(clips[::SEED_SHARE], folder / "frames", num_workers),
+            }
+            runs.append(run)
+            rates = {way: round(m.clips_per_second, 1) for way, m in run.items()}
+            logger.info("round %d, %d workers: %s", index + 1, num_workers, rates)
+    return [summarise(n, runs) for n, runs in rounds.items()]
+
+
+def _run_bare(clips: Sequence[Path], num_workers: int) -> Measured:
+    words = ["decode_loop.py", str(JPEG_QUALITY)]
+    return _run_loops(words, [clips[n::num_workers] for n in range(num_workers)])
+
+
+def _run_seed(clips: Sequence[Path], frames: Path, num_workers: int) -> Measured:
+    shutil.rmtree(frames, ignore_errors=True)
+    return _run_loops(["seed_loop.py", str(frames), str(num_workers)], [clips])
+
+
+def _run_loops(words: Sequence[str], shares: Sequence[Sequence[Path]]) -> Measured:
+    """Runs one process of a script of this folder for every share of the clips."""
+    script = Path(__file__).with_name(words[0])
+    begin, cpu = time.monotonic(), _children_cpu_seconds()
+
+    def run(share: Sequence[Path]) -> dict[str, float]:
+        told = subprocess.run(
+            [sys.executable, script, *words[1:]],
+            input="\n".join(map(str, share)),
+            stdout=subprocess.PIPE,
+            env={**os.environ, **_ENVIRONMENT},
+            text=True,
+            check=True,
+        )
+        times: dict[str, float] = json.loads(told.stdout)
+        return times
+
+    with futures.ThreadPoolExecutor(len(shares)) as executor:
+        times = list(executor.map(run, shares))
+    first = min(of_one["begin_seconds"] for of_one in times)
+    last = max(of_one["end_seconds"] for of_one in times)
+    return Measured(
+        num_clips=sum(map(len, shares)),
+        seconds=last - first,
+        whole_seconds=time.monotonic() - begin,
+        cpu_seconds=_children_cpu_seconds() - cpu,
+    )
+
+
+def _run_build(package: Path, dataset: Path, num_workers: int) -> Measured:
+    shutil.rmtree(dataset, ignore_errors=True)
+    begin, cpu = time.monotonic(), _children_cpu_seconds()
+    answer, peaks = _pipelines(
+        "build",
+        clips=package / _CLIPS,
+        annotations=package / "annotations",
+        dataset=dataset,
+        jpeg_quality=JPEG_QUALITY,
+        num_workers=num_workers,
+    )
+    return Measured(
+        num_clips=answer["num_clips"],
+        seconds=answer["num_clips"] / answer["clips_per_second"],
+        whole_seconds=time.monotonic() - begin,
+        cpu_seconds=_children_cpu_seconds() - cpu,
+        peak_rss_mib=peaks,
+    )
+
+
+def _pipelines(job: str, **flags: object) -> tuple[dict[str, Any], dict[str, float]]:
+    """Runs a job; returns its JSON and the peaks of its processes' memory."""
+    words = [
+        word for name, value in flags.items() for word in (f"--{name}", str(value))
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", job, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        text=True,
+    )
+    peaks: dict[str, float] = {}
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_RSS_POLL_SECONDS):
+            for name, mib in _peak_rss_mib(process.pid).items():
+                peaks[name] = max(mib, peaks.get(name, 0.0))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        output, log = process.communicate()
+    finally:
+        ended.set()
+        watcher.join()
+    if process.returncode != 0:
+        raise RuntimeError(f"pipelines {job} failed:\n{log[-2000:]}")
+    return json.loads(output.splitlines()[-1]), peaks
+
+
+def _peak_rss_mib(pid: int) -> dict[str, float]:
+    """Returns the largest peak of resident memory, by module, of a process tree.
+
+    Processes are called by the module that they run (`python -m MODULE`).
+    """
+    peaks: dict[str, float] = {}
+    for member in _process_tree(pid):
+        try:
+            words = Path(f"/proc/{member}/cmdline").read_text().split("\0")
+            status = Path(f"/proc/{member}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        name = words[words.index("-m") + 1] if "-m" in words[:-1] else words[0]
+        high_water = [line for line in status.splitlines() if line[:6] == "VmHWM:"]
+        if high_water:  # a process that is ending has none
+            mib = int(high_water[0].split()[1]) / 1024
+            peaks[name] = max(mib, peaks.get(name, 0.0))
+    return peaks
+
+
+def _process_tree(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in children:
+            yield from _process_tree(int(child))
+
+
+def _children_cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _report(options: Options, results: Sequence[Result]) -> dict[str, object]:
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(": ")[1] for line in cpuinfo if line[:10] == "model name"]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": models[0] if models else platform.machine(),
+        "num_cores": os.cpu_count(),
+        "num_clips": options.num_clips,
+        "num_distinct_clips": min(options.num_clips, NUM_DISTINCT_CLIPS),
+        "num_rounds": options.num_rounds,
+        "results": [asdict(result) for result in results],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+import pytest
+
+from pipelines import __main__ as command
+
+
+@pytest.mark.parametrize("words", [["-h"], ["--help"]])
+def test_help_lists_the_jobs_on_standard_output(capsys, words):
+    status = command.main(words)
+
+    captured = capsys.readouterr()
+    assert status == 0
+    assert captured.err == ""
+    assert captured.out.startswith("usage: python -m pipelines JOB [flags]; the jobs")
+    for job in ("synthesize", "build", "relabel", "verify"):
+        assert f"\n  {job} " in captured.out
+
+
+def test_no_job_is_wrong_usage(capsys):
+    status = command.main([])
+
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.out == ""
+    assert captured.err.startswith("usage: python -m pipelines JOB [flags]")
+
+
+@pytest.mark.parametrize("word", ["biuld", "--clips", "BUILD", "os", "__main__"])
+def test_an_unknown_job_is_wrong_usage_and_the_jobs_are_named(capsys, word):
+    status = command.main([word, "--clips", "c"])
+
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.out == ""
+    assert captured.err.startswith(f"no job {word!r}; the jobs are:\n")
+    assert "  build " in captured.err
+
+
+@pytest.mark.parametrize("job", command._JOBS)
+def test_every_job_that_is_named_exists_and_explains_itself(
+    capsys, logging_restored, job
+):
+    with pytest.raises(SystemExit) as caught:
+        command.main([job, "--help"])
+
+    captured = capsys.readouterr()
+    assert caught.value.code == 0
+    assert captured.err == ""
+    assert captured.out.startswith(f"usage: python -m pipelines {job} ")
+    assert "--dataset" in captured.out or "--output" in captured.out
+
+
+def test_flags_reach_the_job_and_its_status_the_shell(tools):
+    wrong = tools.run_command("build", "--clips", "c", "--datset", "d")
+    failed = tools.run_command(
+        *("build", "--clips", "/no/clips", "--annotations", "/no/annotations"),
+        *("--dataset", "/no/dataset"),
+    )
+
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "required: --annotations, --dataset" in wrong.stderr
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.endswith(
+        "E pipelines.build: build failed: /no/annotations: cannot list the folder of "
+        "annotations: No such file or directory\n"
+    )

@@ -1,0 +1,141 @@
+import dataclasses
+import hashlib
+
+import pytest
+
+from mindrecord_io import clips_table, manifest, naming, records
+from pipelines import annotations, stored
+from tests import versions_by_hand as by_hand
+
+
+def fingerprint(clip_id):
+    return records.Fingerprint(1000, hashlib.sha256(clip_id.encode()).hexdigest())
+
+
+def annotated(splits, label_map=by_hand.LABELS):
+    """Annotations of label_ids by clip_id, by split."""
+    return annotations.Annotations(
+        label_map,
+        tuple(
+            records.Annotation(
+                clip_id, split, label_id, label_map.names[label_id] * (label_id >= 0)
+            )
+            for split, label_ids in splits.items()
+            for clip_id, label_id in label_ids.items()
+        ),
+    )
+
+
+def with_absent(version, *, missing=(), unlisted=()):
+    """The version, its table with rows for clips that are in no shard."""
+    rows = version.read_clips().to_pylist()
+    path = version.dataset / "clips.parquet"
+    clips_table.write(
+        path,
+        [
+            rows,
+            clips_table.missing_rows(missing, "no file"),
+            clips_table.unlisted_rows(unlisted, "not annotated"),
+        ],
+    )
+    path.replace(naming.clips_table_path(version.folder))
+    said = dataclasses.replace(
+        version.manifest,
+        clips_table=manifest.files.fingerprint(naming.clips_table_path(version.folder)),
+    )
+    return dataclasses.replace(version, manifest=said)
+
+
+@pytest.fixture
+def version(tmp_path):
+    """Clips 101, 102, 103, 105, 201, 301; 103 and all of its shard's are there."""
+    return by_hand.publish(tmp_path, quarantined=["103", "301"])
+
+
+def test_every_clip_of_a_shard_has_its_file_and_its_shard(version):
+    places = {
+        (entry.split, entry.index): f"{entry.split}/{entry.key}"
+        for entry in version.manifest.shards
+    }
+
+    sources = stored.sources_of(version, None)
+
+    assert {clip_id: known.source for clip_id, known in sources.items()} == {
+        clip_id: fingerprint(clip_id)
+        for clip_id in ("101", "102", "103", "105", "201", "301")
+    }
+    assert {clip_id: known.stored_in for clip_id, known in sources.items()} == {
+        "102": places["train", 0],
+        "103": places["train", 0],
+        "101": places["train", 1],
+        "105": places["train", 1],
+        "201": places["validation", 0],
+        "301": places["test", 0],  # a shard that has no file, for want of rows
+    }
+
+
+def test_clips_of_no_shard_have_no_source(version):
+    missing = records.Annotation("109", "train", 0, "Rolling")
+    version = with_absent(version, missing=[missing], unlisted=["900"])
+    assert not {"109", "900"} & stored.sources_of(version, None).keys()
+
+
+def test_the_listing_has_new_labels_and_splits_and_old_uris(version):
+    new = annotated({"train": {"301": 1, "101": 0}, "validation": {"102": 0}})
+
+    listing = stored.listing_of(version, new)
+
+    assert listing.refs == (
+        records.ClipRef("301", "train", 1, "Tilting", "/clips/301.webm"),
+        records.ClipRef("101", "train", 0, "Rolling", "/clips/101.webm"),
+        records.ClipRef("102", "validation", 0, "Rolling", "/clips/102.webm"),
+    )
+    assert (listing.missing, listing.unlisted) == ((), ())
+
+
+def test_quarantined_clips_are_listed_as_stored_ones_are(version):
+    listing = stored.listing_of(version, annotated({"train": {"103": 1}}))
+    assert [ref.clip_id for ref in listing.refs] == ["103"]
+
+
+def test_annotated_clips_that_the_version_does_not_hold_are_missing(version):
+    before = records.Annotation("109", "train", 0, "Rolling")
+    version = with_absent(version, missing=[before], unlisted=["900"])
+    new = annotated({"train": {"900": 1, "101": 0, "109": 1, "107": 0}})
+
+    listing = stored.listing_of(version, new)
+
+    assert [ref.clip_id for ref in listing.refs] == ["101"]
+    assert [(c.clip_id, c.label_id) for c in listing.missing] == [
+        ("900", 1),
+        ("109", 1),
+        ("107", 0),
+    ]
+
+
+def test_unlisted_files_stay_so_until_they_are_annotated(version):
+    version = with_absent(version, unlisted=["900", "901", "aB"])
+    new = annotated({"train": {"101": 0, "901": 1}})
+    assert stored.listing_of(version, new).unlisted == ("900", "aB")
+
+
+def test_withdrawn_clips_are_neither_missing_nor_unlisted(version):
+    listing = stored.listing_of(version, annotated({"train": {"101": 0}}))
+    assert (listing.missing, listing.unlisted) == ((), ())
+
+
+def test_a_table_that_is_not_the_published_one_is_refused(version):
+    path = naming.clips_table_path(version.folder)
+    path.write_bytes(path.read_bytes() + b"\0")
+    for read in (
+        lambda version: stored.sources_of(version, None),
+        lambda version: stored.listing_of(version, annotated({"train": {"101": 0}})),
+    ):
+        with pytest.raises(manifest.ManifestError, match="not the file that was publ"):
+            read(version)
+
+
+def test_quarantined_clips_that_are_still_asked_for_are_told_with_why(version):
+    refs = stored.listing_of(version, annotated({"test": {"301": -1, "101": -1}})).refs
+    told = stored.quarantined_of(version, refs)
+    assert told == (("301", "truncated", "3 of 8 frames"),)
