@@ -1,0 +1,1 @@
+"""Measuring a trained network on a split of a published version."""

@@ -1,0 +1,67 @@
+"""`python -m eval`: the accuracy of a checkpoint on a split."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval import config_file, process_start
+from mindrecord_io import records
+
+logger = logging.getLogger("eval")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluates; returns 0, 1 if that failed, or 2 for wrong usage."""
+    process_start.configure_logging()
+    flags, words = _parser().parse_known_args(argv)
+    process_start.prepare_mindspore()
+    from eval import job  # leads to MindSpore, so not before the line above
+
+    try:
+        options = job.EvalOptions(
+            **vars(flags), overrides=config_file.parse_overrides(words)
+        )
+        result = job.run(options)
+    except config_file.ConfigError as error:
+        logger.error("%s", error)
+        return 2
+    except (OSError, ValueError, RuntimeError) as error:
+        logger.error("%s", error)
+        logger.debug("where it happened", exc_info=True)
+        return 1
+    if result.num_labelled:
+        print(f"top_1 {result.top1:.6f}, top_5 {result.top5:.6f}")
+    print(json.dumps(dataclasses.asdict(result)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m eval",
+        description="Scores every clip of a split with a trained network.",
+        epilog="Any key of the sections `model` and `evaluation` of the configuration "
+        "file is a flag too: --eval_batch_size 8",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--config_path", type=Path, required=True, help="YAML file the network is of"
+    )
+    parser.add_argument("--dataset", type=Path, required=True, help="data set folder")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"
+    )
+    parser.add_argument(
+        "--split", choices=records.SPLITS, default="validation", help="what to score"
+    )
+    parser.add_argument("--version", help="of the data set; the newest if not given")
+    parser.add_argument("--output", type=Path, help="Parquet file for the predictions")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Predictions per clip as a Parquet file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from eval.evaluate import Evaluation
+from mindrecord_io import files
+
+__all__ = ["to_table", "write"]
+
+_SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("label_id", pa.int32()),  # -1: not known
+        ("predicted_label_id", pa.int32()),
+        ("predicted_label", pa.string()),
+        ("top_label_ids", pa.list_(pa.int32())),  # the most probable first, up to five
+        ("top_probabilities", pa.list_(pa.float32())),
+    ]
+)
+
+
+def to_table(
+    evaluation: Evaluation, clip_ids: Sequence[str], category_names: Sequence[str]
+) -> pa.Table:
+    """Returns one row a clip.
+
+    Args:
+      evaluation: of exactly these clips, in their order.
+      clip_ids: of the clips.
+      category_names: label texts by label_id.
+
+    Raises:
+      ValueError: as many clips were not scored as there are.
+    """
+    if len(clip_ids) != evaluation.num_clips:
+        raise ValueError(
+            f"{evaluation.num_clips} clips were scored, but there are {len(clip_ids)}"
+        )
+    first = evaluation.ranked[:, 0].tolist()
+    columns = [
+        list(clip_ids),
+        evaluation.label_ids.tolist(),
+        first,
+        [category_names[label_id] for label_id in first],
+        evaluation.ranked.tolist(),
+        evaluation.probabilities.tolist(),
+    ]
+    arrays = [
+        pa.array(values, field.type)
+        for values, field in zip(columns, _SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Writes the table; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = pa.BufferOutputStream()
+    parquet.write_table(table, buffer)
+    files.replace_file(path, buffer.getvalue().to_pybytes())

@@ -1,0 +1,1 @@
+"""Pure networks: the temporal shift module, its backbones, and their checkpoints."""

@@ -1,0 +1,140 @@
+"""A network in a file: its tensors, its configuration and where it came from.
+
+A file is MindSpore's .ckpt with a CRC and one more entry, `clipmill`, whose text is
+
+    {"format": 1, "model": {TSMConfig's fields}, "facts": {"epoch": 7, ...}}
+
+so that a network is rebuilt from what the file says, never from its name.
+"""
+
+import dataclasses
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mindspore
+from mindspore import Parameter, nn
+
+from model.tsm import TSM, TSMConfig
+
+__all__ = ["CheckpointError", "load", "load_tensors", "save"]
+
+FORMAT = 1
+_ENTRY = "clipmill"
+_MAX_NAMED = 5  # tensors named in an error: enough to see what kind they are
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint, is damaged, or is of another network."""
+
+
+def save(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
+    """Writes a network to `path`, which holds either the old file or the new one.
+
+    Args:
+      network: tensors and configuration are taken from it.
+      path: a file name that ends in .ckpt.
+      facts: JSON values to keep with it: epoch, step, accuracy.
+    """
+    if path.suffix != ".ckpt":
+        raise ValueError(f"a checkpoint's name must end in .ckpt, got {path}")
+    description = {
+        "format": FORMAT,
+        "model": dataclasses.asdict(network.config),
+        "facts": dict(facts),
+    }
+    # MindSpore deletes a file of the same name before it writes, so it gets a new name.
+    incomplete = path.with_name(f".incomplete-{uuid.uuid4().hex}.ckpt")
+    try:
+        mindspore.save_checkpoint(
+            network,
+            str(incomplete),
+            append_dict={_ENTRY: json.dumps(description)},
+            crc_check=True,
+        )
+        incomplete.chmod(0o644)
+        with incomplete.open("rb") as file:
+            os.fsync(file.fileno())
+        incomplete.replace(path)
+    finally:
+        incomplete.unlink(missing_ok=True)
+
+
+def load(path: Path) -> tuple[TSM, dict[str, Any]]:
+    """Rebuilds a network from a file of `save`; returns it and the file's facts.
+
+    Raises:
+      CheckpointError: there is no such file, it is damaged, or its tensors are not
+        exactly those of the network it describes.
+    """
+    entries = _read(path)
+    text = entries.pop(_ENTRY, None)
+    if not isinstance(text, str):
+        raise CheckpointError(f"{path} has no entry {_ENTRY!r}: not made by this tool")
+    try:
+        description = json.loads(text)
+        if description["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path} has format {description['format']}, this code reads {FORMAT}"
+            )
+        config, facts = TSMConfig(**description["model"]), dict(description["facts"])
+    except (KeyError, TypeError, json.JSONDecodeError) as cause:
+        raise CheckpointError(f"{path}: cannot read its description: {cause}") from (
+            cause
+        )
+    network = TSM(config)
+    load_tensors(network, entries, source=str(path))
+    return network, facts
+
+
+def load_tensors(
+    network: nn.Cell, tensors: Mapping[str, Parameter], *, source: str
+) -> None:
+    """Sets every parameter of a network, if `tensors` are exactly these.
+
+    Raises:
+      CheckpointError: names those missing, those too many and those of another shape;
+        the network is unchanged.
+    """
+    own = {parameter.name: parameter for parameter in network.get_parameters()}
+    problems = [
+        f"{len(names)} {what}: {_first(names)}"
+        for what, names in (
+            ("missing", sorted(own.keys() - tensors.keys())),
+            ("unknown", sorted(tensors.keys() - own.keys())),
+            ("of another shape", _misshapen(own, tensors)),
+        )
+        if names
+    ]
+    if problems:
+        raise CheckpointError(f"{source}: tensors {'; '.join(problems)}")
+    for name, parameter in own.items():
+        parameter.set_data(tensors[name])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        entries: dict[str, Any] = mindspore.load_checkpoint(str(path), crc_check=True)
+    except (ValueError, RuntimeError) as cause:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {cause}") from cause
+    return entries
+
+
+def _misshapen(
+    own: Mapping[str, Parameter], tensors: Mapping[str, Parameter]
+) -> list[str]:
+    return [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & tensors.keys())
+        if tuple(own[name].shape) != tuple(tensors[name].shape)
+    ]
+
+
+def _first(names: list[str]) -> str:
+    more = ", ..." if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

@@ -1,0 +1,72 @@
+"""The temporal shift (TSM, arXiv:1811.08383, section 3): channels move along time.
+
+    channels    0 .. fold      come from the next segment; the last segment gets zeros
+             fold .. 2 fold    come from the previous one; the first segment gets zeros
+           2 fold .. C         stay
+
+with fold = C // shift_div. The directions are those of the authors' code, which are
+opposite to the paper's figure; trained weights depend on them.
+"""
+
+from mindspore import Tensor, nn, ops
+
+__all__ = ["TemporalShift", "temporal_shift"]
+
+
+def temporal_shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
+    """Moves two channel folds one segment along time, one each way.
+
+    Args:
+      x: (N*T, C, H, W), clip-major; T = num_segments.
+      num_segments: at least 2, else there is nowhere to shift.
+      shift_div: C // shift_div channels move each way; at least 1, at most C / 2.
+
+    Returns:
+      The same shape; the segments that nothing moves into are zero.
+    """
+    frames, channels, height, width = x.shape
+    fold = channels // shift_div
+    x = x.reshape((frames // num_segments, num_segments, channels, height, width))
+    blank = ops.zeros_like(x[:, :1, :fold])
+    from_next = ops.cat((x[:, 1:, :fold], blank), axis=1)
+    from_previous = ops.cat((blank, x[:, :-1, fold : 2 * fold]), axis=1)
+    if 2 * fold == channels:
+        moved = ops.cat((from_next, from_previous), axis=2)
+    else:
+        moved = ops.cat((from_next, from_previous, x[:, :, 2 * fold :]), axis=2)
+    return moved.reshape((frames, channels, height, width))
+
+
+class TemporalShift(nn.Cell):  # type: ignore[misc]
+    """Shifts its input along time, then applies `net`.
+
+    The wrapped cell is called `net`, as in the authors' code, so that parameter names
+    agree with published checkpoints: `layer1.0.conv1.net.weight`.
+
+    Args:
+      net: what to apply to the shifted input.
+      in_channels: channels of the input.
+      num_segments: T of the clip-major (N*T, C, H, W) input.
+      shift_div: in_channels // shift_div channels move each way.
+    """
+
+    def __init__(
+        self, net: nn.Cell, *, in_channels: int, num_segments: int, shift_div: int
+    ) -> None:
+        super().__init__()
+        if num_segments < 2:
+            raise ValueError(
+                f"a temporal shift needs at least 2 segments, got {num_segments}"
+            )
+        if not 2 <= shift_div <= in_channels:
+            raise ValueError(
+                f"shift_div must be in [2, {in_channels}], the number of channels, "
+                f"or nothing would move: got {shift_div}"
+            )
+        self.net = net
+        self.num_segments = num_segments
+        self.shift_div = shift_div
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Returns `net` of the shifted input; x is (N*T, C, H, W)."""
+        return self.net(temporal_shift(x, self.num_segments, self.shift_div))

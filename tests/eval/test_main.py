@@ -1,0 +1,117 @@
+"""`python -m eval` as it is called: its output, its exit status, its messages."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import mindspore
+import pytest
+from pyarrow import parquet
+
+from model import checkpoint
+from model.tsm import TSM, TSMConfig
+
+CONFIG = """
+model:
+  arch: resnet18
+  width: 4
+  num_segments: 2
+  shift_div: 4
+evaluation:
+  crop_px: 32
+  resize_px: 32
+  eval_batch_size: 3
+training:
+  epochs: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def config_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "run.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def make_checkpoint(tmp_path_factory):
+    def make(**changes):
+        fields = {"num_classes": 3, "arch": "resnet18", "width": 4, "shift_div": 4}
+        network = TSM(TSMConfig(**(fields | {"num_segments": 2} | changes)))
+        path = tmp_path_factory.mktemp("checkpoint") / "best.ckpt"
+        checkpoint.save(network, path, {"epoch": 3})
+        return path
+
+    mindspore.set_seed(1)
+    return make
+
+
+@pytest.fixture
+def run_eval(published_version, config_path):
+    def run(checkpoint_path, *flags):
+        words = {
+            "--config_path": config_path,
+            "--dataset": published_version.dataset,
+            "--checkpoint": checkpoint_path,
+        }
+        pairs = [str(word) for pair in words.items() for word in pair]
+        return subprocess.run(
+            [sys.executable, "-m", "eval", *pairs, *map(str, flags)],
+            capture_output=True,
+            text=True,
+            env=os.environ,
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
+    path, output = make_checkpoint(), tmp_path / "predictions.parquet"
+    run = run_eval(path, "--output", output)
+    assert run.returncode == 0, run.stderr
+    line, last = run.stdout.splitlines()
+    result = json.loads(last)
+    assert line == f"top_1 {result['top1']:.6f}, top_5 {result['top5']:.6f}"
+    assert result["split"] == "validation"
+    assert result["version"] == "000001"
+    assert (result["num_clips"], result["num_labelled"]) == (4, 4)
+    assert result["top5"] == 1.0  # of three classes
+    rows = parquet.read_table(output).to_pylist()
+    assert sorted(row["clip_id"] for row in rows) == ["201", "202", "203", "204"]
+    assert all(row["label_id"] == int(row["clip_id"]) % 3 for row in rows)
+    hits = sum(row["label_id"] == row["predicted_label_id"] for row in rows)
+    assert hits / 4 == result["top1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "flags", "status", "message"),
+    [
+        ({}, ["--shift_place", "none"], 2, "shift_place is 'blockres' here and 'none'"),
+        ({"width": 8}, [], 2, "width is 8 here and 4 there"),
+        ({}, ["--epochs", "3"], 2, "--epochs is no key"),
+        ({}, ["--resize_px", "16"], 2, "resize_px must be at least crop_px = 32"),
+        ({"num_classes": 4}, [], 1, "knows 4 classes, but .* has 3"),
+        ({}, ["--version", "000009"], 1, "000009"),
+    ],
+)
+def test_what_does_not_fit_together_is_explained(
+    run_eval, make_checkpoint, changes, flags, status, message
+):
+    run = run_eval(make_checkpoint(**changes), *flags)
+    assert run.returncode == status
+    assert run.stdout == ""
+    lines = [line for line in run.stderr.splitlines() if " ERROR " in line]
+    assert len(lines) == 1
+    assert re.search(message, lines[0])
+
+
+def test_a_missing_flag_is_wrong_usage():
+    run = subprocess.run(
+        [sys.executable, "-m", "eval", "--dataset", "x"], capture_output=True, text=True
+    )
+    assert run.returncode == 2
+    assert "--config_path, --checkpoint" in run.stderr

@@ -1,0 +1,79 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from eval import config_file
+from train import job
+from train.config import TrainConfig
+
+CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1: 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1: 0"),
+        ({"log_every": 0}, "log_every must be at least 1: 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive: 0.0"),
+        ({"momentum": 1.0}, r"momentum must be in \[0, 1\): 1.0"),
+        ({"label_smoothing": -0.1}, r"label_smoothing must be in \[0, 1\): -0.1"),
+        ({"weight_decay": -1.0}, "weight_decay cannot be negative: -1.0"),
+        ({"clip_gradient": 0.0}, "clip_gradient must be positive or null: 0.0"),
+        ({"warmup_epochs": 51.0}, r"warmup_epochs must be in \[0, epochs = 50\]: 51"),
+        ({"scales": ()}, r"scales must be in \(0, 1\]: \(\)"),
+        ({"scales": (1.5,)}, r"scales must be in \(0, 1\]: \(1.5,\)"),
+        ({"milestones": (40.0, 20.0)}, r"milestones must rise: \(40.0, 20.0\)"),
+        ({"optimizer": "lion"}, r"one of \('sgd', 'adamw'\), got 'lion'"),
+        ({"schedule": "poly"}, r"one of \('step', 'cosine'\), got 'poly'"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "num_classes"), [("demo_cpu", 12), ("tsm_sthv2_r50_8f", 174)]
+)
+def test_shipped_configurations_can_be_read(name, num_classes):
+    settings = job.load_config(CONFIGS / f"{name}.yaml", {}, num_classes=num_classes)
+    assert settings.model.num_classes == num_classes
+    assert settings.model.num_segments == 8
+
+
+def test_published_recipe_is_the_authors():
+    settings = job.load_config(CONFIGS / "tsm_sthv2_r50_8f.yaml", {}, num_classes=174)
+    defaults = dataclasses.asdict(TrainConfig())
+    assert dataclasses.asdict(settings.training) == defaults
+    assert settings.training.clip_gradient == 20.0
+    assert settings.model.shift_place == "blockres"
+
+
+def test_flags_reach_every_section():
+    settings = job.load_config(
+        CONFIGS / "demo_cpu.yaml",
+        {"shift_place": "none", "epochs": "2", "eval_batch_size": "3"},
+        num_classes=12,
+    )
+    assert settings.model.shift_place == "none"
+    assert settings.training.epochs == 2
+    assert settings.evaluation.eval_batch_size == 3
+
+
+def test_another_number_of_classes_is_an_error():
+    with pytest.raises(
+        config_file.ConfigError, match=r"num_classes is 174 .* has 12 classes"
+    ):
+        job.load_config(CONFIGS / "tsm_sthv2_r50_8f.yaml", {}, num_classes=12)
+
+
+def test_an_impossible_value_is_a_config_error():
+    with pytest.raises(config_file.ConfigError, match="dropout must be in"):
+        job.load_config(CONFIGS / "demo_cpu.yaml", {"dropout": "2"}, num_classes=12)
+
+
+def test_no_key_is_in_two_sections():
+    with pytest.raises(config_file.ConfigError, match="--zzz is no key"):
+        job.load_config(CONFIGS / "demo_cpu.yaml", {"zzz": "1"}, num_classes=12)

@@ -1,0 +1,87 @@
+"""`python -m train` as it is called: its output, its exit status, its messages."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from model import checkpoint
+
+CONFIG = """
+model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
+evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
+training: {epochs: 2, batch_size: 3, learning_rate: 0.001, flip: true}
+"""
+
+
+@pytest.fixture
+def run_train(published_version, tmp_path):
+    (tmp_path / "run.yaml").write_text(CONFIG)
+
+    def run(*flags):
+        words = {
+            "--config_path": tmp_path / "run.yaml",
+            "--dataset": published_version.dataset,
+            "--output": tmp_path / "output",
+        }
+        pairs = [str(word) for pair in words.items() for word in pair]
+        return subprocess.run(
+            [sys.executable, "-m", "train", *pairs, *flags],
+            capture_output=True,
+            text=True,
+            env=os.environ,
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
+    run = run_train("--epochs", "1", "--dropout=0.25")
+    assert run.returncode == 0, run.stderr
+    (line,) = run.stdout.splitlines()
+    result = json.loads(line)
+    # Of the 8 clips of the split one is quarantined, and a last clip fills no batch.
+    assert (result["epochs"], result["steps"], result["best_epoch"]) == (1, 2, 0)
+    assert result["best_checkpoint"] == str(tmp_path / "output" / "best.ckpt")
+    network, facts = checkpoint.load(tmp_path / "output" / "best.ckpt")
+    assert network.config.num_classes == 3
+    assert network.config.dropout == 0.25
+    told = json.loads((tmp_path / "output" / "config.json").read_text())
+    assert facts == {"epoch": 0, "step": 2, "top1": result["best_top1"], "run": told}
+    assert told["version"] == "000001"
+    assert told["training"]["epochs"] == 1
+    assert told["model"]["dropout"] == 0.25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "status", "message"),
+    [
+        (["--epoch", "3"], 2, "--epoch is no key; nearest: epochs"),
+        (["--epochs", "many"], 2, "epochs must be int, got 'many'"),
+        (["--num_classes", "9"], 2, "num_classes is 9 in the configuration"),
+        (["--optimizer", "lion"], 2, "optimizer must be one of"),
+        (["--version", "000009"], 1, "000009"),
+        (["--batch_size", "64"], 1, "less than one batch of 64"),
+    ],
+)
+def test_what_cannot_be_trained_is_explained(
+    run_train, tmp_path, flags, status, message
+):
+    run = run_train(*flags)
+    assert run.returncode == status
+    assert run.stdout == ""
+    (line,) = [line for line in run.stderr.splitlines() if " ERROR " in line]
+    assert message in line
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_missing_flag_is_wrong_usage():
+    run = subprocess.run(
+        [sys.executable, "-m", "train"], capture_output=True, text=True
+    )
+    assert run.returncode == 2
+    assert "--config_path, --dataset, --output" in run.stderr

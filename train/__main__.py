@@ -1,0 +1,60 @@
+"""`python -m train`: a trained network from a published version."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval import config_file, process_start
+
+logger = logging.getLogger("train")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains; returns 0, 1 if that failed, or 2 for wrong usage."""
+    process_start.configure_logging()
+    flags, words = _parser().parse_known_args(argv)
+    process_start.prepare_mindspore()
+    from train import job  # leads to MindSpore, so not before the line above
+
+    try:
+        options = job.TrainOptions(
+            **vars(flags), overrides=config_file.parse_overrides(words)
+        )
+        result = job.run(options)
+    except config_file.ConfigError as error:
+        logger.error("%s", error)
+        return 2
+    except (OSError, ValueError, RuntimeError) as error:
+        logger.error("%s", error)
+        logger.debug("where it happened", exc_info=True)
+        return 1
+    print(json.dumps(dataclasses.asdict(result)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m train",
+        description="Trains a temporal shift network on the train split and measures "
+        "it on the validation split.",
+        epilog="Any key of the configuration file is a flag too: --learning_rate 0.02",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--config_path", type=Path, required=True, help="YAML file, see infra/configs"
+    )
+    parser.add_argument("--dataset", type=Path, required=True, help="data set folder")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="new folder for checkpoints, metrics"
+    )
+    parser.add_argument("--version", help="of the data set; the newest if not given")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
