@@ -19,6 +19,8 @@ class EvalConfig:
       resize_px: short side of the frame, before its centre is cut out.
       eval_batch_size: clips scored at once.
       num_workers: decoding threads; null for one a processor.
+      check_hashes: hash every shard that will be read before the first is read. Sizes
+        are always checked.
     """
 
     device_target: str = "CPU"
@@ -26,6 +28,7 @@ class EvalConfig:
     resize_px: int = 256
     eval_batch_size: int = 16
     num_workers: int | None = None
+    check_hashes: bool = False
 
     def __post_init__(self) -> None:
         if self.device_target not in DEVICE_TARGETS:

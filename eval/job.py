@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import config, config_file, evaluate, predictions
-from mindrecord_io import clip_index, manifest, reader, views
+from mindrecord_io import clip_index, manifest, reader, shard_hashes, views
 from model import checkpoint, tsm
 
 __all__ = ["EvalOptions", "EvalResult", "evaluate_split", "run"]
@@ -74,6 +74,8 @@ def run(options: EvalOptions) -> EvalResult:
     settings = config_file.build(config.EvalConfig, sections["evaluation"])
     version = manifest.open_version(options.dataset, options.version)
     config.use_device(settings.device_target)
+    if settings.check_hashes:
+        shard_hashes.check_hashes(version, options.split)
     network, facts = checkpoint.load(options.checkpoint)
     logger.info("loaded %s: %s", options.checkpoint, facts)
     _check_agreement(options, network.config, sections["model"])

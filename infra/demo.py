@@ -6,8 +6,11 @@ is used again.
 """
 
 import argparse
+import contextlib
 import json
 import logging
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -19,49 +22,88 @@ logger = logging.getLogger("demo")
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "infra" / "configs" / "demo_cpu.yaml"
-NETWORKS = {
-    "TSM": (),
-    "the same without shift": ("--shift_place", "none"),
-}
+NUM_CLIPS = 600
+UNSHIFTED = ("--shift_place", "none")
 
 
 class DemoError(RuntimeError):
     """A command of the demo failed; its own words are on standard error."""
 
 
-def run_command(*words: object) -> dict[str, Any]:
-    """Runs one of the project's programs; returns the last line of its output."""
+def start_command(*words: object, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Starts one of the project's programs, its standard error here or in a file."""
     command = [sys.executable, "-m", *map(str, words)]
-    shown = " ".join(["python", *command[1:]])
-    logger.info("$ %s", shown)
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        raise DemoError(f"exit status {done.returncode}: {shown}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    where = f"   (progress in {log})" if log else ""
+    logger.info("$ %s%s", shlex.join(["python", *command[1:]]), where)
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(log.open("wb")) if log else None
+        return subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors
+        )
+
+
+def result_of(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Waits for a program; returns the last line of its output."""
+    output, _ = process.communicate()
+    if process.returncode != 0:
+        words = shlex.join(map(str, process.args[1:]))  # type: ignore[index]
+        raise DemoError(f"exit status {process.returncode}: python {words}")
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result
 
 
-def trained(workdir: Path, name: str, flags: Sequence[str], version: str) -> Path:
-    """Trains a network unless that is done already; returns its best checkpoint."""
-    folder = workdir / f"{name.split()[-1].lower()}-{version}"
-    result_path = folder / "result.json"
-    if result_path.exists():
-        logger.info("%s: trained already, in %s", name, folder)
-    else:
-        result = run_command(
-            *("train", "--config_path", CONFIG, "--dataset", workdir / "dataset"),
-            *("--output", folder, *flags),
-        )
-        result_path.write_text(json.dumps(result))
-    return Path(json.loads(result_path.read_text())["best_checkpoint"])
+def run_command(*words: object) -> dict[str, Any]:
+    """Runs one of the project's programs; returns the last line of its output."""
+    return result_of(start_command(*words))
+
+
+def start_training(
+    dataset: Path, folder: Path, *flags: str, log: Path | None = None
+) -> subprocess.Popen[bytes] | None:
+    """Starts to train a network, unless that is done already."""
+    if result_path(folder).exists():
+        logger.info("trained already: %s", folder)
+        return None
+    shutil.rmtree(folder, ignore_errors=True)  # of a demo that was interrupted
+    return start_command(
+        *("train", "--config_path", CONFIG, "--dataset", dataset),
+        *("--output", folder, *flags),
+        log=log,
+    )
+
+
+def finish_training(process: subprocess.Popen[bytes] | None, folder: Path) -> Path:
+    """Waits for a training; returns its best checkpoint."""
+    if process is not None:
+        result_path(folder).write_text(json.dumps(result_of(process)))
+    return Path(json.loads(result_path(folder).read_text())["best_checkpoint"])
+
+
+def result_path(folder: Path) -> Path:
+    """Returns where the demo keeps what a training printed."""
+    return folder / "result.json"
+
+
+def train_both(dataset: Path, workdir: Path, version: str) -> dict[str, Path]:
+    """Trains with and without shift, side by side; returns the best checkpoints.
+
+    The slim network does not fill two cores, so the two take little longer than one.
+    """
+    tsm, unshifted = workdir / f"tsm-{version}", workdir / f"unshifted-{version}"
+    log = workdir / "unshifted.log"
+    beside = start_training(dataset, unshifted, *UNSHIFTED, log=log)
+    try:
+        shifted = finish_training(start_training(dataset, tsm), tsm)
+        return {"TSM": shifted, "unshifted": finish_training(beside, unshifted)}
+    finally:
+        if beside is not None:
+            beside.kill()
 
 
 def demonstrate(workdir: Path, num_clips: int) -> list[tuple[str, str]]:
     """Runs every step; returns the rows of the closing table."""
     source, dataset = workdir / "source", workdir / "dataset"
-    run_command(
-        "pipelines", "synthesize", "--output", source, "--num_clips", str(num_clips)
-    )
+    run_command("pipelines", "synthesize", "--output", source, "--num_clips", num_clips)
     built = run_command(
         *("pipelines", "build", "--dataset", dataset),
         *("--clips", source / "20bn-something-something-v2"),
@@ -74,19 +116,19 @@ def demonstrate(workdir: Path, num_clips: int) -> list[tuple[str, str]]:
         ("build", f"{built['clips_per_second']} clips/s"),
         ("damaged shards", str(len(verified["damaged"]))),
     ]
-    for name, flags in NETWORKS.items():
-        checkpoint = trained(workdir, name, flags, built["version"])
+    checkpoints = train_both(dataset, workdir, built["version"])
+    for name, flags in (("TSM", ()), ("unshifted", UNSHIFTED)):
         measured = run_command(
             *("eval", "--config_path", CONFIG, "--dataset", dataset),
-            *("--checkpoint", checkpoint, *flags),
+            *("--checkpoint", checkpoints[name], *flags),
         )
         top1, top5 = measured["top1"], measured["top5"]
         rows.append((f"{name}: top-1, top-5", f"{top1:.3f}, {top5:.3f}"))
     return [
         *rows,
-        ("clips", str(source)),
-        ("data set", f"{dataset}, version {built['version']}"),
-        ("networks", str(workdir)),
+        ("clips in", str(source)),
+        ("data set in", f"{dataset}, version {built['version']}"),
+        ("networks in", ", ".join(str(p.parent) for p in checkpoints.values())),
     ]
 
 
@@ -96,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--workdir", type=Path, default=Path("demo"), help="for all")
-    parser.add_argument("--num_clips", type=int, default=400, help="to draw")
+    parser.add_argument("--num_clips", type=int, default=NUM_CLIPS, help="to draw")
     flags = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     begin = time.monotonic()

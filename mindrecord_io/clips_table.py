@@ -6,7 +6,6 @@ path of the .mindrecord file below the data set's folder (of the shard's folder,
 none of its clips is stored), null for clips that belong to no shard.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from mindrecord_io import records
+from mindrecord_io import files, records
 
 __all__ = [
     "SCHEMA",
@@ -122,12 +121,12 @@ def unlisted_rows(clip_ids: Iterable[str], detail: str) -> list[dict[str, Any]]:
 
 def write(path: Path, row_groups: Iterable[Sequence[Mapping[str, Any]]]) -> None:
     """Writes a table to the disk, a Parquet row group for each sequence of rows."""
-    with parquet.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for rows in row_groups:
-            if rows:
-                writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
+    with files.errors_name(path):
+        with parquet.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+            for rows in row_groups:
+                if rows:
+                    writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))
+        files.sync(path)
 
 
 def read(

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from mindrecord_io import records
 
 __all__ = [
+    "errors_name",
     "fingerprint",
     "locked_directory",
     "publish_folder",
@@ -28,9 +30,25 @@ def fingerprint(path: Path) -> records.Fingerprint:
         return records.Fingerprint(num_bytes=file.tell(), sha256=digest.hexdigest())
 
 
+@contextlib.contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Lets errors of writing a file say which file, and how much room there is.
+
+    By itself Python names the file where it cannot be opened, but not where the disk is
+    full.
+    """
+    try:
+        yield
+    except OSError as cause:
+        if cause.errno is None or cause.filename is not None:
+            raise
+        text = f"{os.strerror(cause.errno)} ({_num_bytes_free(path)} bytes free there)"
+        raise OSError(cause.errno, text, str(path)) from cause
+
+
 def write_synced(path: Path, content: bytes) -> None:
     """Writes a new file and forces it to disk; an existing one is an error."""
-    with path.open("xb") as file:
+    with errors_name(path), path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -86,6 +104,10 @@ def locked_directory(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _num_bytes_free(path: Path) -> int:
+    return shutil.disk_usage(path.parent).free
 
 
 def _sync_directory(folder: Path) -> None:

@@ -67,7 +67,7 @@ def open_split(
     opened = manifest.open_version(Path(dataset), version)
     index = clip_index.read_clip_index(opened, split)
     source = batches.BatchSource(index, view, plan, num_workers=num_workers)
-    logger.info(
+    logger.debug(
         "%s: %d clips, epoch %d in %d steps, %d clips dropped",
         index.name,
         len(index),

@@ -344,6 +344,8 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
     if getattr(kind, "__origin__", None) is tuple:
         if not isinstance(value, list | tuple):
             raise ValueError(f"{name} must be a list, got {value!r:.80}")
+        if set(map(type, value)) == {arguments[0]}:  # thousands of sizes of frames
+            return tuple(value)
         return tuple(_typed(arguments[0], item, name) for item in value)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return from_json(kind, value)

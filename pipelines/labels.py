@@ -9,12 +9,11 @@ Lines end in "\n" but for the last, which has no end; a split without clips is a
 file. The bytes are those of `gen_label_sthv2.py` of mit-han-lab/temporal-shift-module.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import naming
+from mindrecord_io import files, naming
 from mindrecord_io.records import SPLITS, UNLABELLED, LabelMap, check_clip_id
 
 __all__ = ["LabelRow", "write_label_files"]
@@ -91,7 +90,4 @@ def _list_line(row: LabelRow, num_labels: int) -> str:
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    with path.open("xb") as file:
-        file.write("\n".join(lines).encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
+    files.write_synced(path, "\n".join(lines).encode("utf-8"))

@@ -12,7 +12,7 @@ from eval import config as eval_config
 from eval import config_file, evaluate
 from eval import job as eval_job
 from eval.metrics import TopK
-from mindrecord_io import manifest, reader, views
+from mindrecord_io import manifest, reader, shard_hashes, views
 from model import tsm
 from train import config, loop, run_folder
 
@@ -91,6 +91,9 @@ def run(options: TrainOptions) -> loop.TrainResult:
     settings = load_config(
         options.config_path, options.overrides, num_classes=len(names)
     )
+    if settings.evaluation.check_hashes:
+        for split in ("train", "validation"):
+            shard_hashes.check_hashes(version, split)
     eval_config.use_device(settings.evaluation.device_target)
     mindspore.set_seed(settings.training.seed)
     network = tsm.TSM(settings.model)
