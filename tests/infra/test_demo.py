@@ -1,0 +1,77 @@
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """The demo as a module: it is a program, of no package."""
+    spec = importlib.util.spec_from_file_location("demo", REPOSITORY / "infra/demo.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_command_gives_the_last_line_of_its_output(demo):
+    code = "print('first'); print('{\"version\": \"000001\"}')"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+
+    assert demo.result_of(process) == {"version": "000001"}
+
+
+def test_a_command_that_fails_stops_the_demo_with_its_name(demo, capfd, tmp_path):
+    with pytest.raises(
+        demo.DemoError, match=r"exit status 1: python -m pipelines history --dataset"
+    ):
+        demo.run_command("pipelines", "history", "--dataset", tmp_path)
+
+    assert "no data set here" in capfd.readouterr().err
+
+
+def test_what_is_trained_already_is_not_trained_again(demo, tmp_path):
+    demo.result_path(tmp_path).write_text(json.dumps({"best_checkpoint": "best.ckpt"}))
+
+    process = demo.start_training(tmp_path, tmp_path)
+
+    assert process is None
+    assert demo.finish_training(process, tmp_path) == Path("best.ckpt")
+
+
+def test_an_interrupted_training_is_begun_anew(demo, tmp_path, monkeypatch):
+    folder = tmp_path / "tsm-000001"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("half")
+    started = []
+    monkeypatch.setattr(
+        demo, "start_command", lambda *words, log: started.append(words)
+    )
+
+    demo.start_training(tmp_path, folder, "--shift_place", "none")
+
+    assert not folder.exists()
+    assert started[0][0] == "train"
+    assert started[0][-2:] == ("--shift_place", "none")
+
+
+def test_the_table_names_where_everything_lies(demo, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(
+        demo, "demonstrate", lambda workdir, num_clips: [("clips", "3"), ("in", "x")]
+    )
+
+    assert demo.main(["--workdir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "clips  3\nin     x\n"
+
+
+def test_a_failure_is_exit_status_1(demo, monkeypatch, tmp_path):
+    def fail(workdir, num_clips):
+        raise demo.DemoError("exit status 3: python -m train")
+
+    monkeypatch.setattr(demo, "demonstrate", fail)
+
+    assert demo.main(["--workdir", str(tmp_path)]) == 1
