@@ -9,6 +9,7 @@ import hashlib
 import mmap
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class ShardWriter:
 
         Raises:
           ShardWriteError: a clip of the plan is missing, MindRecord failed, or what is
-            read back differs from what was written.
+            read back differs from what was written or, of copied frames, stored.
         """
         if len(self._outcomes) != len(self._plan.clips):
             raise ShardWriteError(
@@ -216,17 +217,9 @@ class ShardWriter:
                 raise self._failed("cannot be read back", cause) from cause
         expected = [_expected_identity(clip) for clip in self._stored()]
         if found != expected:
-            pairs = zip(expected, found, strict=False)
-            wrong = [clip[0] for clip, row in pairs if clip != row]
-            copied = {c.clip_id: c.stored_in for c in self._plan.clips if c.stored_in}
-            places = sorted({copied[name] for name in wrong if name in copied})
             raise ShardWriteError(
-                f"{self._path}: {len(found)} of {len(expected)} rows read back; "
-                f"rows that differ: {wrong[:5]}"
-                + (
-                    f"; frames stored in {places} may be damaged: run verify"
-                    * bool(places)
-                )
+                _damaged_source(self._plan, expected, found)
+                or _wrong_rows(self._path, expected, found)
             )
 
     def _stored(self) -> list[records.ClipOutcome]:
@@ -248,15 +241,45 @@ def _first_reason(error: Exception) -> str:
     return (marked or lines or [repr(error)])[0].removeprefix(_REASON).strip()
 
 
+def _damaged_source(
+    plan: records.ShardPlan,
+    expected: Sequence[tuple[object, ...]],
+    found: Sequence[tuple[object, ...]],
+) -> str:
+    """Tells of a row that is as it was written, but not as it was where it is from."""
+    places = {clip.clip_id: clip.stored_in for clip in plan.clips}
+    for (*identity, sha256), (*read, sha256_read) in zip(expected, found, strict=False):
+        clip_id = str(identity[0])
+        if identity == read and places[clip_id] and sha256_read not in ("", sha256):
+            return (
+                f"{clip_id}: the frames stored in {places[clip_id]} are damaged: "
+                f"SHA-256 {sha256_read}, expected {sha256}; run verify"
+            )
+    return ""
+
+
+def _wrong_rows(
+    path: Path,
+    expected: Sequence[tuple[object, ...]],
+    found: Sequence[tuple[object, ...]],
+) -> str:
+    pairs = zip(expected, found, strict=False)
+    wrong = [clip[0] for clip, row in pairs if clip != row]
+    return (
+        f"{path}: {len(found)} of {len(expected)} rows read back; "
+        f"rows that differ: {wrong[:5]}"
+    )
+
+
 def _expected_identity(clip: records.ClipOutcome) -> tuple[object, ...]:
     return (
         clip.clip_id,
         clip.label_id,
         len(clip.frame_sizes),
         clip.frame_sizes,
-        clip.frames_sha256,
         clip.height,
         clip.width,
+        clip.frames_sha256,
     )
 
 
@@ -272,7 +295,7 @@ def _row_identity(
         int(label),
         int(num_frames),
         tuple(sizes.tolist()),
-        hashlib.sha256(blob).hexdigest() if is_at_offset else "",
         int(height),
         int(width),
+        hashlib.sha256(blob).hexdigest() if is_at_offset else "",
     )

@@ -28,7 +28,7 @@ from mindrecord_io import (
     schema,
     sharding,
 )
-from pipelines import annotations, relabel
+from pipelines import annotations
 
 SPLIT_SIZES = {"train": 168_913, "validation": 24_777, "test": 27_157}
 NUM_CLASSES = 174
@@ -179,6 +179,8 @@ def _write(path: Path, value: object) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what planning took; the last line is JSON."""
+    from pipelines import relabel  # loads Beam, which the rest can do without
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )

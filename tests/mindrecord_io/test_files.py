@@ -1,5 +1,7 @@
+import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -182,3 +184,20 @@ def test_a_lock_ends_with_the_process_that_held_it(tmp_path):
     assert done.returncode == 9
     with files.locked_directory(tmp_path):
         pass
+
+
+def test_an_error_that_names_no_file_gets_its_name_and_the_room_left(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(OSError) as caught, files.errors_name(path):
+        Path("/dev/full").write_bytes(b"x")
+    assert caught.value.errno == errno.ENOSPC
+    assert re.fullmatch(
+        rf"\[Errno 28\] No space left on device \(\d+ bytes free there\): '{path}'",
+        str(caught.value),
+    )
+
+
+def test_an_error_that_names_a_file_stays_as_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, files.errors_name(tmp_path / "a"):
+        (tmp_path / "b").read_bytes()
+    assert caught.value.filename == str(tmp_path / "b")

@@ -1,0 +1,369 @@
+"""Measures `pipelines relabel` between building anew and merely copying, in one run.
+
+    build  `python -m pipelines build --num_workers N` into an empty folder
+    one    `pipelines relabel` after the label of one clip has changed: what starting
+           costs, and one shard
+    all    `pipelines relabel` after a class was added that comes first: the label_id of
+           every clip changes, so every shard is written again
+    copy   `cp -r` of the shards and `sha256sum` of the copy, N at a time
+
+The four take turns for a number of rounds, so that whatever else the machine does meets
+all of them; times are medians, ratios are medians of the rounds' ratios. Clips are
+drawn by `pipelines synthesize` and repeated under further ids by hard links; those
+without labels (test) are left out. "work" counts from the first shard's start to the
+last one's end, "whole" is the command, and "net" is all's work less one's: what is left
+when starting no longer counts, as in a large data set.
+A table goes to standard error; the last line of standard output is one JSON object.
+"""
+
+import argparse
+import datetime
+import json
+import logging
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Measured", "Options", "Result", "main", "net_seconds", "summarise", "table"]
+
+logger = logging.getLogger(__name__)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NUM_DISTINCT_CLIPS = 150
+MIN_CLIPS = 10
+WAYS = ("build", "one", "all", "copy")
+
+_CLIPS = "20bn-something-something-v2"
+_ANNOTATION = "something-something-v2-{}.json"
+_NEW_CLASS = "Adding something in front of everything"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One benchmark.
+
+    Attributes:
+      num_clips: to synthesize; one in eight has no label and is left out.
+      num_workers: what to measure, one row of the table for each.
+      workdir: folder for clips and data sets; None means a temporary one.
+    """
+
+    num_clips: int = 1200
+    num_workers: tuple[int, ...] = (1, 2)
+    num_rounds: int = 3
+    workdir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_clips < MIN_CLIPS:
+            raise ValueError(
+                f"num_clips must be at least {MIN_CLIPS}: {self.num_clips}"
+            )
+        if not self.num_workers or min(self.num_workers) < 1:
+            raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
+        if self.num_rounds < 1:
+            raise ValueError(f"num_rounds must be at least 1: {self.num_rounds}")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of one way.
+
+    Attributes:
+      num_clips, num_bytes: of the version, or of what was copied.
+      num_shards: written by this run.
+      seconds: of the work itself; of "copy", the whole.
+      whole_seconds: of the whole command.
+    """
+
+    num_clips: int
+    num_bytes: int
+    num_shards: int
+    seconds: float
+    whole_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The medians of all rounds with one number of workers."""
+
+    num_workers: int
+    num_clips: int
+    num_bytes: int
+    num_shards: int
+    seconds: Mapping[str, float]
+    whole_seconds: Mapping[str, float]
+    net_seconds: float
+    over_build: Mapping[str, float]
+    over_copy: Mapping[str, float]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; the last line of standard output is its result."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    parser = _parser()
+    flags = vars(parser.parse_args(argv))
+    try:
+        options = Options(**{**flags, "num_workers": tuple(flags["num_workers"])})
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        with _workdir(options) as folder:
+            logger.info("working in %s", folder)
+            results = _measure(options, folder)
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        logger.error("benchmark failed: %s", error)
+        return 1
+    logger.info("%s", table(results))
+    print(json.dumps(_report(options, results)))  # noqa: T201
+    return 0
+
+
+def net_seconds(run: Mapping[str, Measured]) -> float:
+    """Returns what "all" would take if its first shard cost as much as the others.
+
+    The time of "one" is that of starting and of one shard; what "all" takes longer is
+    the time of its other shards.
+    """
+    others = run["all"].num_shards - run["one"].num_shards
+    each = (run["all"].seconds - run["one"].seconds) / max(others, 1)
+    return max(each * run["all"].num_shards, 1e-3)
+
+
+def summarise(num_workers: int, rounds: Sequence[Mapping[str, Measured]]) -> Result:
+    """Returns the medians of rounds that each ran all the WAYS."""
+
+    def median(figure: Callable[[Mapping[str, Measured]], float]) -> float:
+        return round(statistics.median(map(figure, rounds)), 3)
+
+    def medians(figure: Callable[[Measured], float]) -> dict[str, float]:
+        return {
+            way: round(statistics.median(figure(run[way]) for run in rounds), 3)
+            for way in WAYS
+        }
+
+    def over(way: str) -> dict[str, float]:
+        return {
+            "work": median(lambda run: run["all"].seconds / run[way].seconds),
+            "whole": median(
+                lambda run: run["all"].whole_seconds / run[way].whole_seconds
+            ),
+            "net": median(lambda run: net_seconds(run) / run[way].seconds),
+        }
+
+    done = rounds[0]["all"]
+    return Result(
+        num_workers=num_workers,
+        num_clips=done.num_clips,
+        num_bytes=done.num_bytes,
+        num_shards=done.num_shards,
+        seconds=medians(lambda run: run.seconds),
+        whole_seconds=medians(lambda run: run.whole_seconds),
+        net_seconds=median(net_seconds),
+        over_build=over("build"),
+        over_copy=over("copy"),
+    )
+
+
+def table(results: Sequence[Result]) -> str:
+    """Returns the results as lines of text for a person."""
+    lines = [
+        "workers        seconds of work               all over build   all over copy",
+        "         build    one    all   copy    net    work      net    work     net",
+    ]
+    for result in results:
+        lines.append(
+            f"{result.num_workers:7d} "
+            + " ".join(f"{result.seconds[way]:6.2f}" for way in WAYS)
+            + f" {result.net_seconds:6.2f}"
+            + f"  {result.over_build['work']:6.3f}   {result.over_build['net']:6.3f}"
+            + f"  {result.over_copy['work']:6.2f}  {result.over_copy['net']:6.2f}"
+        )
+    for result in results:
+        whole = ", ".join(f"{way} {result.whole_seconds[way]:.1f} s" for way in WAYS)
+        lines.append(
+            f"{result.num_workers} workers: {result.num_clips} clips, "
+            f"{result.num_bytes / 1e6:.0f} MB in {result.num_shards} shards; "
+            f"whole commands: {whole}"
+        )
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Options()
+    parser = argparse.ArgumentParser(
+        description="Measures `pipelines relabel` beside building anew and beside "
+        "copying and hashing the shards.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--num_clips", type=int, default=defaults.num_clips, help="clips to draw")
+    add(
+        "--num_workers",
+        type=int,
+        nargs="+",
+        default=list(defaults.num_workers),
+        metavar="N",
+        help="numbers of workers to measure",
+    )
+    add("--num_rounds", type=int, default=defaults.num_rounds, help="turns of each way")
+    add("--workdir", type=Path, metavar="DIR", help="a temporary folder by default")
+    return parser
+
+
+@contextmanager
+def _workdir(options: Options) -> Iterator[Path]:
+    """Makes a folder; the clips drawn in the workdir stay for the next time."""
+    if options.workdir is not None:
+        options.workdir.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-", dir=options.workdir))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _measure(options: Options, folder: Path) -> list[Result]:
+    num_distinct = min(options.num_clips, NUM_DISTINCT_CLIPS)
+    source = (options.workdir or folder) / f"clips-{num_distinct}"
+    _pipelines("synthesize", output=source, num_clips=num_distinct)
+    package = folder / "package"
+    words = [Path(__file__).with_name("repeat_clips.py"), source, package]
+    subprocess.run([sys.executable, *words, str(options.num_clips)], check=True)
+    _write_annotations(package)
+    rounds: dict[int, list[dict[str, Measured]]] = {n: [] for n in options.num_workers}
+    for index in range(options.num_rounds):
+        for num_workers, runs in rounds.items():
+            runs.append(_run_round(package, folder / "dataset", num_workers))
+            told = {way: round(run.seconds, 2) for way, run in runs[-1].items()}
+            logger.info("round %d, %d workers: %s", index + 1, num_workers, told)
+    return [summarise(n, runs) for n, runs in rounds.items()]
+
+
+def _write_annotations(package: Path) -> None:
+    """Changes what is asked for first, and adds what is asked for then (one, all)."""
+    first = package / "annotations"
+    (first / _ANNOTATION.format("test")).unlink()
+    one = shutil.copytree(first, package / "one")
+    every = shutil.copytree(first, package / "all")
+    rows = _read(first, "train")
+    other = next(row["template"] for row in rows if _differs(row, rows[0]))
+    _write(one, "train", [{**rows[0], "template": other}, *rows[1:]])
+    names = [_NEW_CLASS, *_read(first, "labels")]
+    _write(every, "labels", {name: str(i) for i, name in enumerate(names)})
+
+
+def _differs(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool(row["template"] != other["template"])
+
+
+def _run_round(package: Path, dataset: Path, num_workers: int) -> dict[str, Measured]:
+    shutil.rmtree(dataset, ignore_errors=True)
+    flags = {"dataset": dataset, "num_workers": num_workers}
+    clips, first = package / _CLIPS, package / "annotations"
+    return {
+        "build": _run_job("build", clips=clips, annotations=first, **flags),
+        "one": _run_job("relabel", annotations=package / "one", **flags),
+        "all": _run_job("relabel", annotations=package / "all", **flags),
+        "copy": _run_copy(dataset, dataset.with_name("copy"), num_workers),
+    }
+
+
+def _run_job(job: str, **flags: object) -> Measured:
+    begin = time.monotonic()
+    told = _pipelines(job, **flags)
+    whole_seconds = time.monotonic() - begin
+    if job == "relabel" and told["shards"]["decoded"]:
+        raise RuntimeError(f"relabel decoded: {told}")
+    return Measured(
+        num_clips=told["num_clips"],
+        num_bytes=told["num_bytes"],
+        num_shards=told["shards"]["decoded"] + told["shards"]["relabelled"],
+        seconds=told["num_clips"] / told["clips_per_second"],
+        whole_seconds=whole_seconds,
+    )
+
+
+def _run_copy(dataset: Path, copy: Path, num_workers: int) -> Measured:
+    """Copies the current version's shards and hashes the copies."""
+    name = (dataset / "CURRENT").read_text().strip()
+    manifest = json.loads((dataset / "versions" / name / "manifest.json").read_bytes())
+    folders = [(dataset / entry["path"]).parent for entry in manifest["shards"]]
+    shares = [folders[n::num_workers] for n in range(num_workers)]
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    cp, sha256sum = _program("cp"), _program("sha256sum")
+
+    def run(share: Sequence[Path]) -> None:
+        subprocess.run([cp, "-r", *share, copy], check=True)
+        copied = [path for folder in share for path in (copy / folder.name).iterdir()]
+        quiet = subprocess.DEVNULL
+        subprocess.run([sha256sum, *copied], check=True, stdout=quiet)
+
+    begin = time.monotonic()
+    with futures.ThreadPoolExecutor(num_workers) as executor:
+        list(executor.map(run, filter(None, shares)))
+    seconds = time.monotonic() - begin
+    num_bytes = sum(path.stat().st_size for path in copy.glob("*/*"))
+    return Measured(
+        manifest["num_clips"], num_bytes, len(folders), seconds, whole_seconds=seconds
+    )
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise RuntimeError(f"the benchmark needs the program {name}")
+    return found
+
+
+def _pipelines(job: str, **flags: object) -> dict[str, Any]:
+    """Runs a job; returns the last line of its output."""
+    words = [w for name, value in flags.items() for w in (f"--{name}", str(value))]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", job, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"pipelines {job} failed:\n{done.stderr[-2000:]}")
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _read(annotations: Path, role: str) -> Any:
+    return json.loads((annotations / _ANNOTATION.format(role)).read_bytes())
+
+
+def _write(annotations: Path, role: str, value: object) -> None:
+    (annotations / _ANNOTATION.format(role)).write_text(json.dumps(value))
+
+
+def _report(options: Options, results: Sequence[Result]) -> dict[str, object]:
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(": ")[1] for line in cpuinfo if line[:10] == "model name"]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": models[0] if models else platform.machine(),
+        "num_cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "num_rounds": options.num_rounds,
+        "results": [asdict(result) for result in results],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.benchmarks import plan
+from mindrecord_io import manifest, records, verification
+from pipelines import annotations
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIZES = {"train": 60, "validation": 12, "test": 8}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """The data set with 80 clips instead of 220,847."""
+    monkeypatch.setattr(plan, "SPLIT_SIZES", SIZES)
+    monkeypatch.setattr(plan, "NUM_CLASSES", 7)
+
+
+def annotated(folder, **changed):
+    folder.mkdir()
+    plan.write_annotations(folder, 1, **changed)
+    return annotations.read_annotations(folder)
+
+
+def test_the_sizes_are_those_of_the_data_set_when_nothing_makes_them_small():
+    command = "from infra.benchmarks import plan; print(plan.SPLIT_SIZES)"
+    told = subprocess.run(
+        [sys.executable, "-c", command],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    assert told.stdout.split("\n")[0] == str(
+        {"train": 168_913, "validation": 24_777, "test": 27_157}
+    )
+
+
+def test_annotations_have_the_splits_and_classes_and_every_id_once(tmp_path):
+    drawn = annotated(tmp_path / "a")
+    splits = [clip.split for clip in drawn.clips]
+    assert {split: splits.count(split) for split in records.SPLITS} == SIZES
+    assert len(drawn.label_map) == 7
+    assert {clip.clip_id for clip in drawn.clips} == {str(n) for n in range(1, 81)}
+
+
+def test_annotations_are_the_same_for_the_same_seed(tmp_path):
+    assert annotated(tmp_path / "a") == annotated(tmp_path / "b")
+
+
+def test_as_many_clips_as_asked_change_their_class(tmp_path):
+    old = annotated(tmp_path / "a").clips
+    new = annotated(tmp_path / "b", num_changed=5).clips
+    pairs = zip(old, new, strict=True)
+    assert sum(before != after for before, after in pairs) == 5
+    assert [clip.clip_id for clip in new] == [clip.clip_id for clip in old]
+
+
+def test_a_version_without_shards_is_otherwise_whole(tmp_path):
+    drawn = annotated(tmp_path / "a")
+
+    plan.write_version(tmp_path / "dataset", drawn, shards=8)
+
+    version = manifest.open_version(tmp_path / "dataset")
+    table = version.read_clips()
+    assert table.num_rows == version.manifest.num_clips == 80
+    assert sum(entry.num_rows for entry in version.manifest.shards) == 80
+    assert len(version.manifest.shards) <= 8
+    assert version.category_names() == list(drawn.label_map.names)
+    wrong = {damage.path for damage in verification.check_version(version)}
+    assert not any("clips.parquet" in path for path in wrong)
+    assert not (tmp_path / "dataset" / "shards").exists()
+
+
+@pytest.mark.slow
+def test_the_benchmark_tells_what_planning_took():
+    small = (
+        f"import sys; from infra.benchmarks import plan; plan.SPLIT_SIZES = {SIZES}; "
+        "sys.exit(plan.main(['--num_shards', '6', '--num_changed', '3']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", small],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["changes"]["relabelled"] == 3
+    assert told["shards"]["decoded"] == 0
+    assert sum(told["shards"].values()) == 6
+    assert told["seconds"] > 0
+    assert told["peak_mib"] > 0
