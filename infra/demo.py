@@ -9,12 +9,13 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,24 @@ class DemoError(RuntimeError):
     """A command of the demo failed; its own words are on standard error."""
 
 
-def start_command(*words: object, log: Path | None = None) -> subprocess.Popen[bytes]:
-    """Starts one of the project's programs, its standard error here or in a file."""
+def start_command(
+    *words: object, log: Path | None = None, cores: Collection[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Starts one of the project's programs.
+
+    Its standard error goes here or to a file, its threads to all cores or to some.
+    """
     command = [sys.executable, "-m", *map(str, words)]
     where = f"   (progress in {log})" if log else ""
     logger.info("$ %s%s", shlex.join(["python", *command[1:]]), where)
     with contextlib.ExitStack() as stack:
         errors = stack.enter_context(log.open("wb")) if log else None
         return subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores) if cores else None,
         )
 
 
@@ -58,7 +68,11 @@ def run_command(*words: object) -> dict[str, Any]:
 
 
 def start_training(
-    dataset: Path, folder: Path, *flags: str, log: Path | None = None
+    dataset: Path,
+    folder: Path,
+    *flags: str,
+    log: Path | None = None,
+    cores: Collection[int] = (),
 ) -> subprocess.Popen[bytes] | None:
     """Starts to train a network, unless that is done already."""
     if result_path(folder).exists():
@@ -69,6 +83,7 @@ def start_training(
         *("train", "--config_path", CONFIG, "--dataset", dataset),
         *("--output", folder, *flags),
         log=log,
+        cores=cores,
     )
 
 
@@ -87,13 +102,17 @@ def result_path(folder: Path) -> Path:
 def train_both(dataset: Path, workdir: Path, version: str) -> dict[str, Path]:
     """Trains with and without shift, side by side; returns the best checkpoints.
 
-    The slim network does not fill two cores, so the two take little longer than one.
+    Each gets half of the cores: where both have all, they wait for each other's threads
+    and take twice as long.
     """
+    cores = sorted(os.sched_getaffinity(0))
+    half = len(cores) // 2
     tsm, unshifted = workdir / f"tsm-{version}", workdir / f"unshifted-{version}"
     log = workdir / "unshifted.log"
-    beside = start_training(dataset, unshifted, *UNSHIFTED, log=log)
+    beside = start_training(dataset, unshifted, *UNSHIFTED, log=log, cores=cores[:half])
     try:
-        shifted = finish_training(start_training(dataset, tsm), tsm)
+        shown = start_training(dataset, tsm, cores=cores[half:])
+        shifted = finish_training(shown, tsm)
         return {"TSM": shifted, "unshifted": finish_training(beside, unshifted)}
     finally:
         if beside is not None:

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_an_interrupted_training_is_begun_anew(demo, tmp_path, monkeypatch):
     (folder / "metrics.jsonl").write_text("half")
     started = []
     monkeypatch.setattr(
-        demo, "start_command", lambda *words, log: started.append(words)
+        demo, "start_command", lambda *words, log, cores: started.append(words)
     )
 
     demo.start_training(tmp_path, folder, "--shift_place", "none")
@@ -75,3 +76,21 @@ def test_a_failure_is_exit_status_1(demo, monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "demonstrate", fail)
 
     assert demo.main(["--workdir", str(tmp_path)]) == 1
+
+
+def test_a_command_runs_on_the_cores_it_gets(demo, monkeypatch):
+    core = min(os.sched_getaffinity(0))
+    code = (
+        "import json, os; print(json.dumps({'cores': list(os.sched_getaffinity(0))}))"
+    )
+    monkeypatch.setattr(
+        demo.subprocess,
+        "Popen",
+        lambda command, _start=subprocess.Popen, **rest: _start(
+            [sys.executable, "-c", code], **rest
+        ),
+    )
+
+    process = demo.start_command("train", cores=[core])
+
+    assert demo.result_of(process) == {"cores": [core]}
