@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import ffmpeg as ffmpeg_python
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ def write_webm(
       EncodeError: ffmpeg failed; names the clip, the exit status and ffmpeg's words.
     """
     incomplete = path.with_name(INCOMPLETE_PREFIX + path.name)
-    arguments = [ffmpeg, *_ffmpeg_arguments(width, height, fps), str(incomplete)]
+    arguments = _ffmpeg_command(ffmpeg, incomplete, width, height, fps)
     try:
         # A file, not a pipe: a full pipe would stop ffmpeg while it is being fed.
         with tempfile.TemporaryFile() as errors:
@@ -85,17 +86,30 @@ def _feed(
     return is_fed, exit_status
 
 
-def _ffmpeg_arguments(width: int, height: int, fps: int) -> list[str]:
-    """Returns everything between the program's name and the output path."""
-    return [
-        *("-hide_banner", "-loglevel", "error", "-y"),
-        *("-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{width}x{height}"),
-        *("-r", str(fps), "-i", "pipe:0"),
-        *("-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p"),
-        *("-sws_flags", "accurate_rnd+bitexact"),
-        *("-crf", str(CONSTANT_QUALITY), "-b:v", "0"),
-        *("-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"),
-        *("-threads", "1", "-row-mt", "0", "-tile-columns", "0"),
-        *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"),
-        *("-f", "webm"),
-    ]
+def _ffmpeg_command(
+    ffmpeg: str, path: Path, width: int, height: int, fps: int
+) -> list[str]:
+    """Returns the command that encodes raw frames from its standard input."""
+    frames = ffmpeg_python.input(
+        "pipe:0", format="rawvideo", pix_fmt="bgr24", s=f"{width}x{height}", r=fps
+    )
+    encoding = {
+        "c:v": "libvpx-vp9",
+        "pix_fmt": "yuv420p",
+        "sws_flags": "accurate_rnd+bitexact",
+        "crf": CONSTANT_QUALITY,
+        "b:v": 0,
+        "deadline": "realtime",
+        "cpu-used": 8,
+        "lag-in-frames": 0,
+        "threads": 1,
+        "row-mt": 0,
+        "tile-columns": 0,
+        "fflags": "+bitexact",
+        "flags:v": "+bitexact",
+        "map_metadata": -1,
+    }
+    stream = frames.output(str(path), format="webm", **encoding)
+    stream = stream.global_args("-hide_banner", "-loglevel", "error")
+    command: list[str] = stream.compile(cmd=ffmpeg, overwrite_output=True)
+    return command

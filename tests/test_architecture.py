@@ -24,6 +24,7 @@ OUR_OWN = {*MAY_IMPORT, "infra", "tests"}
 MAY_BE_IMPORTED_BY = {
     "apache_beam": ["pipelines/*"],
     "cv2": ["mindrecord_io/frames.py", "pipelines/decoding*.py", "pipelines/synth*.py"],
+    "ffmpeg": ["pipelines/webm.py"],
     "imageio_ffmpeg": ["pipelines/ffmpeg.py"],
     "mindspore": [
         "eval/*",
@@ -44,6 +45,7 @@ MAY_BE_IMPORTED_BY = {
 DISTRIBUTIONS = {
     "apache_beam": "apache-beam",
     "cv2": "opencv-python-headless",
+    "ffmpeg": "ffmpeg-python",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "yaml": "PyYAML",
 }
