@@ -132,7 +132,7 @@ def demonstrate(workdir: Path, num_clips: int) -> list[tuple[str, str]]:
     rows = [
         ("clips, frames", f"{built['num_clips']}, {built['num_frames']}"),
         ("shards", ", ".join(f"{n} {done}" for done, n in built["shards"].items())),
-        ("build", f"{built['clips_per_second']} clips/s"),
+        ("build", _speed(built)),
         ("damaged shards", str(len(verified["damaged"]))),
     ]
     checkpoints = train_both(dataset, workdir, built["version"])
@@ -171,6 +171,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{name:<{width}}  {value}")  # noqa: T201
     logger.info("%.0f s", time.monotonic() - begin)
     return 0
+
+
+def _speed(built: dict[str, Any]) -> str:
+    """Returns the build's clips per second, where it had any clips to decode."""
+    if not built["shards"]["decoded"]:
+        return "nothing was left to build"
+    return f"{built['clips_per_second']} clips/s"
 
 
 if __name__ == "__main__":

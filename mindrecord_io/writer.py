@@ -4,12 +4,13 @@ MindSpore is imported here and must not be imported into a process that has load
 Apache Beam (their protobuf needs differ): shards are written in processes of their own.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import mmap
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -126,18 +127,22 @@ class ShardWriter:
             )
         if self._waiting:
             self._write_waiting()
+        mindrecord_file = index_file = None
         if self._file is not None:
             self._commit(self._file)
-            self._locate_frames()
-            self._prove_rows()
+            with self._synced():
+                self._locate_frames()
+                self._prove_rows()
+                mindrecord_file = files.fingerprint(self._path)
+                index_file = files.fingerprint(self._index_path)
         summary = records.ShardSummary(
             split=self._plan.split,
             index=self._plan.index,
             num_shards=self._plan.num_shards,
             key=self._plan.key,
             frames_key=self._plan.frames_key,
-            mindrecord=self._fingerprint(self._path),
-            mindrecord_index=self._fingerprint(self._index_path),
+            mindrecord=mindrecord_file,
+            mindrecord_index=index_file,
             clips=tuple(self._outcomes),
         )
         shards.write_summary(self._folder, summary)
@@ -178,10 +183,19 @@ class ShardWriter:
             file.commit()
             for path in (self._path, self._index_path):
                 path.chmod(0o644)  # MindRecord makes them readable by nobody else
-                with path.open("rb") as written:
-                    os.fsync(written.fileno())
         except (OSError, RuntimeError, ValueError) as cause:
             raise self._failed("cannot be completed", cause) from cause
+
+    @contextlib.contextmanager
+    def _synced(self) -> Iterator[None]:
+        """Forces the files to disk while the block reads them: it takes as long."""
+        with futures.ThreadPoolExecutor(1) as executor:
+            syncing = executor.map(files.sync, (self._path, self._index_path))
+            yield
+            try:
+                list(syncing)
+            except OSError as cause:
+                raise self._failed("cannot be completed", cause) from cause
 
     def _locate_frames(self) -> None:
         """Completes the outcomes with where in the file each clip's frames are."""
@@ -224,9 +238,6 @@ class ShardWriter:
 
     def _stored(self) -> list[records.ClipOutcome]:
         return [clip for clip in self._outcomes if clip.status == records.STORED]
-
-    def _fingerprint(self, path: Path) -> records.Fingerprint | None:
-        return files.fingerprint(path) if self._file is not None else None
 
     def _failed(self, what: str, cause: Exception) -> ShardWriteError:
         free = shutil.disk_usage(self._folder).free
