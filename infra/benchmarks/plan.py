@@ -207,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds = time.perf_counter() - begin
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     result = json.loads(output.getvalue().splitlines()[-1])
-    result |= {"seconds": round(seconds, 1), "peak_mib": round(peak_mib)}
+    result |= {"seconds": round(seconds, 3), "peak_mib": round(peak_mib)}
     print(json.dumps(result))  # noqa: T201
     return status
 

@@ -94,5 +94,5 @@ def test_the_benchmark_tells_what_planning_took():
     assert told["changes"]["relabelled"] == 3
     assert told["shards"]["decoded"] == 0
     assert sum(told["shards"].values()) == 6
-    assert told["seconds"] >= 0
+    assert told["seconds"] > 0
     assert told["peak_mib"] > 0
