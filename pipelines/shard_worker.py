@@ -111,7 +111,7 @@ class _Worker:
         return self._decoder
 
     def close(self) -> None:
-        """Ends the decoding child, and waits for it: so its CPU time is accounted."""
+        """Ends the decoding child and waits for it."""
         if self._decoder is not None:
             self._decoder.close()
             self._decoder = None
