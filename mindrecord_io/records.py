@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ClipOutcome",
     "ClipRef",
     "DecodeSettings",
+    "FileRange",
     "Fingerprint",
     "LabelMap",
     "PlannedClip",
@@ -203,19 +205,32 @@ class ShardPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRange:
+    """Bytes that lie in a file: `num_bytes` of them, from `offset` on."""
+
+    path: Path
+    offset: int
+    num_bytes: int
+
+    def __len__(self) -> int:
+        return self.num_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ClipFrames:
     """One decoded clip.
 
     Attributes:
-      jpegs: F JPEG files end to end, in presentation order.
+      jpegs: F JPEG files end to end, in presentation order; or where they lie.
       frame_sizes: bytes of each.
       height, width: of every stored frame, in pixels.
       fps_from_header: frames per second as the container claims, 0.0 if it does not.
       num_frames_from_header: as the container claims, 0 if it does not.
-      sha256: of `jpegs`, where it is known from before; "" for fresh ones.
+      sha256: of `jpegs`, where it is known from before; "" for fresh ones, which are
+        bytes.
     """
 
-    jpegs: bytes
+    jpegs: bytes | FileRange
     frame_sizes: tuple[int, ...]
     height: int
     width: int
@@ -231,6 +246,8 @@ class ClipFrames:
                 f"{len(self.jpegs)} bytes of JPEG, the frames' sizes add up to "
                 f"{sum(self.frame_sizes)}"
             )
+        if not self.sha256 and isinstance(self.jpegs, FileRange):
+            raise ValueError(f"{self.jpegs.path}: frames in a file come with a SHA-256")
         if self.height < 1 or self.width < 1:
             raise ValueError(f"frames of {self.width}x{self.height} pixels cannot be")
 

@@ -13,14 +13,10 @@ One row is one clip. Plain `mindspore.dataset.MindDataset(files)` reads it:
 MindRecord lays a file out as one header of HEADER_NUM_BYTES and then pages of one
 size. The variable-width fields of a row ("blob") stand together in a page, in
 alphabetical order, so that `frames` is the last: it ends where the row's blob ends.
-The sqlite file beside the shard holds the blob's page and offsets, from which
-`frame_offsets` finds every clip's JPEGs: a reader that wants 8 frames of 45 reads
+clips.parquet tells where in the file that is: a reader that wants 8 frames of 45 reads
 just those, with no library between it and the file.
 """
 
-import contextlib
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -28,8 +24,6 @@ __all__ = [
     "FORMAT_VERSION",
     "HEADER_NUM_BYTES",
     "MINDRECORD_SCHEMA",
-    "SchemaError",
-    "frame_offsets",
     "max_frames_num_bytes",
     "too_large",
 ]
@@ -52,14 +46,6 @@ MINDRECORD_SCHEMA: dict[str, dict[str, Any]] = {
 COLUMNS = tuple(MINDRECORD_SCHEMA)
 
 _ROW_OVERHEAD_NUM_BYTES = 64  # length fields around the two blobs of a row
-_OFFSETS = (
-    "SELECT ROW_ID, clip_id_0, PAGE_ID_BLOB, PAGE_OFFSET_BLOB_END FROM INDEXES "
-    "ORDER BY ROW_ID"
-)
-
-
-class SchemaError(ValueError):
-    """A file is not a shard of this schema."""
 
 
 def max_frames_num_bytes(page_num_bytes: int, num_frames: int) -> int:
@@ -73,39 +59,3 @@ def too_large(page_num_bytes: int) -> str:
         f"its JPEGs do not fit in a page, which has {page_num_bytes} bytes; raise "
         f"--page_mib"
     )
-
-
-def frame_offsets(
-    index_file: Path, page_num_bytes: int, frames_num_bytes: dict[str, int]
-) -> dict[str, int]:
-    """Finds where each clip's JPEGs begin in the .mindrecord file.
-
-    Args:
-      index_file: the `.mindrecord.db` file.
-      page_num_bytes: the page size with which the shard was written.
-      frames_num_bytes: for every clip of the shard in row order, the bytes of its
-        JPEGs together.
-
-    Returns:
-      For every clip_id the offset in bytes from the beginning of the file.
-
-    Raises:
-      SchemaError: the index does not list exactly these clips in this order.
-    """
-    try:
-        uri = f"{index_file.resolve().as_uri()}?mode=ro&immutable=1"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
-            rows = database.execute(_OFFSETS).fetchall()
-    except sqlite3.Error as cause:
-        raise SchemaError(f"{index_file}: not a shard's index: {cause}") from cause
-    if [(row[0], row[1]) for row in rows] != list(enumerate(frames_num_bytes)):
-        raise SchemaError(
-            f"{index_file}: lists {len(rows)} rows, expected "
-            f"{len(frames_num_bytes)} clips in the order they were written"
-        )
-    return {
-        clip_id: HEADER_NUM_BYTES + page * page_num_bytes + end - num_bytes
-        for (_, clip_id, page, end), num_bytes in zip(
-            rows, frames_num_bytes.values(), strict=True
-        )
-    }

@@ -1,6 +1,5 @@
 """Frames that are published already, for shards that can do without decoding."""
 
-import os
 from pathlib import Path
 
 from mindrecord_io import naming, records, shards
@@ -21,7 +20,8 @@ class StoredClips:
     ) -> records.ClipFrames | records.Quarantined:
         """Returns what decoding the clip gave when its shard was made.
 
-        The frames come with the hash that they had then; who stores them checks it.
+        The frames stay where they are, and come with the hash that they had when they
+        were stored; who copies them checks it.
 
         Raises:
           ShardError: the shard that the plan names is gone, damaged or another one.
@@ -53,16 +53,10 @@ class StoredClips:
             raise shards.ShardError(f"{clip.clip_id}: shard {place} does not hold it")
         return outcome
 
-    def _frames(self, place: str, outcome: records.ClipOutcome) -> bytes:
+    def _frames(self, place: str, outcome: records.ClipOutcome) -> records.FileRange:
         summary = self._summaries[place]
         name = naming.ShardName(summary.split, summary.index, summary.num_shards)
         folder = naming.shard_folder(self._dataset, summary.split, summary.key)
-        num_bytes = sum(outcome.frame_sizes)
-        with (folder / str(name)).open("rb") as file:
-            jpegs = os.pread(file.fileno(), num_bytes, outcome.frames_offset)
-        if len(jpegs) != num_bytes:
-            raise shards.ShardError(
-                f"{outcome.clip_id}: shard {place} ends after {len(jpegs)} of its "
-                f"{num_bytes} bytes"
-            )
-        return jpegs
+        return records.FileRange(
+            folder / str(name), outcome.frames_offset, sum(outcome.frame_sizes)
+        )

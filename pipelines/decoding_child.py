@@ -51,6 +51,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         "fps_from_header": frames.fps_from_header,
         "num_frames_from_header": frames.num_frames_from_header,
     }
+    assert isinstance(frames.jpegs, bytes)
     return header, frames.jpegs
 
 

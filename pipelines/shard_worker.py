@@ -6,9 +6,11 @@ that asks. One request is one shard: decode, write, read back, hash, publish.
 
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,11 +119,17 @@ class _Worker:
             self._decoder = None
 
 
-def main() -> int:
-    """Makes shards until the parent closes the socket."""
+def _import_mindspore() -> None:
+    """Imports, beside the first clips' decoding, what proves the first shard."""
+    importlib.import_module("mindrecord_io.shard_proof")
     # MindSpore brings 150,000 objects that stay; every full collection would visit
     # them, which cost a tenth of the time of a shard that is relabelled.
     gc.freeze()
+
+
+def main() -> int:
+    """Makes shards until the parent closes the socket."""
+    threading.Thread(target=_import_mindspore, daemon=True).start()
     worker = _Worker()
     child_process.serve(worker.answer)
     worker.close()

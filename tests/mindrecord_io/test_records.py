@@ -1,6 +1,8 @@
 import dataclasses
 import json
 
+from pathlib import Path
+
 import pytest
 
 from mindrecord_io import records
@@ -200,6 +202,11 @@ def test_values_at_their_limits_are_accepted(cls, fields):
             records.ClipFrames,
             {"frame_sizes": (1, 1)},
             "3 bytes of JPEG, the frames' sizes add up to 2",
+        ),
+        (
+            records.ClipFrames,
+            {"jpegs": records.FileRange(Path("old.mindrecord"), 9, 3)},
+            "old.mindrecord: frames in a file come with a SHA-256",
         ),
         (records.ClipFrames, {"height": 0}, "frames of 3x0 pixels cannot be"),
         (records.ClipFrames, {"width": 0}, "frames of 0x2 pixels cannot be"),

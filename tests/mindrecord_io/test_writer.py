@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mindspore.dataset import MindDataset
 
-from mindrecord_io import files, records, schema, shards, writer
+from mindrecord_io import files, mindrecord_file, records, schema, shards, writer
 
 SMALL_PAGE = records.DecodeSettings(page_num_bytes=32 << 10)
 NAME = "train-00000-of-00001.mindrecord"
@@ -74,7 +74,7 @@ def test_plain_mind_dataset_reads_every_column_back(
 
 
 def test_any_number_of_rows_comes_back_in_order(tmp_path, make_plan, write):
-    plan = make_plan({str(n): n for n in range(11)})  # rows are written four at a time
+    plan = make_plan({str(n): n for n in range(11)})
     write(plan)
     rows = read_rows(tmp_path / NAME)
     assert [row["clip_id"] for row in rows] == [clip.clip_id for clip in plan.clips]
@@ -310,12 +310,6 @@ def test_an_unwritable_folder_is_named_with_the_room_that_is_left(
     assert caught.match(pattern)
 
 
-def damage_frames(path, offset):
-    content = bytearray(path.read_bytes())
-    content[offset + 1] ^= 0x40
-    path.write_bytes(content)
-
-
 def test_a_row_that_reads_back_differently_is_noticed(
     tmp_path, make_plan, make_jpegs, monkeypatch
 ):
@@ -323,14 +317,16 @@ def test_a_row_that_reads_back_differently_is_noticed(
     shard = writer.ShardWriter(tmp_path, plan)
     for clip in plan.clips:
         shard.append(clip, make_jpegs(clip.clip_id))
-    frame_offsets = schema.frame_offsets
+    finish = mindrecord_file.MindRecordFile.finish
 
-    def damage_after_writing(*arguments):
-        offsets = frame_offsets(*arguments)
-        damage_frames(tmp_path / NAME, offsets["101"])
-        return offsets
+    def finish_and_damage(file):
+        finish(file)
+        content = (tmp_path / NAME).read_bytes()
+        jpegs = make_jpegs("101").jpegs
+        damaged = jpegs[:1] + bytes([jpegs[1] ^ 0x40]) + jpegs[2:]
+        (tmp_path / NAME).write_bytes(content.replace(jpegs, damaged))
 
-    monkeypatch.setattr(schema, "frame_offsets", damage_after_writing)
+    monkeypatch.setattr(mindrecord_file.MindRecordFile, "finish", finish_and_damage)
     with pytest.raises(writer.ShardWriteError) as caught:
         shard.finish()
     assert str(caught.value) == (
@@ -342,9 +338,57 @@ def test_a_row_that_reads_back_differently_is_noticed(
 def test_a_wrong_offset_of_the_frames_is_noticed(
     tmp_path, make_plan, write, monkeypatch
 ):
-    frame_offsets = schema.frame_offsets
-    monkeypatch.setattr(
-        schema, "frame_offsets", lambda *a: frame_offsets(*a) | {"102": 262_144}
-    )
+    append = mindrecord_file.MindRecordFile.append
+
+    def append_and_mistake(file, row, frames):
+        offset = append(file, row, frames)
+        return offset + 1 if row.clip_id == "102" else offset
+
+    monkeypatch.setattr(mindrecord_file.MindRecordFile, "append", append_and_mistake)
     with pytest.raises(writer.ShardWriteError, match=r"rows that differ: \['102'\]"):
         write(make_plan({"101": 2, "102": 0}))
+
+
+def in_file(path, frames, offset=0):
+    """The same frames, but lying in a file."""
+    path.write_bytes(b"\1" * offset + frames.jpegs + b"\1" * 10)
+    where = records.FileRange(path, offset, len(frames.jpegs))
+    sha256 = hashlib.sha256(frames.jpegs).hexdigest()
+    return dataclasses.replace(frames, jpegs=where, sha256=sha256)
+
+
+def test_frames_that_lie_in_a_file_make_the_same_shard(
+    tmp_path, make_plan, make_jpegs, write
+):
+    plan = make_plan({str(n): n for n in range(5)})
+    stored = {
+        clip_id: in_file(tmp_path / clip_id, make_jpegs(clip_id), offset=1_000)
+        for clip_id in ("0", "3", "4")
+    }
+    write(plan, folder=tmp_path / "decoded")
+    write(plan, stored, folder=tmp_path / "copied")
+    assert bytes_in(tmp_path / "decoded") == bytes_in(tmp_path / "copied")
+
+
+def test_a_file_that_ends_before_its_frames_do_is_named(
+    tmp_path, make_plan, make_jpegs, write
+):
+    stored = in_file(tmp_path / "old", make_jpegs("101"), offset=100)
+    num_bytes = stored.jpegs.num_bytes
+    with (tmp_path / "old").open("r+b") as file:
+        file.truncate(100 + num_bytes - 5)
+    with pytest.raises(writer.ShardWriteError) as caught:
+        write(make_plan({"101": 2}), {"101": stored}, folder=tmp_path / "new")
+    assert (
+        f"101: cannot be written: {tmp_path / 'old'} ends after {num_bytes - 5} of "
+        f"{num_bytes} bytes from 100 on" in str(caught.value)
+    )
+
+
+def test_a_file_of_stored_frames_that_is_gone_is_named(
+    tmp_path, make_plan, make_jpegs, write
+):
+    stored = in_file(tmp_path / "old", make_jpegs("101"))
+    (tmp_path / "old").unlink()
+    with pytest.raises(writer.ShardWriteError, match=rf"No such file.*{tmp_path}/old"):
+        write(make_plan({"101": 2}), {"101": stored}, folder=tmp_path / "new")
