@@ -213,8 +213,7 @@ class MindRecordFile:
                 f"{self._path.name}: a list of {len(self._pages)} pages does not fit "
                 f"in a header of {schema.HEADER_NUM_BYTES} bytes; ask for more shards"
             )
-        header = struct.pack("<Q", len(text)) + text
-        return header.ljust(schema.HEADER_NUM_BYTES, b"\0")
+        return struct.pack("<Q", len(text)) + text  # what follows is a hole
 
 
 _SCHEMA = {

@@ -15,6 +15,7 @@ from pipelines import limits
 __all__ = [
     "BuildOptions",
     "beam_options",
+    "is_local",
     "non_negative_int",
     "parse_build",
     "parse_with_beam",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 _LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
+_THREADS_PER_WORKER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +114,22 @@ def beam_options(
 
     The local runner works in threads of this process. The work itself is done in
     child processes, so threads suffice, and no process of Beam's can die unnoticed.
+    Each thread has its share of the shards from the start: more threads than workers
+    even out what the shares cost.
     """
     flags = list(beam_flags)
-    if not any(flag.split("=")[0] == "--runner" for flag in flags):
+    if is_local(flags):
         flags += [
             f"--runner={_LOCAL_RUNNER}",
             "--direct_running_mode=multi_threading",
-            f"--direct_num_workers={num_workers}",
+            f"--direct_num_workers={_THREADS_PER_WORKER * num_workers}",
         ]
     return pipeline_options.PipelineOptions(flags)
+
+
+def is_local(beam_flags: Sequence[str]) -> bool:
+    """Returns whether the flags leave the choice of the runner to us."""
+    return not any(flag.split("=")[0] == "--runner" for flag in beam_flags)
 
 
 def _build_parser() -> argparse.ArgumentParser:

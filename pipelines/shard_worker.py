@@ -1,7 +1,8 @@
 """The process that makes shards: `python -m pipelines.shard_worker FD`.
 
 It holds MindSpore, for the writer, and a decoding child; Beam stays in the process
-that asks. One request is one shard: decode, write, read back, hash, publish.
+that asks. One request is one shard: decode and write; then, while the next is decoded,
+read back, hash, publish.
 """
 
 import contextlib
@@ -11,14 +12,14 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mindrecord_io import incomplete, records, shards, stored_clips, writer
 from pipelines import child_process, killable_decoder, limits
 
-__all__ = ["ClipUnsettledError", "build_shard", "main"]
+__all__ = ["ClipUnsettledError", "begin_shard", "main"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,29 +28,47 @@ class ClipUnsettledError(RuntimeError):
     """A clip's file cannot be read, or changed: nothing can be said of it now."""
 
 
-def build_shard(
+_ERRORS = (ClipUnsettledError, writer.ShardWriteError, OSError, ValueError)
+
+
+Finish = Callable[[], records.ShardSummary]
+
+
+def begin_shard(
     dataset: Path,
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
-) -> records.ShardSummary:
-    """Makes and publishes one shard; returns its summary.
+) -> Finish:
+    """Writes one shard; returns what proves it, publishes it and gives its summary.
+
+    That is called once, and may be called by another thread: it needs no decoder.
 
     Raises:
-      ShardWriteError: the shard could not be written and read back.
+      ShardWriteError: the shard could not be written; of what is returned, it could
+        not be read back.
       ShardError: a shard whose frames are to be copied is gone or damaged.
       ClipUnsettledError: a clip's file cannot be read, or is not the planned one.
       OSError: the file system refuses.
     """
-    with incomplete.folder_in(shards.split_folder(dataset, plan.split)) as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(
+            incomplete.folder_in(shards.split_folder(dataset, plan.split))
+        )
         shard = writer.ShardWriter(folder, plan)
         for clip, result in _results(dataset, plan, decoder):
             if isinstance(result, records.Quarantined):
                 shard.quarantine(clip, result)
             else:
                 shard.append(clip, result)
-        summary = shard.finish()
-        shards.publish(dataset, folder, summary)
-    return summary
+        unfinished = stack.pop_all()
+
+    def finish() -> records.ShardSummary:
+        with unfinished:
+            summary = shard.finish()
+            shards.publish(dataset, folder, summary)
+        return summary
+
+    return finish
 
 
 def _results(
@@ -80,6 +99,19 @@ def _settled(
     return result
 
 
+def _answer(finish: Finish) -> dict[str, Any]:
+    try:
+        finish()
+    except _ERRORS as cause:
+        return {"error": _told(cause)}
+    return {}
+
+
+def _told(error: Exception) -> str:
+    logger.debug("shard failed", exc_info=error)
+    return f"{type(error).__name__}: {error}"
+
+
 class _Worker:
     """Answers requests; keeps its decoder from one shard to the next."""
 
@@ -87,21 +119,18 @@ class _Worker:
         self._limits: limits.DecodeLimits | None = None
         self._decoder: killable_decoder.KillableDecoder | None = None
 
-    def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Builds the shard that is asked for, or tells why it could not be."""
+    def begin(self, request: dict[str, Any]) -> child_process.Finish:
+        """Writes the shard that is asked for; returns what finishes it and answers."""
+        finish: Finish | None = None
+        error = ""
         try:
             clip_limits = limits.DecodeLimits(**request["limits"])
             plan = records.from_json(records.ShardPlan, request["plan"])
-            build_shard(Path(request["dataset"]), plan, self._decoder_with(clip_limits))
-        except (
-            ClipUnsettledError,
-            writer.ShardWriteError,
-            OSError,
-            ValueError,
-        ) as error:
-            logger.debug("shard failed", exc_info=True)
-            return {"error": f"{type(error).__name__}: {error}"}, b""
-        return {}, b""
+            decoder = self._decoder_with(clip_limits)
+            finish = begin_shard(Path(request["dataset"]), plan, decoder)
+        except _ERRORS as cause:
+            error = _told(cause)
+        return lambda: ({"error": error} if finish is None else _answer(finish), b"")
 
     def _decoder_with(
         self, clip_limits: limits.DecodeLimits
@@ -131,7 +160,7 @@ def main() -> int:
     """Makes shards until the parent closes the socket."""
     threading.Thread(target=_import_mindspore, daemon=True).start()
     worker = _Worker()
-    child_process.serve(worker.answer)
+    child_process.serve_overlapped(worker.begin)
     worker.close()
     return 0
 

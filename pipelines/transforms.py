@@ -9,6 +9,7 @@ sees the job advance.
 import dataclasses
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import apache_beam as beam
 from apache_beam import metrics
 
 from mindrecord_io import files, naming, records, sharding, shards
-from pipelines import child_process, limits
+from pipelines import child_process, limits, worker_pool
 
 __all__ = [
     "ACTIONS",
@@ -59,6 +60,8 @@ class ShardJob:
       receipts: folder for the receipts.
       clip_limits: None where nothing is to be decoded.
       num_shards: by split.
+      num_workers: worker processes that one process may have; None for one to every
+        core of the machine that it runs on.
     """
 
     dataset: Path
@@ -67,6 +70,7 @@ class ShardJob:
     clip_limits: limits.DecodeLimits | None
     salt: str
     num_shards: Mapping[str, int]
+    num_workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,11 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, job: ShardJob) -> None:
         self._job = job
-        self._worker: child_process.ChildProcess | None = None
+        self._pool: worker_pool.WorkerPool | None = None
+
+    def setup(self) -> None:
+        num_workers = self._job.num_workers or os.cpu_count() or 1
+        self._pool = worker_pool.acquire(num_workers)
 
     def process(self, plan: records.ShardPlan) -> Iterable[None]:
         begin = time.time()
@@ -216,25 +224,22 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
         return ()
 
     def teardown(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()  # idle, and what it published is on the disk
-            self._worker = None
+        if self._pool is not None:
+            self._pool = None
+            worker_pool.release()
 
     def _build(self, plan: records.ShardPlan) -> records.ShardSummary:
+        assert self._pool is not None
         clip_limits = self._job.clip_limits or limits.DecodeLimits()
-        if self._worker is None:
-            self._worker = child_process.ChildProcess("pipelines.shard_worker")
+        request = {
+            "dataset": str(self._job.dataset),
+            "plan": records.to_json(plan),
+            "limits": dataclasses.asdict(clip_limits),
+        }
         try:
-            self._worker.send(
-                {
-                    "dataset": str(self._job.dataset),
-                    "plan": records.to_json(plan),
-                    "limits": dataclasses.asdict(clip_limits),
-                }
-            )
-            answer, _ = self._worker.receive(None, 0)
+            with self._pool.lent() as worker:
+                answer = worker.ask(request)
         except child_process.ChildDiedError as cause:
-            self._worker = None
             raise ShardFailedError(
                 f"{plan.split} shard {plan.index}: the worker process {cause}"
             ) from cause

@@ -197,6 +197,7 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
         clip_limits=job.clip_limits,
         salt=salt(job),
         num_shards=num_shards(job),
+        num_workers=job.num_workers if options.is_local(job.beam_flags) else None,
     )
     num_clips = collections.Counter(
         transforms.receipt_name(*_place(ref, shard_job)) for ref in job.listing.refs

@@ -11,10 +11,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 from mindrecord_io import manifest, naming, records
-from pipelines import build, child_process, options, relabel
+from pipelines import build, options, relabel, worker_pool
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
 # Of the train clips 102, 103 and 104 are in shard 0, 101 and 105 in shard 1.
@@ -65,30 +64,14 @@ def annotate(
     return folder
 
 
-class _LentWorker:
-    """One worker process for many jobs, in place of one for every job."""
-
-    def __init__(self, worker: child_process.ChildProcess) -> None:
-        self._worker = worker
-        self.send, self.receive = worker.send, worker.receive
-
-    def __call__(self, module: str) -> "_LentWorker":
-        assert module == "pipelines.shard_worker"
-        return self
-
-    def close(self) -> None:
-        pass
-
-    kill = close
-
-
 @contextlib.contextmanager
 def lent_worker() -> Iterator[None]:
-    """Makes jobs of one worker (num_workers=1) faster by the start of its process."""
-    worker = child_process.ChildProcess("pipelines.shard_worker")
-    with mock.patch.object(child_process, "ChildProcess", _LentWorker(worker)):
+    """Makes jobs in this process faster by the start of a worker: they share one."""
+    worker_pool.acquire(1)
+    try:
         yield
-    worker.close()
+    finally:
+        worker_pool.release()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -49,6 +50,51 @@ def test_answers_come_in_the_order_of_the_requests(child):
     assert answers == [
         ({"said": text}, text.encode()) for text in ("one", "two", "drei \N{SNOWMAN}")
     ]
+
+
+@pytest.fixture
+def overlapped_child(children_path):
+    started = ChildProcess("overlapped_child")
+    yield started
+    started.kill()
+
+
+def test_a_request_is_begun_while_the_one_before_is_finished(
+    overlapped_child, tmp_path
+):
+    made = str(tmp_path / "made")
+    overlapped_child.send({"text": "one", "awaited": made})
+    overlapped_child.send({"text": "two", "made": made})
+
+    answers = [overlapped_child.receive(60, 0)[0] for _ in range(2)]
+
+    assert answers == [{"said": "one"}, {"said": "two"}]
+
+
+def test_overlapped_answers_keep_the_order_of_the_requests(overlapped_child):
+    for number in range(50):
+        overlapped_child.send({"text": str(number)})
+
+    answers = [overlapped_child.receive(60, 0)[0] for _ in range(50)]
+
+    assert answers == [{"said": str(number)} for number in range(50)]
+
+
+def test_no_third_request_is_begun_before_the_first_is_finished(
+    overlapped_child, tmp_path
+):
+    paths = [tmp_path / name for name in ("release", "second", "third")]
+    release, second, third = map(str, paths)
+    overlapped_child.send({"text": "1", "awaited": release})
+    overlapped_child.send({"text": "2", "made": second})
+    overlapped_child.send({"text": "3", "made": third})
+    while not paths[1].exists():
+        time.sleep(0.01)
+
+    assert not paths[2].exists()
+    paths[0].touch()
+    answers = [overlapped_child.receive(60, 0)[0]["said"] for _ in range(3)]
+    assert answers == ["1", "2", "3"]
 
 
 def test_large_payloads_of_any_bytes_arrive_whole(child):
@@ -227,5 +273,7 @@ def test_module_names_what_it_offers():
         "ChildDiedError",
         "ChildProcess",
         "ChildTimeoutError",
+        "Finish",
         "serve",
+        "serve_overlapped",
     ]

@@ -8,7 +8,7 @@ import apache_beam as beam
 import pytest
 
 from mindrecord_io import files, records, sharding, shards
-from pipelines import limits, options, transforms
+from pipelines import child_process, limits, options, transforms, worker_pool
 from pipelines.transforms import Receipt, ShardFailedError, StoredSource
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
@@ -117,7 +117,7 @@ def test_no_process_is_left_when_the_pipeline_is_done(first_run, tools):
 
 
 def test_what_is_published_is_reused_without_a_worker(package, next_job, monkeypatch):
-    monkeypatch.setattr(transforms.child_process, "ChildProcess", None)
+    monkeypatch.setattr(worker_pool, "Worker", None)
 
     result = run(refs_in(package), next_job)
 
@@ -180,9 +180,9 @@ def test_a_shard_that_cannot_be_written_fails_the_job_by_name(package, job):
 def test_a_worker_that_dies_fails_the_job_and_not_the_process(
     package, job, monkeypatch
 ):
-    start = transforms.child_process.ChildProcess
+    start = child_process.ChildProcess
     monkeypatch.setattr(
-        transforms.child_process, "ChildProcess", lambda _: start("no.such_module")
+        child_process, "ChildProcess", lambda _: start("no.such_module")
     )
 
     with pytest.raises(RuntimeError) as caught:

@@ -1,0 +1,127 @@
+"""The worker processes of one process, lent to whichever thread has a shard to make.
+
+Beam deals shards to its threads before it knows how long each takes, and never deals
+again. So there are more threads than workers, and the workers take the shards of all of
+them: none idles before the last few shards. A worker is asked for its next shard while
+it still proves and publishes the one before.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines import child_process
+
+__all__ = ["MAX_ASKED", "Worker", "WorkerPool", "acquire", "release"]
+
+MAX_ASKED = 2
+"""Shards that a worker is asked for at once: it finishes one and decodes the next."""
+
+_lock = threading.Lock()
+_shared: "WorkerPool | None" = None
+_num_users = 0
+
+
+class Worker:
+    """One `pipelines.shard_worker` process; threads may ask it at the same time."""
+
+    def __init__(self) -> None:
+        self._child = child_process.ChildProcess("pipelines.shard_worker")
+        self._asking = threading.Lock()
+        self._awaiting = threading.Lock()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Returns the answer to a request.
+
+        Raises:
+          ChildDiedError: the process ended before it answered.
+        """
+        # Whoever asks next holds the first lock until it has the second: answers come
+        # in the order of the requests, and each finds the thread that asked for it.
+        with self._asking:
+            self._child.send(request)
+            self._awaiting.acquire()
+        try:
+            answer, _ = self._child.receive(None, 0)
+            return answer
+        finally:
+            self._awaiting.release()
+
+    def kill(self) -> None:
+        """Ends the process, whatever it does."""
+        self._child.kill()
+
+
+class WorkerPool:
+    """Up to `num_workers` processes, each started when there is work for it."""
+
+    def __init__(self, num_workers: int) -> None:
+        self._num_workers = num_workers
+        self._num_lent: dict[Worker, int] = {}
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Worker]:
+        """Lends a worker for one shard; waits while all have enough to do."""
+        with self._changed:
+            self._changed.wait_for(self._has_room)
+            worker = self._least_busy()
+            self._num_lent[worker] += 1
+        try:
+            yield worker
+        except child_process.ChildDiedError:
+            with self._changed:
+                self._num_lent.pop(worker, None)
+            raise
+        finally:
+            with self._changed:
+                if worker in self._num_lent:
+                    self._num_lent[worker] -= 1
+                self._changed.notify()
+
+    def kill(self) -> None:
+        """Ends all processes: what they published is on the disk."""
+        with self._changed:
+            for worker in self._num_lent:
+                worker.kill()
+            self._num_lent.clear()
+
+    def _has_room(self) -> bool:
+        return (
+            len(self._num_lent) < self._num_workers
+            or min(self._num_lent.values()) < MAX_ASKED
+        )
+
+    def _least_busy(self) -> Worker:
+        least = min(self._num_lent, key=self._num_lent.__getitem__, default=None)
+        if least is None or (
+            self._num_lent[least] and len(self._num_lent) < self._num_workers
+        ):
+            least = Worker()
+            self._num_lent[least] = 0
+        return least
+
+
+def acquire(num_workers: int) -> WorkerPool:
+    """Returns the pool that all users in this process share, until they `release` it.
+
+    Args:
+      num_workers: where this is the first user, the processes that it may have.
+    """
+    global _shared, _num_users
+    with _lock:
+        if _shared is None:
+            _shared = WorkerPool(num_workers)
+        _num_users += 1
+        return _shared
+
+
+def release() -> None:
+    """Ends one use of the shared pool; with the last one its processes end too."""
+    global _shared, _num_users
+    with _lock:
+        _num_users -= 1
+        if _num_users == 0 and _shared is not None:
+            _shared.kill()
+            _shared = None
