@@ -5,21 +5,20 @@ split: not of the number of threads, nor of ranks, nor of which shard a clip is 
 step can therefore be the first: nothing before it is read.
 """
 
-import hashlib
 import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent import futures
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io import batch_memory, clip_index, frames, views
+from mindrecord_io import batch_memory, clip_index, clip_sampling, frames, views
 
-__all__ = ["BatchPlan", "BatchSource", "default_num_workers", "epoch_order"]
+__all__ = ["BatchPlan", "BatchSource", "default_num_workers"]
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
 _Pending = tuple[Batch, list[futures.Future[None]]]
@@ -37,7 +36,10 @@ class BatchPlan:
       begin_step: 0-based; the first step to make.
       drop_last: leave out the last clips if they do not fill a batch, which spares a
         network that is compiled for one shape a second compilation.
-      rank, num_ranks: this process takes its equal part of every batch.
+      rank, num_ranks: this process takes its part of every batch: contiguous, and as
+        large as the others' or by one clip larger. Of a short last batch it may be
+        empty: every rank has equally many steps.
+      sampling: which clips a view that is random gets.
     """
 
     batch_size: int
@@ -47,6 +49,7 @@ class BatchPlan:
     drop_last: bool = False
     rank: int = 0
     num_ranks: int = 1
+    sampling: clip_sampling.Sampling = field(default_factory=clip_sampling.EachOnce)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.epoch < 0:
@@ -56,21 +59,23 @@ class BatchPlan:
             )
         if not 0 <= self.rank < self.num_ranks:
             raise ValueError(f"rank must be in [0, {self.num_ranks}), got {self.rank}")
-        if self.batch_size % self.num_ranks:
+        if self.batch_size < self.num_ranks:
             raise ValueError(
-                f"batch_size is for all ranks together and must be a multiple of "
-                f"num_ranks, {self.num_ranks}: {self.batch_size}"
+                f"batch_size is for all ranks together and must be at least num_ranks, "
+                f"{self.num_ranks}: {self.batch_size}"
             )
 
 
 class BatchSource:
     """Makes batches: frames uint8 (N, T, 3, crop, crop) RGB and label_ids int32 (N,).
 
-    A view that is random gets its clips in `epoch_order`, another one in table order.
+    A view that is random gets the clips that the plan's sampling draws, another one all
+    of them in table order.
     Iterating starts the threads and leaving the loop stops them; every iteration gives
     the same batches, in arrays of their own.
 
     Attributes:
+      index, view, plan: as given.
       num_steps: of the whole epoch, those before `begin_step` included.
       num_dropped: clips left out by `drop_last`.
     """
@@ -83,9 +88,9 @@ class BatchSource:
         *,
         num_workers: int | None = None,
     ) -> None:
-        self._index = index
-        self._view = view
-        self._plan = plan
+        self.index = index
+        self.view = view
+        self.plan = plan
         self._num_workers = (
             default_num_workers() if num_workers is None else num_workers
         )
@@ -94,29 +99,30 @@ class BatchSource:
         _check_labels(index, view)
         self.num_steps, self.num_dropped = _count_steps(index, plan)
         if view.is_random:
-            self._order = epoch_order(index.clip_ids, plan.seed, plan.epoch)
+            self._order = plan.sampling.draw(index, plan.seed, plan.epoch)
         else:
             self._order = np.arange(len(index))
+        self._repetitions = clip_sampling.repetitions(self._order)
 
     def __len__(self) -> int:
         """Returns the number of batches that an iteration gives."""
-        return self.num_steps - self._plan.begin_step
+        return self.num_steps - self.plan.begin_step
 
     def __iter__(self) -> Iterator[Batch]:
-        files = frames.ShardFiles(self._index.shard_paths)
-        reader = _ClipReader(self._index, self._view, self._plan, files)
+        files = frames.ShardFiles(self.index.shard_paths)
+        reader = _ClipReader(self.index, self.view, self.plan, files)
         pool = futures.ThreadPoolExecutor(
             self._num_workers,
             thread_name_prefix="clip-decoder",
             initializer=frames.allow_inexact_resampling,
         )
-        memory = batch_memory.BatchMemory(math.prod(self._shape(self._plan.batch_size)))
+        memory = batch_memory.BatchMemory(math.prod(self._shape(self.plan.batch_size)))
         pending: deque[_Pending] = deque()
         try:
-            for step in range(self._plan.begin_step, self.num_steps):
-                rows = self._rows(step)
-                pixels = memory.lend(self._shape(len(rows)))
-                pending.append(self._submit(pool, reader, rows, pixels))
+            for step in range(self.plan.begin_step, self.num_steps):
+                part = self._positions(step)
+                pixels = memory.lend(self._shape(part.stop - part.start))
+                pending.append(self._submit(pool, reader, part, pixels))
                 if len(pending) > _PREFETCHED_BATCHES:
                     yield _finished(pending.popleft())
             while pending:
@@ -125,30 +131,42 @@ class BatchSource:
             pool.shutdown(wait=True, cancel_futures=True)
             files.close()
 
-    def _rows(self, step: int) -> npt.NDArray[np.int64]:
-        """Returns the rows of the index that are this rank's part of a step's batch."""
-        size, rank = self._plan.batch_size, self._plan.rank
-        rows = self._order[step * size : (step + 1) * size]
-        begin, end = (len(rows) * r // self._plan.num_ranks for r in (rank, rank + 1))
-        return rows[begin:end]
+    def moved(self, *, epoch: int, begin_step: int) -> "BatchSource":
+        """Returns the same source at another place."""
+        plan = replace(self.plan, epoch=epoch, begin_step=begin_step)
+        return BatchSource(self.index, self.view, plan, num_workers=self._num_workers)
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Returns the rows of the index that this rank's batches hold, in order."""
+        parts = map(self._positions, range(self.plan.begin_step, self.num_steps))
+        return np.concatenate([self._order[part] for part in parts])
+
+    def _positions(self, step: int) -> slice:
+        """Returns which part of the epoch's order is this rank's part of a step."""
+        plan = self.plan
+        begin = step * plan.batch_size
+        size = min(plan.batch_size, len(self._order) - begin)
+        first, end = (size * r // plan.num_ranks for r in (plan.rank, plan.rank + 1))
+        return slice(begin + first, begin + end)
 
     def _shape(self, num_clips: int) -> tuple[int, ...]:
-        view = self._view
+        view = self.view
         return (num_clips, view.num_segments, 3, view.crop_px, view.crop_px)
 
     def _submit(
         self,
         pool: futures.Executor,
         reader: "_ClipReader",
-        rows: npt.NDArray[np.int64],
+        part: slice,
         pixels: npt.NDArray[np.uint8],
     ) -> _Pending:
+        rows, repetitions = self._order[part], self._repetitions[part]
         label_ids = np.empty(len(rows), np.int32)
-        num_clips = -(-len(rows) // (self._num_workers * _TASKS_PER_WORKER))
-        parts = (slice(i, i + num_clips) for i in range(0, len(rows), num_clips))
+        num_clips = max(1, -(-len(rows) // (self._num_workers * _TASKS_PER_WORKER)))
+        slices = (slice(i, i + num_clips) for i in range(0, len(rows), num_clips))
         tasks = [
-            pool.submit(reader.fill, rows[part], pixels[part], label_ids[part])
-            for part in parts
+            pool.submit(reader.fill, rows[s], repetitions[s], pixels[s], label_ids[s])
+            for s in slices
         ]
         return (pixels, label_ids), tasks
 
@@ -172,16 +190,18 @@ class _ClipReader:
     def fill(
         self,
         rows: npt.NDArray[np.int64],
+        repetitions: npt.NDArray[np.int64],
         pixels: npt.NDArray[np.uint8],
         label_ids: npt.NDArray[np.int32],
     ) -> None:
         """Writes the frames and the label_id of every row's clip."""
-        for i, row in enumerate(rows.tolist()):
-            label_ids[i] = self._read_clip(row, pixels[i])
+        clips = zip(rows.tolist(), repetitions.tolist(), strict=True)
+        for i, (row, repetition) in enumerate(clips):
+            label_ids[i] = self._read_clip(row, repetition, pixels[i])
 
-    def _read_clip(self, row: int, out: npt.NDArray[np.uint8]) -> int:
+    def _read_clip(self, row: int, repetition: int, out: npt.NDArray[np.uint8]) -> int:
         index = self._index
-        decision = self._decide(row)
+        decision = self._decide(row, repetition)
         size = int(index.heights[row]), int(index.widths[row])
         offsets, num_bytes = index.frame_ranges(row)
         shard_index = int(index.shard_indices[row])
@@ -202,7 +222,7 @@ class _ClipReader:
             ) from cause
         return decision.label_id
 
-    def _decide(self, row: int) -> views.ViewDecision:
+    def _decide(self, row: int, repetition: int) -> views.ViewDecision:
         index, view = self._index, self._view
         num_frames, label_id = index.num_frames(row), int(index.label_ids[row])
         height, width = int(index.heights[row]), int(index.widths[row])
@@ -211,7 +231,7 @@ class _ClipReader:
                 num_frames, height=height, width=width, label_id=label_id
             )
         clip_id = index.clip_ids[row]
-        rng = views.clip_rng(self._plan.seed, self._plan.epoch, clip_id)
+        rng = views.clip_rng(self._plan.seed, self._plan.epoch, clip_id, repetition)
         return view.decide(
             num_frames, height=height, width=width, label_id=label_id, rng=rng
         )
@@ -226,26 +246,6 @@ class _ClipReader:
 def default_num_workers() -> int:
     """Returns the number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def epoch_order(
-    clip_ids: Sequence[str], seed: int, epoch: int
-) -> npt.NDArray[np.int64]:
-    """Shuffles clips: returns their positions in the order of training.
-
-    The clips are sorted by id, each gets a 64-bit number of a PCG64 seeded with (seed,
-    epoch), and they are put in the order of these: the raw stream of a bit generator,
-    unlike numpy's shuffles, is the same in every version of numpy.
-    """
-    digest = hashlib.blake2b(
-        f"{seed}/{epoch}".encode(), digest_size=16, person=b"order"
-    ).digest()
-    bits = np.random.PCG64(int.from_bytes(digest, "big"))
-    by_id = np.array(sorted(range(len(clip_ids)), key=clip_ids.__getitem__), np.int64)
-    shuffled: npt.NDArray[np.int64] = by_id[
-        np.argsort(bits.random_raw(len(clip_ids)), kind="stable")
-    ]
-    return shuffled
 
 
 def _finished(pending: _Pending) -> Batch:
@@ -264,11 +264,6 @@ def _count_steps(index: clip_index.ClipIndex, plan: BatchPlan) -> tuple[int, int
         raise ValueError(
             f"{index.name} has {len(index)} clips, less than one batch of "
             f"{plan.batch_size}, and drop_last leaves those out"
-        )
-    if has_short and num_left < plan.num_ranks:
-        raise ValueError(
-            f"{index.name}: the last batch has {num_left} clips for {plan.num_ranks} "
-            f"ranks; use drop_last, or another batch_size than {plan.batch_size}"
         )
     if not 0 <= plan.begin_step < num_steps:
         raise ValueError(

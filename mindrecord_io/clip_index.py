@@ -1,10 +1,13 @@
 """One split of a version as flat arrays: where each frame is, for random reads."""
 
+import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pyarrow import compute
 
 from mindrecord_io import manifest, records
@@ -23,6 +26,7 @@ _COLUMNS = (
     "shard",
     "frames_offset",
     "frame_sizes",
+    "frames_sha256",
 )
 
 
@@ -40,6 +44,8 @@ class ClipIndex:
       frames_offsets: int64 (clips,), bytes from the beginning of the clip's shard.
       frame_begins: int64 (clips + 1,): clip i has the frames [begins[i], begins[i+1]).
       frame_sizes: int32 (frames,), bytes of each JPEG, all clips end to end.
+      digest: hash of the ids, labels and frames of the clips, in whatever order or
+        shards they are.
     """
 
     name: str
@@ -52,6 +58,7 @@ class ClipIndex:
     frames_offsets: Int64s
     frame_begins: Int64s
     frame_sizes: Int32s
+    digest: str = ""
 
     def __post_init__(self) -> None:
         num_clips = len(self.clip_ids)
@@ -75,6 +82,25 @@ class ClipIndex:
         sizes = self.frame_sizes[self.frame_begins[row] : self.frame_begins[row + 1]]
         ends = np.cumsum(sizes, dtype=np.int64)
         return self.frames_offsets[row] + ends - sizes, sizes
+
+    def take(self, rows: Int64s) -> "ClipIndex":
+        """Returns the index of some of the clips, in the order of `rows`."""
+        begins, ends = self.frame_begins[rows], self.frame_begins[rows + 1]
+        clip_ids = tuple(self.clip_ids[row] for row in rows.tolist())
+        text = "\n".join((self.digest, *sorted(clip_ids)))
+        return dataclasses.replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in _PER_CLIP},
+            clip_ids=clip_ids,
+            frame_begins=np.concatenate([[0], np.cumsum(ends - begins)]),
+            frame_sizes=np.concatenate(
+                [
+                    self.frame_sizes[begin:end]
+                    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+                ]
+            ),
+            digest=_hash(text.encode()),
+        )
 
 
 _PER_CLIP = ("label_ids", "heights", "widths", "shard_indices", "frames_offsets")
@@ -113,9 +139,25 @@ def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
         frames_offsets=table["frames_offset"].to_numpy(),
         frame_begins=np.concatenate([[0], np.cumsum(lengths)]),
         frame_sizes=sizes.flatten().to_numpy(),
+        digest=_digest(table),
     )
     _check_shards(index, version)
     return index
+
+
+def _digest(table: pa.Table) -> str:
+    lines = compute.binary_join_element_wise(
+        table["clip_id"],
+        compute.cast(table["label_id"], pa.string()),
+        table["frames_sha256"],
+        " ",
+    )
+    in_order = compute.take(lines, compute.sort_indices(table["clip_id"]))
+    return _hash("\n".join(in_order.to_pylist()).encode())
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _check_shards(index: ClipIndex, version: manifest.Version) -> None:

@@ -169,9 +169,16 @@ class CentreView:
 View = TrainView | CentreView
 
 
-def clip_rng(seed: int, epoch: int, clip_id: str) -> np.random.Generator:
-    """Returns the generator of everything random about one clip in one epoch."""
-    text = f"{seed}/{epoch}/{clip_id}".encode()
+def clip_rng(
+    seed: int, epoch: int, clip_id: str, repetition: int = 0
+) -> np.random.Generator:
+    """Returns the generator of everything random about one clip in one epoch.
+
+    Args:
+      repetition: how often the clip came before in this epoch.
+    """
+    times = f"/{repetition}" if repetition else ""  # ids have no slash
+    text = f"{seed}/{epoch}/{clip_id}{times}".encode()
     digest = hashlib.blake2b(text, digest_size=16, person=b"clip").digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 

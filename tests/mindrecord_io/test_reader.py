@@ -4,15 +4,22 @@ import shutil
 import numpy as np
 import pytest
 
-from mindrecord_io import batches, clip_index, manifest, reader, views
+from mindrecord_io import (
+    batches,
+    clip_index,
+    clip_sampling,
+    manifest,
+    reader,
+    reader_state,
+    views,
+)
 
 TRAIN = views.TrainView(num_segments=4, crop_px=16)
 CENTRE = views.CentreView(num_segments=4, crop_px=16, resize_px=16)
 
 
-def rows_of(dataset):
-    iterator = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
-    return [tuple(row) for row in iterator]
+def rows_of(reader):
+    return list(reader)
 
 
 def test_open_split_gives_the_batches_of_the_source(published_version):
@@ -54,7 +61,7 @@ def test_size_is_the_number_of_steps(published_version, options, expected):
     options = {"batch_size": 3} | options
     opened = reader.open_split(published_version.dataset, "train", TRAIN, **options)
     assert opened.get_dataset_size() == len(expected)
-    assert [len(labels) for _, labels in rows_of(opened)] == expected
+    assert [len(labels) for _, labels in opened] == expected
 
 
 def test_an_older_version_can_be_asked_for(published_version):
@@ -64,7 +71,7 @@ def test_an_older_version_can_be_asked_for(published_version):
     assert opened.get_dataset_size() == 1
 
 
-def test_errors_of_threads_reach_the_loop_with_the_clip(published_version, tmp_path):
+def test_errors_of_decoders_reach_the_loop_with_the_clip(published_version, tmp_path):
     dataset = tmp_path / "copy"
     shutil.copytree(published_version.dataset, dataset)
     index = clip_index.read_clip_index(manifest.open_version(dataset), "validation")
@@ -102,3 +109,100 @@ def test_wrong_arguments_are_refused(published_version, split, options, expected
 def test_a_folder_without_a_data_set_is_refused(tmp_path):
     with pytest.raises(manifest.ManifestError, match="no data set here"):
         reader.open_split(tmp_path, "train", TRAIN, batch_size=2)
+
+
+def test_a_reader_goes_on_to_the_next_epoch(published_version):
+    options = {"batch_size": 3, "seed": 4}
+    opened = reader.open_split(published_version.dataset, "train", TRAIN, **options)
+    places = []
+    for _ in range(2):
+        for _ in opened:
+            places.append((opened.epoch, opened.step, len(opened)))
+    assert places == [(0, 1, 2), (0, 2, 1), (1, 0, 3), (1, 1, 2), (1, 2, 1), (2, 0, 3)]
+
+
+def test_pixels_are_the_same_before_and_after_a_resume(published_version):
+    def open_split(rank, num_ranks, **options):
+        return reader.open_split(
+            published_version.dataset,
+            "train",
+            TRAIN,
+            batch_size=4,
+            seed=2,
+            rank=rank,
+            num_ranks=num_ranks,
+            **options,
+        )
+
+    whole = open_split(0, 1)
+    first = next(iter(whole))
+    state = whole.state()
+    assert (state.epoch, state.step) == (0, 1)
+    rest = rows_of(whole)
+    parts = [rows_of(open_split(rank, 2, state=state)) for rank in range(2)]
+    assert len(rest) == 1
+    for column in range(2):
+        joined = np.concatenate([part[0][column] for part in parts])
+        np.testing.assert_array_equal(joined, rest[0][column])
+    assert not np.array_equal(first[0][:3], rest[0][0])
+
+
+def test_a_state_is_continued_only_with_the_same_arguments(published_version):
+    def open_split(view=TRAIN, **options):
+        options = {"batch_size": 3, "seed": 1} | options
+        return reader.open_split(published_version.dataset, "train", view, **options)
+
+    state = open_split().state()
+    assert open_split(state=state).state() == state
+    other = views.TrainView(num_segments=5, crop_px=16)
+    for change, expected in (
+        ({"batch_size": 2}, "batch_size (over all ranks) is 2 here, 3 in the state"),
+        ({"seed": 2}, "seed is 2 here, 1 in the state"),
+        ({"clip_ids": ["101", "102", "103"]}, "the digest of the clips, their labels"),
+        ({"view": other}, "the digest of the view and the sampling"),
+        ({"sampling": clip_sampling.ClassBalanced()}, "of the view and the sampling"),
+    ):
+        with pytest.raises(reader_state.StateError, match=re.escape(expected)):
+            open_split(state=state, **change)
+
+
+def test_some_clips_can_be_asked_for(published_version):
+    opened = reader.open_split(
+        published_version.dataset,
+        "train",
+        CENTRE,
+        batch_size=2,
+        clip_ids=["103", "101", "108"],
+    )
+    assert sorted(opened.index.clip_ids) == ["101", "103", "108"]
+    labels = np.concatenate([label for _, label in opened])
+    assert labels.tolist() == [int(name) % 3 for name in opened.index.clip_ids]
+
+
+def test_sampling_is_for_views_that_draw(published_version):
+    with pytest.raises(ValueError, match="sampling is for a TrainView: CentreView"):
+        reader.open_split(
+            published_version.dataset,
+            "train",
+            CENTRE,
+            batch_size=2,
+            sampling=clip_sampling.EachOnce(),
+        )
+
+
+def test_tensors_share_the_memory_of_the_arrays(published_version):
+    opened = reader.open_split(published_version.dataset, "train", TRAIN, batch_size=7)
+    (tensors,) = opened.create_dict_iterator(num_epochs=1)
+    (arrays,) = reader.open_split(
+        published_version.dataset, "train", TRAIN, batch_size=7
+    ).create_dict_iterator(output_numpy=True)
+    assert list(tensors) == list(arrays) == list(reader.COLUMNS)
+    for name, tensor in tensors.items():
+        assert type(tensor).__name__ == "Tensor"
+        np.testing.assert_array_equal(tensor.asnumpy(), arrays[name])
+
+
+def test_one_loop_is_one_epoch(published_version):
+    opened = reader.open_split(published_version.dataset, "train", TRAIN, batch_size=7)
+    with pytest.raises(ValueError, match="num_epochs must be 1"):
+        next(opened.create_dict_iterator(num_epochs=2))
