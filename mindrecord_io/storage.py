@@ -1,0 +1,214 @@
+"""Data sets in object stores: from a URI to a pyarrow file system, with retries.
+
+A data set is named by a path, or by a URI of one of SCHEMES. Who may read it is told by
+the environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDENTIALS,
+the Hadoop configuration), never by the URI: URIs are logged.
+"""
+
+import logging
+import os
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pyarrow import fs
+
+__all__ = [
+    "SCHEMES",
+    "Storage",
+    "StorageError",
+    "dataset_location",
+    "is_remote",
+    "open_storage",
+    "retried",
+]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SCHEMES = ("s3", "obs", "gs", "hdfs")
+"""What a remote data set's URI begins with; obs is S3 at AWS_ENDPOINT_URL."""
+
+NUM_ATTEMPTS = 6
+_FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
+_READ_BYTES = 1 << 20
+_CONNECT_SECONDS, _REQUEST_SECONDS = 10, 60
+
+
+class StorageError(RuntimeError):
+    """An object store cannot be reached, or a file in it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Storage:
+    """A remote folder.
+
+    Attributes:
+      uri: without a slash at its end.
+      filesystem: of pyarrow; its root is the folder.
+    """
+
+    uri: str
+    filesystem: fs.FileSystem
+
+    def read_bytes(self, path: str) -> bytes:
+        """Returns a small file's content.
+
+        Raises:
+          FileNotFoundError: there is no such file.
+          StorageError: it cannot be read, after several attempts.
+        """
+
+        def read() -> bytes:
+            with self.filesystem.open_input_stream(path) as file:
+                content: bytes = file.read()
+                return content
+
+        return retried(read, f"read {self.uri}/{path}")
+
+    def download(self, path: str, target: Path) -> None:
+        """Copies a file of any size to a local one, which is replaced if it exists.
+
+        Raises:
+          FileNotFoundError, StorageError: as `read_bytes`.
+        """
+
+        def copy() -> None:
+            with (
+                self.filesystem.open_input_stream(path) as file,
+                target.open("wb") as copied,
+            ):
+                while content := file.read(_READ_BYTES):
+                    copied.write(content)
+
+        retried(copy, f"read {self.uri}/{path}")
+
+    def list_names(self, folder: str) -> list[str]:
+        """Returns the names in a folder, sorted; none where there is no such folder."""
+
+        def list_once() -> list[str]:
+            selector = fs.FileSelector(folder, allow_not_found=True)
+            found = self.filesystem.get_file_info(selector)
+            return sorted(info.base_name for info in found)
+
+        return retried(list_once, f"list {self.uri}/{folder}")
+
+
+def is_remote(location: Path | str) -> bool:
+    """Tells whether a data set is named by a URI."""
+    return isinstance(location, str) and "://" in location
+
+
+def dataset_location(text: str) -> Path | str:
+    """Reads a flag that names a data set: a URI stays text, anything else is a path.
+
+    Raises:
+      ValueError: a URI of none of SCHEMES, or one without a bucket or host.
+    """
+    if not is_remote(text):
+        return Path(text)
+    _split(text)
+    return text.rstrip("/")
+
+
+def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Storage:
+    """Opens a remote folder; whether it exists is not asked.
+
+    Args:
+      environment: S3 endpoints other than Amazon's are in AWS_ENDPOINT_URL_S3 or
+        AWS_ENDPOINT_URL; AWS_S3_ADDRESSING_STYLE "virtual" is for those that want
+        bucket names in the host; AWS_REGION is the region.
+
+    Raises:
+      ValueError: a URI of none of SCHEMES, or one without a bucket or host.
+      StorageError: the file system cannot be opened.
+    """
+    scheme, path = _split(uri)
+    try:
+        if scheme in ("s3", "obs"):
+            filesystem = _open_s3(scheme, path.partition("/")[0], environment)
+        elif scheme == "gs":
+            filesystem = fs.GcsFileSystem()
+        else:
+            filesystem, path = fs.HadoopFileSystem.from_uri(uri), _path_of(uri)
+    except (OSError, ValueError) as cause:
+        raise StorageError(f"{uri}: cannot be opened: {cause}") from cause
+    return Storage(uri.rstrip("/"), fs.SubTreeFileSystem(path, filesystem))
+
+
+def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -> T:
+    """Returns what `action` returns, trying again when it fails, ever later.
+
+    Args:
+      action: fails by an OSError; one that says that there is no such file is final.
+      what: a verb and its object, for messages.
+      pause: seconds before the second attempt; None for the usual.
+
+    Raises:
+      FileNotFoundError: as raised by `action`.
+      StorageError: the last attempt failed too.
+    """
+    seconds = _FIRST_PAUSE_SECONDS if pause is None else pause
+    for attempt in range(1, NUM_ATTEMPTS + 1):
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except OSError as cause:
+            if attempt == NUM_ATTEMPTS:
+                raise StorageError(
+                    f"cannot {what}, tried {NUM_ATTEMPTS} times: {cause}"
+                ) from cause
+            logger.warning("attempt %d to %s failed: %s", attempt, what, cause)
+            time.sleep(seconds * 2 ** (attempt - 1))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open_s3(scheme: str, bucket: str, environment: Mapping[str, str]) -> fs.FileSystem:
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get(
+        "AWS_ENDPOINT_URL", ""
+    )
+    if scheme == "obs" and not endpoint:
+        raise ValueError(
+            "obs:// needs AWS_ENDPOINT_URL=https://obs.<region>.myhuaweicloud.com"
+        )
+    parts = urllib.parse.urlsplit(endpoint)
+    if endpoint and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError(f"AWS_ENDPOINT_URL must be http(s)://host, got {endpoint!r}")
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    style = environment.get("AWS_S3_ADDRESSING_STYLE")
+    return fs.S3FileSystem(
+        endpoint_override=parts.netloc or None,
+        scheme=parts.scheme or "https",
+        # Elsewhere than at Amazon's nobody can be asked for a bucket's region.
+        region=region or ("us-east-1" if endpoint else fs.resolve_s3_region(bucket)),
+        force_virtual_addressing=style == "virtual",
+        connect_timeout=_CONNECT_SECONDS,
+        request_timeout=_REQUEST_SECONDS,
+    )
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Returns scheme and bucket/path of a URI."""
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme not in SCHEMES:
+        raise ValueError(
+            f"a data set is a path or one of {', '.join(f'{s}://' for s in SCHEMES)}, "
+            f"got {uri!r}"
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}: must be "
+            f"bucket and path only: credentials come from the environment"
+        )
+    if not parts.netloc and parts.scheme != "hdfs":
+        raise ValueError(f"{uri!r} names no bucket: {parts.scheme}://bucket/path")
+    return parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _path_of(uri: str) -> str:
+    return urllib.parse.urlsplit(uri).path.rstrip("/") or "/"

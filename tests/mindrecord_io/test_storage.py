@@ -1,0 +1,121 @@
+import re
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from mindrecord_io import storage
+
+MOTO = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}
+
+
+@pytest.fixture
+def local(tmp_path):
+    """A Storage whose folder is a local one."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "two.txt").write_text("2")
+    (tmp_path / "a" / "one.txt").write_text("1")
+    filesystem = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    return storage.Storage("s3://bucket/path", filesystem)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data/ssv2", Path("data/ssv2")),
+        ("/ssv2/", Path("/ssv2")),
+        ("s3://bucket/a/b/", "s3://bucket/a/b"),
+        ("hdfs:///data/ssv2", "hdfs:///data/ssv2"),
+        ("obs://bucket", "obs://bucket"),
+    ],
+)
+def test_a_data_set_is_a_path_or_a_uri(text, expected):
+    found = storage.dataset_location(text)
+    assert found == expected
+    assert storage.is_remote(found) is isinstance(expected, str)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ftp://host/a", "is a path or one of s3://, obs://, gs://, hdfs://, got 'ftp"),
+        ("s3:///a", "'s3:///a' names no bucket: s3://bucket/path"),
+        ("gs://bucket/a?x=1", "gs://bucket/a: must be bucket and path only"),
+    ],
+)
+def test_other_uris_are_refused(text, expected):
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        storage.dataset_location(text)
+
+
+def test_credentials_in_a_uri_are_refused_and_not_repeated():
+    with pytest.raises(ValueError, match="credentials come from the env") as caught:
+        storage.dataset_location("s3://key:secret@bucket/a")
+    assert "secret" not in str(caught.value)
+    assert "key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/a/b", "obs://bucket/a/b/"])
+def test_s3_is_opened_at_the_endpoint_of_the_environment(uri):
+    opened = storage.open_storage(uri, MOTO)
+    assert opened.uri == uri.rstrip("/")
+    assert opened.filesystem.base_path == "bucket/a/b/"
+    assert opened.filesystem.base_fs.type_name == "s3"
+
+
+@pytest.mark.parametrize(
+    ("uri", "environment", "expected"),
+    [
+        ("obs://bucket/a", {}, "obs://bucket/a: cannot be opened: obs:// needs AWS_EN"),
+        (
+            "s3://bucket/a",
+            {"AWS_ENDPOINT_URL": "127.0.0.1:9000"},
+            "AWS_ENDPOINT_URL must be http(s)://host, got '127.0.0.1:9000'",
+        ),
+    ],
+)
+def test_impossible_endpoints_are_refused(uri, environment, expected):
+    with pytest.raises(storage.StorageError, match=re.escape(expected)):
+        storage.open_storage(uri, environment)
+
+
+def test_files_are_read_listed_and_copied(local, tmp_path):
+    assert local.read_bytes("a/two.txt") == b"2"
+    assert local.list_names("a") == ["one.txt", "two.txt"]
+    assert local.list_names("nowhere") == []
+    local.download("a/one.txt", tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "1"
+
+
+def test_what_is_not_there_is_not_tried_again(local, monkeypatch):
+    monkeypatch.setattr(storage.time, "sleep", None)
+    with pytest.raises(FileNotFoundError):
+        local.read_bytes("a/three.txt")
+
+
+class Flaky:
+    def __init__(self, num_failures):
+        self.num_failures, self.num_calls = num_failures, 0
+
+    def __call__(self):
+        self.num_calls += 1
+        if self.num_calls <= self.num_failures:
+            raise OSError("reset by peer")
+        return "done"
+
+
+def test_failures_are_tried_again_ever_later(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(storage.time, "sleep", pauses.append)
+    action = Flaky(3)
+    assert storage.retried(action, "read it", pause=1) == "done"
+    assert pauses == [1, 2, 4]
+
+
+def test_what_stays_wrong_is_an_error_with_its_name(monkeypatch):
+    monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
+    action = Flaky(99)
+    expected = "cannot read s3://b/x, tried 6 times: reset by peer"
+    with pytest.raises(storage.StorageError, match=expected):
+        storage.retried(action, "read s3://b/x")
+    assert action.num_calls == storage.NUM_ATTEMPTS
