@@ -67,7 +67,7 @@ class BatchPlan:
 
 
 class BatchSource:
-    """Makes batches: frames uint8 (N, T, 3, crop, crop) RGB and label_ids int32 (N,).
+    """Makes batches: frames uint8 (N, *clip_shape) RGB and label_ids int32 (N,).
 
     A view that is random gets the clips that the plan's sampling draws, another one all
     of them in table order.
@@ -150,8 +150,7 @@ class BatchSource:
         return slice(begin + first, begin + end)
 
     def _shape(self, num_clips: int) -> tuple[int, ...]:
-        view = self.view
-        return (num_clips, view.num_segments, 3, view.crop_px, view.crop_px)
+        return (num_clips, *views.clip_shape(self.view))
 
     def _submit(
         self,
@@ -208,13 +207,15 @@ class _ClipReader:
         frame_index = decision.frame_indices[0]
         try:
             with self._files.borrow(shard_index) as descriptor:
-                for i, frame_index in enumerate(decision.frame_indices):
+                for frame_index, outs in zip(
+                    decision.frame_indices, self._outs(out), strict=True
+                ):
                     begin, length = (
                         int(offsets[frame_index]),
                         int(num_bytes[frame_index]),
                     )
                     jpeg = os.pread(descriptor, length, begin)
-                    self._decoder().decode(jpeg, size, decision.crop, out[i])
+                    self._decoder().decode(jpeg, size, decision.crops, list(outs))
         except (OSError, ValueError) as cause:
             raise frames.FrameError(
                 f"clip {index.clip_ids[row]}, frame {frame_index} in "
@@ -222,11 +223,17 @@ class _ClipReader:
             ) from cause
         return decision.label_id
 
+    def _outs(self, out: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+        """Gives for every frame where its crops belong: (crops, 3, H, W)."""
+        frame = (3, self._view.crop_px, self._view.crop_px)
+        by_crop = out.reshape(self._view.num_crops, -1, *frame)  # (crops, M*T, ...)
+        return iter(by_crop.swapaxes(0, 1))
+
     def _decide(self, row: int, repetition: int) -> views.ViewDecision:
         index, view = self._index, self._view
         num_frames, label_id = index.num_frames(row), int(index.label_ids[row])
         height, width = int(index.heights[row]), int(index.widths[row])
-        if isinstance(view, views.CentreView):
+        if not isinstance(view, views.TrainView):
             return view.decide(
                 num_frames, height=height, width=width, label_id=label_id
             )

@@ -115,54 +115,66 @@ class CropDecoder:
         self._grid: jpeg_regions.RestartGrid | None = None
 
     def decode(
-        self, jpeg: bytes, size: tuple[int, int], crop: views.CropDecision, out: Pixels
+        self,
+        jpeg: bytes,
+        size: tuple[int, int],
+        crops: Sequence[views.CropDecision],
+        outs: Sequence[Pixels],
     ) -> None:
-        """Writes the crop's pixels to `out`.
+        """Writes the pixels of crops of one frame to `outs`, one each.
 
-        Only the cells under the crop are decoded where the JPEG has restart markers
-        (see jpeg_regions), and only 1/2, 1/4 or 1/8 of the resolution where the crop is
-        at least so much larger than the output. The first changes no pixel; the second
-        may move the crop's edges by half a pixel of the smaller picture.
+        Only the cells under the crops are decoded where the JPEG has restart markers
+        (see jpeg_regions), and only 1/2, 1/4 or 1/8 of the resolution where every crop
+        is at least so much larger than the output. The first changes no pixel; the
+        second may move a crop's edges by half a pixel of the smaller picture.
 
         Args:
           jpeg: one JPEG file.
           size: its (height, width); other dimensions are an error.
-          crop: in pixels of the whole frame.
-          out: uint8 (3, crop_px, crop_px) in RGB order, every plane contiguous.
+          crops: in pixels of the whole frame.
+          outs: uint8 (3, crop_px, crop_px) in RGB order, every plane contiguous.
 
         Raises:
           ValueError: not a JPEG, a damaged one, or one of another size.
         """
-        region = self._region(jpeg, size, crop)  # (h, w, 3)
+        divisor = _size_divisor(
+            min(min(crop.height, crop.width) for crop in crops), self._crop_px
+        )
+        top, left, pixels = self._region(jpeg, size, _bounds(crops), divisor)
+        half = divisor // 2  # rounds to the nearest edge
+        for crop, out in zip(crops, outs, strict=True):
+            y, x = crop.top - top, crop.left - left
+            begin, end = ((p + half) // divisor for p in (y, y + crop.height))
+            first, last = ((p + half) // divisor for p in (x, x + crop.width))
+            self._finish(pixels[begin:end, first:last], crop.flip, out)
+
+    def _finish(self, region: Pixels, flip: bool, out: Pixels) -> None:
         if region.shape[:2] != self._resized.shape[:2]:
             # Bilinear reads every pixel as long as it shrinks by less than 2.
             shrinks = max(region.shape[:2]) >= 2 * self._crop_px
             method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
             shape = (self._crop_px, self._crop_px)
             region = cv2.resize(region, shape, dst=self._resized, interpolation=method)
-        if crop.flip:
+        if flip:
             region = cv2.flip(region, 1, dst=self._resized)
         cv2.split(region, list(out))
 
     def _region(
-        self, jpeg: bytes, size: tuple[int, int], crop: views.CropDecision
-    ) -> Pixels:
-        """Returns the crop's part of the frame, at the resolution it is decoded at."""
-        top, left = crop.top, crop.left
+        self,
+        jpeg: bytes,
+        size: tuple[int, int],
+        bounds: tuple[int, int, int, int],
+        divisor: int,
+    ) -> tuple[int, int, Pixels]:
+        """Returns decoded pixels (h, w, 3) around `bounds` and where they begin."""
         grid = self._read_grid(jpeg)
-        if grid is not None:
-            if (grid.height, grid.width) != size:
-                raise _size_error((grid.height, grid.width), size)
-            rectangle = (top, left, crop.height, crop.width)
-            part = jpeg_regions.cut(jpeg, grid, rectangle)
-            jpeg, size = part.jpeg, (part.height, part.width)
-            top, left = top - part.top, left - part.left
-        divisor = _size_divisor(min(crop.height, crop.width), self._crop_px)
-        pixels = self._decode_at(jpeg, size, divisor)
-        half = divisor // 2  # rounds to the nearest edge
-        top, bottom = ((y + half) // divisor for y in (top, top + crop.height))
-        left, right = ((x + half) // divisor for x in (left, left + crop.width))
-        return pixels[top:bottom, left:right]
+        if grid is None:
+            return 0, 0, self._decode_at(jpeg, size, divisor)
+        if (grid.height, grid.width) != size:
+            raise _size_error((grid.height, grid.width), size)
+        part = jpeg_regions.cut(jpeg, grid, bounds)
+        pixels = self._decode_at(part.jpeg, (part.height, part.width), divisor)
+        return part.top, part.left, pixels
 
     def _read_grid(self, jpeg: bytes) -> jpeg_regions.RestartGrid | None:
         # The frames of a clip have one header, mostly those of a whole data set.
@@ -188,6 +200,14 @@ class CropDecoder:
         if pixels.shape != (height, width, 3):
             raise _size_error(pixels.shape[:2], (height, width))
         return pixels
+
+
+def _bounds(crops: Sequence[views.CropDecision]) -> tuple[int, int, int, int]:
+    """Returns (top, left, height, width) of the rectangle around all crops."""
+    top, left = min(c.top for c in crops), min(c.left for c in crops)
+    bottom = max(c.top + c.height for c in crops)
+    right = max(c.left + c.width for c in crops)
+    return top, left, bottom - top, right - left
 
 
 def _size_error(found: tuple[int, ...], expected: tuple[int, int]) -> ValueError:

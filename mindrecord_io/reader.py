@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ("frames", "label")
 
+_VIEWS = ("TrainView", "CentreView", "ThreeCropView")
+
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
 
 
@@ -186,7 +188,7 @@ def open_split(
       ValueError: an argument is wrong, or the split has no clips.
     """
     if not isinstance(view, views.View):
-        raise ValueError(f"view must be a TrainView or a CentreView, got {view!r}")
+        raise ValueError(f"view must be one of {_VIEWS}, got {view!r}")
     if sampling is not None and not view.is_random:
         raise ValueError(f"sampling is for a TrainView: {type(view).__name__} sees all")
     plan = batches.BatchPlan(

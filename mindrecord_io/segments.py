@@ -9,12 +9,32 @@ differences. TSM's code cuts segments of F//T whole frames from the front, so th
 last F % T frames of a clip are never trained on, and it gives clips of F <= T frames
 frame 0 T times; here, as in mmaction2's `keep_tail_frames` and its test sampling, the
 segments span the clip and short clips are spread over what they have.
+
+Dense sampling is I3D's as TSM's code has it: T frames of a window of 64, equally apart,
+going on from the clip's beginning where the clip is shorter.
+
+RANDOM and FIXED name the ways to sample, for training and for evaluation; an evaluation
+may look at a clip several times, and has the frames of all times end to end.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["centre_segment_indices", "random_segment_indices"]
+__all__ = [
+    "DENSE_WINDOW",
+    "FIXED",
+    "NUM_DENSE_TIMES",
+    "RANDOM",
+    "centre_segment_indices",
+    "dense_indices",
+    "random_dense_indices",
+    "random_segment_indices",
+    "ten_dense_indices",
+    "twice_segment_indices",
+]
+
+DENSE_WINDOW = 64
+NUM_DENSE_TIMES = 10
 
 
 def centre_segment_indices(num_frames: int, num_segments: int) -> npt.NDArray[np.int64]:
@@ -36,6 +56,60 @@ def random_segment_indices(
     bounds = np.arange(num_segments + 1, dtype=np.int64) * num_frames // num_segments
     widths = np.maximum(bounds[1:] - bounds[:-1], 1)
     return bounds[:-1] + rng.integers(0, widths)
+
+
+def twice_segment_indices(num_frames: int, num_segments: int) -> npt.NDArray[np.int64]:
+    """Returns the centres of the segments, then their first frames.
+
+    TSM's `twice_sample`: 48 frames, 8 segments: 3, 9, ..., 45, then 0, 6, ..., 42.
+    """
+    centres = centre_segment_indices(num_frames, num_segments)
+    starts = np.arange(num_segments, dtype=np.int64) * num_frames // num_segments
+    return np.concatenate([centres, starts])
+
+
+def dense_indices(
+    num_frames: int, num_segments: int, begin: int
+) -> npt.NDArray[np.int64]:
+    """Returns T frames from `begin` on, 64 // T apart, beginning anew at the end."""
+    _check(num_frames, num_segments)
+    if num_segments > DENSE_WINDOW:
+        raise ValueError(
+            f"dense sampling takes at most {DENSE_WINDOW} frames, got {num_segments}"
+        )
+    step = DENSE_WINDOW // num_segments
+    return (begin + step * np.arange(num_segments, dtype=np.int64)) % num_frames
+
+
+def random_dense_indices(
+    num_frames: int, num_segments: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Returns dense frames of a window of 64 that is drawn uniformly.
+
+    TSM's code never draws the last window; here every one is as likely.
+    """
+    _check(num_frames, num_segments)
+    begin = int(rng.integers(0, max(1, 1 + num_frames - DENSE_WINDOW)))
+    return dense_indices(num_frames, num_segments, begin)
+
+
+def ten_dense_indices(num_frames: int, num_segments: int) -> npt.NDArray[np.int64]:
+    """Returns dense frames of ten windows, evenly spread from the first to the last."""
+    last = max(0, num_frames - DENSE_WINDOW)
+    begins = [last * i // (NUM_DENSE_TIMES - 1) for i in range(NUM_DENSE_TIMES)]
+    times = [dense_indices(num_frames, num_segments, begin) for begin in begins]
+    return np.concatenate(times)
+
+
+RANDOM = {"segments": random_segment_indices, "dense": random_dense_indices}
+"""By name: (num_frames, num_segments, rng) to T frames."""
+
+FIXED = {
+    "centre": (1, centre_segment_indices),
+    "twice": (2, twice_segment_indices),
+    "dense": (NUM_DENSE_TIMES, ten_dense_indices),
+}
+"""By name: how many times, and (num_frames, num_segments) to times * T frames."""
 
 
 def _check(num_frames: int, num_segments: int) -> None:

@@ -1,14 +1,15 @@
-"""What of a clip a network sees: frames, one crop and one flip, decided as values.
+"""What of a clip a network sees: frames, crops and one flip, decided as values.
 
-A view turns a clip's shape into a `ViewDecision` without touching a pixel. The crop and
-the flip hold for all of its frames. What is random is drawn from `clip_rng`, so it
-depends on (seed, epoch, clip_id) and on nothing else.
+A view turns a clip's shape into a `ViewDecision` without touching a pixel. Crops and
+flip hold for all of its frames. What is random is drawn from `clip_rng`, so it depends
+on (seed, epoch, clip_id) and on nothing else. Training looks at a clip once; evaluation
+may look `num_views` times at it, which is at several crops, each at several times.
 """
 
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,10 +20,12 @@ from mindrecord_io import records, segments
 __all__ = [
     "CentreView",
     "CropDecision",
+    "ThreeCropView",
     "TrainView",
     "View",
     "ViewDecision",
     "clip_rng",
+    "clip_shape",
     "flip_label_map",
 ]
 
@@ -65,12 +68,13 @@ class ViewDecision:
     """What to read of one clip.
 
     Attributes:
-      frame_indices: 0-based, num_segments of them, not decreasing.
+      frame_indices: 0-based, num_segments of them for each time it is looked at.
+      crops: every one of them is cut out of all these frames.
       label_id: of the clip as it is seen: a mirrored "to the left" is "to the right".
     """
 
     frame_indices: tuple[int, ...]
-    crop: CropDecision
+    crops: tuple[CropDecision, ...]
     label_id: int
 
 
@@ -84,20 +88,25 @@ class TrainView:
         equal or neighbours in this list, so the picture is hardly stretched.
       flip_label_map: the label_id of a mirrored clip by label_id, UNLABELLED where a
         clip must not be mirrored; `flip_label_map` makes it. None: no flips.
+      frame_sampling: one of segments.RANDOM.
     """
 
     num_segments: int = 8
     crop_px: int = 224
     scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
     flip_label_map: tuple[int, ...] | None = None
+    frame_sampling: str = "segments"
 
     is_random: ClassVar[bool] = True
+    num_crops: ClassVar[int] = 1
+    num_views: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         _check_positive(num_segments=self.num_segments, crop_px=self.crop_px)
         if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
             raise ValueError(f"scales must be in (0, 1], got {self.scales}")
         _check_flip_label_map(self.flip_label_map or ())
+        _check_sampling(self.frame_sampling, segments.RANDOM)
 
     def decide(
         self,
@@ -109,7 +118,8 @@ class TrainView:
         rng: np.random.Generator,
     ) -> ViewDecision:
         """Draws the frames, then the crop's sides, its position and the flip."""
-        frames = segments.random_segment_indices(num_frames, self.num_segments, rng)
+        sample = segments.RANDOM[self.frame_sampling]
+        frames = sample(num_frames, self.num_segments, rng)
         sides = _crop_sides(min(height, width), self.crop_px, self.scales)
         crop_height, crop_width = sides[rng.integers(len(sides))]
         x, y = _POSITIONS[rng.integers(len(_POSITIONS))]
@@ -124,7 +134,7 @@ class TrainView:
             flip=flip,
         )
         return ViewDecision(
-            tuple(frames.tolist()), crop, flipped_id if flip else label_id
+            tuple(frames.tolist()), (crop,), flipped_id if flip else label_id
         )
 
     def _flipped_label_id(self, label_id: int) -> int:
@@ -140,33 +150,90 @@ class CentreView:
     The frame's short side is taken to `resize_px` with its aspect kept, and the middle
     square of `crop_px` cut out. Both are done at once: the square of the stored frame
     that becomes the crop is resampled, nothing else.
+
+    Attributes:
+      frame_sampling: one of segments.FIXED.
     """
 
     num_segments: int = 8
     crop_px: int = 224
     resize_px: int = 256
+    frame_sampling: str = "centre"
 
     is_random: ClassVar[bool] = False
+    num_crops: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        _check_positive(num_segments=self.num_segments, crop_px=self.crop_px)
-        if self.resize_px < self.crop_px:
-            raise ValueError(
-                f"resize_px must be at least crop_px, {self.crop_px}: {self.resize_px}"
-            )
+        _check_fixed(self)
+
+    @property
+    def num_views(self) -> int:
+        """How often a clip is looked at, each time at other frames."""
+        return segments.FIXED[self.frame_sampling][0]
 
     def decide(
         self, num_frames: int, *, height: int, width: int, label_id: int
     ) -> ViewDecision:
         """Returns the one decision there is for a clip of this shape."""
-        frames = segments.centre_segment_indices(num_frames, self.num_segments)
-        part = min(height, width) * self.crop_px / self.resize_px
-        side = max(1, int(part + 0.5))
+        side = _square_px(self, height, width)
         crop = CropDecision((height - side) // 2, (width - side) // 2, side, side)
-        return ViewDecision(tuple(frames.tolist()), crop, label_id)
+        return ViewDecision(_fixed_frames(self, num_frames), (crop,), label_id)
 
 
-View = TrainView | CentreView
+@dataclass(frozen=True, slots=True)
+class ThreeCropView:
+    """Three squares along the frame's longer side, at both ends and in the middle.
+
+    By default TSM's "accurate" evaluation: the whole short side, taken to 256 pixels,
+    in three places, at the centres of the segments and at their first frames. The
+    views of a clip are in the order of the crops, those of a crop in that of the times.
+
+    Attributes:
+      frame_sampling: one of segments.FIXED.
+    """
+
+    num_segments: int = 8
+    crop_px: int = 256
+    resize_px: int = 256
+    frame_sampling: str = "twice"
+
+    is_random: ClassVar[bool] = False
+    num_crops: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        _check_fixed(self)
+
+    @property
+    def num_views(self) -> int:
+        """How often a clip is looked at: crops x times."""
+        return self.num_crops * segments.FIXED[self.frame_sampling][0]
+
+    def decide(
+        self, num_frames: int, *, height: int, width: int, label_id: int
+    ) -> ViewDecision:
+        """Returns the one decision there is for a clip of this shape."""
+        side = _square_px(self, height, width)
+        free_height, free_width = height - side, width - side
+        along = (0, 1, 2)  # halves of the free space: begin, middle, end
+        places = [(1, x) if width >= height else (x, 1) for x in along]
+        crops = tuple(
+            CropDecision(y * free_height // 2, x * free_width // 2, side, side)
+            for y, x in places
+        )
+        return ViewDecision(_fixed_frames(self, num_frames), crops, label_id)
+
+
+View = TrainView | CentreView | ThreeCropView
+
+
+def clip_shape(view: View) -> tuple[int, ...]:
+    """Returns the shape of what a view shows of one clip.
+
+    (T, 3, crop_px, crop_px), or (num_views, T, 3, crop_px, crop_px) where it looks more
+    than once.
+    """
+    once = (view.num_segments, 3, view.crop_px, view.crop_px)
+    return once if view.num_views == 1 else (view.num_views, *once)
 
 
 def clip_rng(
@@ -220,6 +287,32 @@ def _crop_sides(
         for j, width in enumerate(snapped)
         if abs(i - j) <= _MAX_DISTORT
     )
+
+
+def _check_fixed(view: CentreView | ThreeCropView) -> None:
+    _check_positive(num_segments=view.num_segments, crop_px=view.crop_px)
+    if view.resize_px < view.crop_px:
+        raise ValueError(
+            f"resize_px must be at least crop_px, {view.crop_px}: {view.resize_px}"
+        )
+    _check_sampling(view.frame_sampling, segments.FIXED)
+
+
+def _check_sampling(name: str, choices: Collection[str]) -> None:
+    if name not in choices:
+        raise ValueError(
+            f"frame_sampling must be one of {tuple(choices)}, got {name!r}"
+        )
+
+
+def _fixed_frames(view: CentreView | ThreeCropView, num_frames: int) -> tuple[int, ...]:
+    _, sample = segments.FIXED[view.frame_sampling]
+    return tuple(sample(num_frames, view.num_segments).tolist())
+
+
+def _square_px(view: CentreView | ThreeCropView, height: int, width: int) -> int:
+    """Returns the side of the stored frame's square that becomes a crop."""
+    return max(1, int(min(height, width) * view.crop_px / view.resize_px + 0.5))
 
 
 def _check_positive(**values: int) -> None:

@@ -97,6 +97,19 @@ def test_centre_view_shows_the_centre_frames_and_all_of_their_height(index):
     assert np.abs(red[:, :, -5:] - 200).max() < 30
 
 
+def test_views_of_a_clip_are_in_the_order_of_crops_and_then_of_times(index):
+    view = views.ThreeCropView(num_segments=2, crop_px=12, resize_px=12)
+    (pixels, _) = read(index, view, batch_size=7)[0]
+    assert pixels.shape == (7, 6, 2, 3, 12, 12)
+    row = index.clip_ids.index("103")  # 12 frames: 3 and 9, then 0 and 6
+    blue = pixels[row, :, :, 2].mean(axis=(2, 3))
+    assert np.abs(blue - [[60, 180], [0, 120]] * 3).max() < 6
+    # 24 of 32 columns from 0, 4 and 8 on: red is 200 from column 16 on.
+    red = pixels[row, :, 0, 0].mean(axis=1)  # (views, columns)
+    num_red = (red > 120).sum(axis=1)
+    assert num_red.tolist() == [4, 4, 6, 6, 8, 8]
+
+
 def test_all_frames_of_a_clip_have_one_crop_and_one_flip(index):
     view = views.TrainView(num_segments=4, crop_px=16, flip_label_map=(1, 0, 2))
     flips = set()

@@ -85,7 +85,7 @@ def test_errors_of_decoders_reach_the_loop_with_the_clip(published_version, tmp_
 
 @pytest.mark.parametrize("view", ["centre", None, views.TrainView])
 def test_what_is_no_view_is_refused(published_version, view):
-    expected = re.escape(f"view must be a TrainView or a CentreView, got {view!r}")
+    expected = re.escape("view must be one of ('TrainView', ")
     with pytest.raises(ValueError, match=expected):
         reader.open_split(published_version.dataset, "train", view, batch_size=2)
 

@@ -33,7 +33,9 @@ def many(view, **size):
 
 def test_train_view_draws_the_sides_of_multi_scale_crop():
     # 240 x (1, 0.875, 0.75, 0.66) = 240, 210, 180, 158.4; neighbours may be mixed.
-    found = Counter((d.crop.height, d.crop.width) for d in many(views.TrainView()))
+    found = Counter(
+        (d.crops[0].height, d.crops[0].width) for d in many(views.TrainView())
+    )
     assert set(found) == {
         (240, 240), (240, 210), (210, 240), (210, 210), (210, 180),
         (180, 210), (180, 180), (180, 158), (158, 180), (158, 158),
@@ -48,21 +50,23 @@ def test_train_view_takes_a_crop_near_the_output_at_the_output_size():
         sides = {
             side
             for d in many(view, height=short_side, width=400)
-            for side in (d.crop.height, d.crop.width)
+            for side in (d.crops[0].height, d.crops[0].width)
         }
         assert sides >= expected
 
 
 def test_train_view_does_not_take_a_crop_larger_than_the_frame():
     view = views.TrainView(scales=(1,))
-    found = {(d.crop.height, d.crop.width) for d in many(view, height=222, width=300)}
+    found = {
+        (d.crops[0].height, d.crops[0].width) for d in many(view, height=222, width=300)
+    }
     assert found == {(222, 222)}
 
 
 def test_train_view_places_crops_at_the_thirteen_fixed_positions():
     view = views.TrainView(scales=(0.75,))
     # 60 pixels are free in height: steps of 15; 247 in width: steps of 61.
-    found = Counter((d.crop.top, d.crop.left) for d in many(view))
+    found = Counter((d.crops[0].top, d.crops[0].left) for d in many(view))
     assert set(found) == {
         (0, 0), (0, 122), (0, 244),
         (15, 61), (15, 183),
@@ -77,8 +81,8 @@ def test_train_view_places_crops_at_the_thirteen_fixed_positions():
 def test_crops_are_inside_the_frame(size):
     height, width = size
     for d in many(views.TrainView(), height=height, width=width):
-        assert d.crop.top + d.crop.height <= height
-        assert d.crop.left + d.crop.width <= width
+        assert d.crops[0].top + d.crops[0].height <= height
+        assert d.crops[0].left + d.crops[0].width <= width
 
 
 def test_train_view_decides_by_seed_epoch_and_clip_alone():
@@ -100,7 +104,7 @@ def test_what_is_random_of_a_clip_is_fixed_for_good():
     assert decide(views.TrainView(flip_label_map=FLIPPED), "78687") == (
         views.ViewDecision(
             frame_indices=(1, 6, 13, 16, 22, 29, 36, 39),
-            crop=views.CropDecision(top=0, left=0, height=210, width=180),
+            crops=(views.CropDecision(top=0, left=0, height=210, width=180),),
             label_id=0,
         )
     )
@@ -116,7 +120,7 @@ def test_flips_swap_the_labels_of_left_and_right():
     view = views.TrainView(flip_label_map=FLIPPED)
     for label_id, flipped_id in ((0, 1), (1, 0), (2, 2), (5, 4)):
         found = Counter(
-            (d.crop.flip, d.label_id) for d in many(view, label_id=label_id)
+            (d.crops[0].flip, d.label_id) for d in many(view, label_id=label_id)
         )
         assert set(found) == {(False, label_id), (True, flipped_id)}
         assert min(found.values()) > 900
@@ -125,12 +129,12 @@ def test_flips_swap_the_labels_of_left_and_right():
 @pytest.mark.parametrize("label_id", [3, records.UNLABELLED])
 def test_clips_whose_flipped_label_is_unknown_are_not_flipped(label_id):
     view = views.TrainView(flip_label_map=FLIPPED)
-    found = {(d.crop.flip, d.label_id) for d in many(view, label_id=label_id)}
+    found = {(d.crops[0].flip, d.label_id) for d in many(view, label_id=label_id)}
     assert found == {(False, label_id)}
 
 
 def test_nothing_is_flipped_without_a_label_map():
-    assert not any(d.crop.flip for d in many(views.TrainView()))
+    assert not any(d.crops[0].flip for d in many(views.TrainView()))
 
 
 def test_flip_label_map_swaps_words_not_letters():
@@ -161,14 +165,72 @@ def test_flip_label_map_must_lead_back(label_map):
 )
 def test_centre_view_cuts_the_middle_square(height, width, expected):
     decision = views.CentreView().decide(48, height=height, width=width, label_id=5)
-    assert decision.crop == views.CropDecision(*expected, flip=False)
+    assert decision.crops[0] == views.CropDecision(*expected, flip=False)
     assert decision.frame_indices == (3, 9, 15, 21, 27, 33, 39, 45)
     assert decision.label_id == 5
 
 
 @pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [
+        # Squares of the whole height at 0, (427 - 240) / 2 and 427 - 240.
+        (240, 427, [(0, 0), (0, 93), (0, 187)]),
+        (427, 240, [(0, 0), (93, 0), (187, 0)]),
+        (240, 240, [(0, 0), (0, 0), (0, 0)]),
+    ],
+)
+def test_three_crop_view_cuts_along_the_longer_side(height, width, expected):
+    decision = views.ThreeCropView().decide(48, height=height, width=width, label_id=5)
+    assert [(c.top, c.left) for c in decision.crops] == expected
+    sides = {(c.height, c.width, c.flip) for c in decision.crops}
+    assert sides == {(240, 240, False)}
+    centres, starts = (3, 9, 15, 21, 27, 33, 39, 45), (0, 6, 12, 18, 24, 30, 36, 42)
+    assert decision.frame_indices == centres + starts
+    assert decision.label_id == 5
+
+
+def test_three_crop_view_of_a_part_is_centred_across():
+    view = views.ThreeCropView(crop_px=224, frame_sampling="centre")
+    decision = view.decide(8, height=256, width=340, label_id=0)
+    assert [(c.top, c.left) for c in decision.crops] == [(16, 0), (16, 58), (16, 116)]
+    assert {(c.height, c.width) for c in decision.crops} == {(224, 224)}
+
+
+@pytest.mark.parametrize(
+    ("view", "num_views", "shape"),
+    [
+        (views.TrainView(), 1, (8, 3, 224, 224)),
+        (views.TrainView(num_segments=16), 1, (16, 3, 224, 224)),
+        (views.CentreView(crop_px=200), 1, (8, 3, 200, 200)),
+        (views.CentreView(frame_sampling="twice"), 2, (2, 8, 3, 224, 224)),
+        (views.CentreView(frame_sampling="dense"), 10, (10, 8, 3, 224, 224)),
+        (views.ThreeCropView(), 6, (6, 8, 3, 256, 256)),
+        (views.ThreeCropView(frame_sampling="centre"), 3, (3, 8, 3, 256, 256)),
+    ],
+)
+def test_shapes_of_views(view, num_views, shape):
+    assert (view.num_views, views.clip_shape(view)) == (num_views, shape)
+
+
+def test_frames_can_be_sampled_densely():
+    rng = views.clip_rng(0, 0, "7")
+    view = views.TrainView(frame_sampling="dense")
+    decision = view.decide(64, height=240, width=427, label_id=0, rng=rng)
+    assert decision.frame_indices == (0, 8, 16, 24, 32, 40, 48, 56)
+
+
+@pytest.mark.parametrize(
     ("make", "expected"),
     [
+        (
+            lambda: views.TrainView(frame_sampling="twice"),
+            "frame_sampling must be one of ('segments', 'dense'), got 'twice'",
+        ),
+        (
+            lambda: views.CentreView(frame_sampling="segments"),
+            "frame_sampling must be one of ('centre', 'twice', 'dense'), got 'segmen",
+        ),
+        (lambda: views.ThreeCropView(crop_px=300), "resize_px must be at least crop_p"),
         (lambda: views.TrainView(num_segments=0), "num_segments must be at least 1"),
         (lambda: views.TrainView(crop_px=0), "crop_px must be at least 1, got 0"),
         (lambda: views.TrainView(scales=()), "scales must be in (0, 1], got ()"),
@@ -187,7 +249,7 @@ def test_impossible_views_are_refused(make, expected):
 
 
 def test_decisions_are_plain_values():
-    crop = decide(views.TrainView()).crop
+    crop = decide(views.TrainView()).crops[0]
     assert all(type(v) is int for v in (crop.top, crop.left, crop.height, crop.width))
     assert not any(
         isinstance(i, np.integer) for i in decide(views.TrainView()).frame_indices
