@@ -5,19 +5,19 @@ convolution of a bottleneck, batch norm has eps 1e-5. Names are torchvision's to
 (`layer1.0.conv1`, `downsample.0`), except batch norm's, which are MindSpore's.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal
 
-__all__ = ["RESNETS", "SHIFT_PLACES", "BasicBlock", "Bottleneck", "ResNet", "Shift"]
+from model import non_local, temporal_pool
+from model.temporal import Temporal
 
-SHIFT_PLACES = ("blockres", "block", "none")
-"""Before a block's first convolution, before the whole block, or nowhere (TSN)."""
+__all__ = ["RESNETS", "BasicBlock", "Bottleneck", "ResNet", "ResNetLayout"]
 
-Shift = Callable[[nn.Cell, int], nn.Cell]
-"""Wraps a cell that takes that many channels, so that its input is shifted."""
+_NON_LOCAL_BLOCKS = ((), (0, 2), (0, 2, 4), ())  # of each stage, as the authors chose
 
 
 class BasicBlock(nn.Cell):  # type: ignore[misc]
@@ -26,11 +26,11 @@ class BasicBlock(nn.Cell):  # type: ignore[misc]
     expansion = 1
 
     def __init__(
-        self, in_channels: int, channels: int, stride: int, shift: Shift | None
+        self, in_channels: int, channels: int, stride: int, shift: Any = None
     ) -> None:
         super().__init__()
         conv1 = _conv(in_channels, channels, 3, stride)
-        self.conv1 = shift(conv1, in_channels) if shift else conv1
+        self.conv1 = shift(conv1, in_channels=in_channels) if shift else conv1
         self.bn1 = _norm(channels)
         self.conv2 = _conv(channels, channels, 3)
         self.bn2 = _norm(channels)
@@ -50,12 +50,12 @@ class Bottleneck(nn.Cell):  # type: ignore[misc]
     expansion = 4
 
     def __init__(
-        self, in_channels: int, channels: int, stride: int, shift: Shift | None
+        self, in_channels: int, channels: int, stride: int, shift: Any = None
     ) -> None:
         super().__init__()
         out_channels = channels * self.expansion
         conv1 = _conv(in_channels, channels, 1)
-        self.conv1 = shift(conv1, in_channels) if shift else conv1
+        self.conv1 = shift(conv1, in_channels=in_channels) if shift else conv1
         self.bn1 = _norm(channels)
         self.conv2 = _conv(channels, channels, 3, stride)
         self.bn2 = _norm(channels)
@@ -78,12 +78,21 @@ class ResNetLayout:
 
     Attributes:
       blocks: number of residual blocks in each of the four stages.
-      shift_every: every how many blocks of a stage the input is shifted.
+      shift_every: in every how many blocks of a stage the first convolution's input is
+        shifted; in place "block" all are, as in the authors' code.
     """
 
     block: type[BasicBlock] | type[Bottleneck]
     blocks: tuple[int, int, int, int]
     shift_every: int = 1
+
+    @property
+    def has_non_local_room(self) -> bool:
+        """Whether every block is there that gets a non-local block behind it."""
+        return all(
+            len(indices) == 0 or max(indices) < num_blocks
+            for indices, num_blocks in zip(_NON_LOCAL_BLOCKS, self.blocks, strict=True)
+        )
 
 
 RESNETS: dict[str, ResNetLayout] = {
@@ -100,37 +109,23 @@ class ResNet(nn.Cell):  # type: ignore[misc]
     Args:
       layout: an entry of RESNETS.
       width: channels of the stem; 64 is the published network.
-      shift: what puts the temporal shift in front of a cell.
-      shift_place: one of SHIFT_PLACES.
+      temporal: where its segments see each other.
 
     Attributes:
       num_features: length of the feature vector of a frame.
     """
 
-    def __init__(
-        self, layout: ResNetLayout, width: int, shift: Shift, shift_place: str
-    ) -> None:
+    def __init__(self, layout: ResNetLayout, width: int, temporal: Temporal) -> None:
         super().__init__()
         self.conv1 = _conv(3, width, 7, stride=2)
         self.bn1 = _norm(width)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="valid")
-        in_channels = width
-        stages = []
-        for stage_index, num_blocks in enumerate(layout.blocks):
-            channels = width << stage_index
-            blocks = []
-            for block_index in range(num_blocks):
-                stride = 2 if stage_index > 0 and block_index == 0 else 1
-                is_shifted = block_index % layout.shift_every == 0
-                place = shift_place if is_shifted else "none"
-                blocks.append(
-                    _block(layout, (in_channels, channels, stride), shift, place)
-                )
-                in_channels = channels * layout.block.expansion
-            stages.append(nn.SequentialCell(blocks))
+        stages = [_stage(layout, width, temporal, index) for index in range(4)]
+        if temporal.has_pool:
+            stages[1] = temporal_pool.TemporalPool(stages[1], temporal.num_segments)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.num_features = in_channels
+        self.num_features = (width << 3) * layout.block.expansion
 
     def construct(self, x: Tensor) -> Tensor:
         """Returns (N, num_features) for frames (N, 3, H, W), averaged over pixels."""
@@ -147,24 +142,41 @@ def _padded(x: Tensor) -> Tensor:
     -inf there because nothing after a ReLU is negative. Concatenation takes a tenth of
     the time of nn.Pad on a CPU.
     """
-    clips, channels, height, width = x.shape
-    row = ops.zeros((clips, channels, 1, width), x.dtype)
+    row = ops.zeros_like(x[:, :, :1])
     x = ops.cat((row, x, row), axis=2)
-    column = ops.zeros((clips, channels, height + 2, 1), x.dtype)
+    column = ops.zeros_like(x[:, :, :, :1])
     return ops.cat((column, x, column), axis=3)
 
 
-def _block(
-    layout: ResNetLayout, sizes: tuple[int, int, int], shift: Shift, place: str
-) -> nn.Cell:
-    """Returns a block of (in_channels, channels, stride), shifted at `place`."""
-    if place == "blockres":
-        return layout.block(*sizes, shift)
-    if place == "block":
-        return shift(layout.block(*sizes, None), sizes[0])
-    if place == "none":
-        return layout.block(*sizes, None)
-    raise ValueError(f"shift_place must be one of {SHIFT_PLACES}, got {place!r}")
+def _stage(
+    layout: ResNetLayout, width: int, temporal: Temporal, stage_index: int
+) -> nn.SequentialCell:
+    channels = width << stage_index
+    out_channels = channels * layout.block.expansion
+    in_channels = width if stage_index == 0 else out_channels // 2
+    num_segments = (
+        temporal.num_pooled_segments if stage_index else temporal.num_segments
+    )
+    blocks = []
+    for block_index in range(layout.blocks[stage_index]):
+        stride = 2 if stage_index > 0 and block_index == 0 else 1
+        sizes = (in_channels, channels, stride)
+        shift = partial(temporal.shift, num_segments=num_segments)
+        if temporal.shift_place == "block":
+            block = shift(layout.block(*sizes), in_channels=in_channels)
+        elif (
+            temporal.shift_place == "blockres" and not block_index % layout.shift_every
+        ):
+            block = layout.block(*sizes, shift)
+        else:
+            block = layout.block(*sizes)
+        if temporal.has_non_local and block_index in _NON_LOCAL_BLOCKS[stage_index]:
+            block = non_local.WithNonLocal(
+                block, channels=out_channels, num_segments=num_segments
+            )
+        blocks.append(block)
+        in_channels = out_channels
+    return nn.SequentialCell(blocks)
 
 
 def _conv(

@@ -1,14 +1,13 @@
 """The temporal shift network: a frame network, shifts along time, and a consensus."""
 
-import dataclasses
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from mindspore import Tensor, dtype, nn
 from mindspore.common.initializer import Normal
 
-from model import consensus, resnet, temporal_shift
+from model import batch_norm, consensus, mobilenet, resnet, temporal, temporal_shift
+from model.config import TSMConfig
 
 __all__ = ["TSM", "TSMConfig"]
 
@@ -17,80 +16,23 @@ _PIXEL_MEAN = (0.485, 0.456, 0.406)
 _PIXEL_STD = (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True, slots=True)
-class TSMConfig:
-    """Everything that decides a network's parameters and what it computes.
-
-    Attributes:
-      num_classes: K, the length of the logits.
-      arch: the frame network, one of `resnet.RESNETS`.
-      width: channels of its stem; 64 is the published network, less makes it slimmer.
-      num_segments: T, frames of a clip.
-      shift_div: 1 / shift_div of the channels move each way.
-      shift_place: one of `resnet.SHIFT_PLACES`; "none" is TSN, blind to order.
-      consensus: one of `consensus.CONSENSUSES`.
-      dropout: probability to drop a feature before the classifier.
-    """
-
-    num_classes: int
-    arch: str = "resnet50"
-    width: int = 64
-    num_segments: int = 8
-    shift_div: int = 8
-    shift_place: str = "blockres"
-    consensus: str = "avg"
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check_choice("arch", self.arch, tuple(resnet.RESNETS))
-        _check_choice("shift_place", self.shift_place, resnet.SHIFT_PLACES)
-        _check_choice("consensus", self.consensus, tuple(consensus.CONSENSUSES))
-        if self.num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, got {self.num_classes}")
-        if self.width < 4:
-            raise ValueError(f"width must be at least 4, got {self.width}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if self.num_segments < 1:
-            raise ValueError(
-                f"num_segments must be at least 1, got {self.num_segments}"
-            )
-        if self.shift_place == "none":
-            return
-        if self.num_segments < 2:
-            raise ValueError("num_segments must be at least 2 to shift along time")
-        if not 2 <= self.shift_div <= self.width:
-            raise ValueError(
-                f"shift_div must be in [2, width = {self.width}], got {self.shift_div}"
-            )
-
-    def disagreements(self, fields: dict[str, object]) -> list[str]:
-        """Returns a sentence for each of `fields` that has another value here."""
-        own = dataclasses.asdict(self)
-        return [
-            f"{name} is {own[name]!r} here and {value!r} there"
-            for name, value in fields.items()
-            if own[name] != value
-        ]
-
-
 class TSM(nn.Cell):  # type: ignore[misc]
     """Clips in, logits out.
 
     Input: (N, T, 3, H, W), RGB pixels in [0, 255], uint8 or float.
-    Output: (N, K) float32 logits; (N, T, K) with the "identity" consensus.
+    Output: (N, K) float32 logits; (N, T, K) with the "identity" consensus, T / 2 of
+    them a clip with temporal pooling.
     """
 
     def __init__(self, config: TSMConfig) -> None:
         super().__init__()
         self.config = config
         self.num_segments = config.num_segments
-        self.base_model = resnet.ResNet(
-            resnet.RESNETS[config.arch],
-            config.width,
-            partial(_shifted, config=config),
-            config.shift_place,
-        )
+        self.num_pooled_segments = config.num_pooled_segments
+        self.num_classes = config.num_classes
+        self.base_model = _frame_network(config)
+        if config.partial_bn:
+            batch_norm.freeze_all_but_first(self.base_model)
         self.dropout = nn.Dropout(p=config.dropout)
         self.new_fc = nn.Dense(
             self.base_model.num_features,
@@ -106,23 +48,34 @@ class TSM(nn.Cell):  # type: ignore[misc]
 
     def construct(self, frames: Tensor) -> Tensor:
         """Returns the logits of clips (N, T, 3, H, W)."""
-        clips, segments, channels, height, width = frames.shape
-        x = frames.reshape((clips * segments, channels, height, width))
-        x = x.astype(dtype.float32) * self.pixel_scale + self.pixel_offset
-        x = self.dropout(self.base_model(x))  # (N*T, F)
-        logits = self.new_fc(x).reshape((clips, segments, -1))  # (N, T, K)
-        return self.consensus(logits)
+        _, segments, channels, height, width = frames.shape
+        if segments != self.num_segments:
+            raise ValueError(
+                f"clips must have {self.num_segments} segments, got {segments}"
+            )
+        logits = self.frame_logits(frames.reshape((-1, channels, height, width)))
+        return self.consensus(
+            logits.reshape((-1, self.num_pooled_segments, self.num_classes))
+        )
+
+    def frame_logits(self, frames: Tensor) -> Tensor:
+        """Returns the logits (N*T, K) of clip-major frames (N*T, 3, H, W)."""
+        x = frames.astype(dtype.float32) * self.pixel_scale + self.pixel_offset
+        return self.new_fc(self.dropout(self.base_model(x)))
 
 
-def _shifted(net: nn.Cell, in_channels: int, config: TSMConfig) -> nn.Cell:
-    return temporal_shift.TemporalShift(
-        net,
-        in_channels=in_channels,
+def _frame_network(config: TSMConfig) -> nn.Cell:
+    where = temporal.Temporal(
+        shift=partial(
+            temporal_shift.TemporalShift,
+            shift_div=config.shift_div,
+            mode=config.shift_mode,
+        ),
+        shift_place=config.shift_place,
         num_segments=config.num_segments,
-        shift_div=config.shift_div,
+        has_pool=config.temporal_pool,
+        has_non_local=config.non_local,
     )
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+    if config.arch == "mobilenetv2":
+        return mobilenet.MobileNetV2(config.width, where)
+    return resnet.ResNet(resnet.RESNETS[config.arch], config.width, where)

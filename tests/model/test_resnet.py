@@ -5,22 +5,25 @@ import pytest
 from mindspore import Tensor, nn
 
 from model import resnet
+from model.temporal import Temporal
 
 
 class Shifted(nn.Cell):
     """Stands for the temporal shift: only its place matters here."""
 
-    def __init__(self, net, in_channels):
+    def __init__(self, net, *, in_channels, num_segments):
         super().__init__()
         self.net = net
         self.in_channels = in_channels
+        self.num_segments = num_segments
 
     def construct(self, x):
         return self.net(x)
 
 
-def make(arch, width=4, place="blockres"):
-    return resnet.ResNet(resnet.RESNETS[arch], width, Shifted, place)
+def make(arch, width=4, place="blockres", **parts):
+    temporal = Temporal(Shifted, place, num_segments=8, **parts)
+    return resnet.ResNet(resnet.RESNETS[arch], width, temporal)
 
 
 def shifted_cells(network):
@@ -84,6 +87,11 @@ def test_place_block_shifts_whole_blocks():
     assert "layer1.0.net.conv1.weight" in {p.name for p in network.get_parameters()}
 
 
+def test_place_block_shifts_every_block_of_resnet101_too():
+    """As the authors' code does: only their blockres leaves out every second."""
+    assert len(shifted_cells(make("resnet101", place="block"))) == 33
+
+
 def test_place_none_shifts_nothing():
     assert shifted_cells(make("resnet50", place="none")) == []
 
@@ -137,3 +145,50 @@ def test_norms_begin_as_torchvisions():
             assert cell.gamma.asnumpy().all(), name
             assert not cell.beta.asnumpy().any(), name
             assert (cell.eps, cell.momentum) == pytest.approx((1e-5, 0.1)), name
+
+
+def test_pooling_halves_the_segments_from_the_second_stage_on():
+    network = make("resnet18", has_pool=True)
+    cells = dict(network.cells_and_names())
+    segments = {name: cells[name].num_segments for name in shifted_cells(network)}
+    assert segments["layer1.1.conv1"] == 8
+    assert {n: k for n, k in segments.items() if not n.startswith("layer1")} == {
+        "layer2.net.0.conv1": 4,
+        "layer2.net.1.conv1": 4,
+        "layer3.0.conv1": 4,
+        "layer3.1.conv1": 4,
+        "layer4.0.conv1": 4,
+        "layer4.1.conv1": 4,
+    }
+
+
+def test_pooling_puts_out_half_as_many_features():
+    network = make("resnet18", has_pool=True)
+    features = network(Tensor(np.zeros((8, 3, 32, 32), np.float32)))
+    assert features.shape == (4, network.num_features)
+
+
+def test_non_local_blocks_are_behind_every_second_block_in_the_middle():
+    names = [name for name, _ in make("resnet50", has_non_local=True).cells_and_names()]
+    assert [name for name in names if name.endswith(".nl")] == [
+        "layer2.0.nl",
+        "layer2.2.nl",
+        "layer3.0.nl",
+        "layer3.2.nl",
+        "layer3.4.nl",
+    ]
+    assert "layer2.0.block.conv1" in names
+
+
+@pytest.mark.parametrize(
+    ("arch", "has_room"),
+    [("resnet18", False), ("resnet34", True), ("resnet50", True), ("resnet101", True)],
+)
+def test_networks_with_room_for_non_local_blocks(arch, has_room):
+    assert resnet.RESNETS[arch].has_non_local_room is has_room
+
+
+def test_sizes_of_blocks_follow_each_other():
+    """Pooling and non-local blocks together, with as few pixels as there can be."""
+    network = make("resnet34", has_pool=True, has_non_local=True)
+    assert network(Tensor(np.zeros((8, 3, 32, 32), np.float32))).shape == (4, 32)

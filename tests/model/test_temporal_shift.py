@@ -5,13 +5,18 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from model.temporal_shift import TemporalShift, temporal_shift
+from model.temporal_shift import (
+    SHIFT_MODES,
+    TemporalShift,
+    online_shift,
+    temporal_shift,
+)
 
 
-def shift(values, num_segments, shift_div):
+def shift(values, num_segments, shift_div, function=temporal_shift):
     """Shifts a table of segments x channels, each a frame of 1 x 1 pixel."""
     frames = np.array(values, np.float32)[:, :, None, None]
-    shifted = temporal_shift(Tensor(frames), num_segments, shift_div).asnumpy()
+    shifted = function(Tensor(frames), num_segments, shift_div).asnumpy()
     return shifted[:, :, 0, 0].tolist()
 
 
@@ -46,6 +51,48 @@ def test_shift_div_two_leaves_no_channel_in_place():
     assert shift([[1, 2], [3, 4]], 2, 2) == [[3, 0], [0, 2]]
 
 
+def test_online_fold_comes_from_the_previous_segment():
+    segments = [[11, 12, 13, 14], [21, 22, 23, 24], [31, 32, 33, 34]]
+    assert shift(segments, 3, 4, online_shift) == [
+        [0, 12, 13, 14],
+        [11, 22, 23, 24],
+        [21, 32, 33, 34],
+    ]
+
+
+def test_online_clips_do_not_see_each_other():
+    two_clips = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
+    assert shift(two_clips, 2, 3, online_shift) == [
+        [0, 2, 3],
+        [1, 5, 6],
+        [0, 8, 9],
+        [7, 11, 12],
+    ]
+
+
+def test_online_remainder_of_the_division_stays():
+    segments = [list(range(7)), list(range(100, 107))]
+    assert shift(segments, 2, 3, online_shift) == [
+        [0, 0, 2, 3, 4, 5, 6],
+        [0, 1, 102, 103, 104, 105, 106],
+    ]
+
+
+def test_modes():
+    assert list(SHIFT_MODES.items()) == [
+        ("offline", temporal_shift),
+        ("online", online_shift),
+    ]
+
+
+def test_wrapped_cell_gets_the_online_shift_if_asked():
+    wrapped = TemporalShift(
+        nn.Identity(), in_channels=2, num_segments=2, shift_div=2, mode="online"
+    )
+    x = Tensor(np.arange(4, dtype=np.float32).reshape(2, 2, 1, 1))
+    assert wrapped(x).asnumpy()[:, :, 0, 0].tolist() == [[0, 1], [0, 3]]
+
+
 def test_equals_the_authors_formulation():
     x = np.random.default_rng(0).normal(size=(6, 16, 5, 7)).astype(np.float32)
     clips, fold = x.reshape(2, 3, 16, 5, 7), 2
@@ -57,16 +104,15 @@ def test_equals_the_authors_formulation():
     np.testing.assert_array_equal(shifted, expected.reshape(x.shape))
 
 
-def test_compiled_and_eager_shift_agree():
+@pytest.mark.parametrize("function", SHIFT_MODES.values())
+def test_compiled_and_eager_shift_agree(function):
     x = Tensor(np.random.default_rng(0).normal(size=(4, 8, 2, 2)).astype(np.float32))
 
     @mindspore.jit
     def compiled(frames):
-        return temporal_shift(frames, 2, 4)
+        return function(frames, 2, 4)
 
-    np.testing.assert_array_equal(
-        compiled(x).asnumpy(), temporal_shift(x, 2, 4).asnumpy()
-    )
+    np.testing.assert_array_equal(compiled(x).asnumpy(), function(x, 2, 4).asnumpy())
 
 
 def test_gradients_flow_back_to_where_values_came_from():

@@ -18,7 +18,7 @@ def random_clips(num_clips=2, num_segments=4, seed=0):
 
 
 def make_network(**changes):
-    """A network whose last norms are not zero, so that blocks do something."""
+    """A network whose numbers neither vanish nor agree, so that all parts count."""
     mindspore.set_seed(1)
     network = TSM(dataclasses.replace(SLIM, **changes))
     rng = np.random.default_rng(0)
@@ -26,7 +26,8 @@ def make_network(**changes):
         if parameter.name.endswith("gamma"):
             values = rng.uniform(0.5, 1.5, parameter.shape).astype(np.float32)
             parameter.set_data(Tensor(values))
-        if parameter.name == "new_fc.weight":
+        is_depthwise = parameter.ndim == 4 and parameter.shape[1] == 1
+        if is_depthwise or parameter.name == "new_fc.weight":
             values = rng.normal(size=parameter.shape).astype(np.float32)
             parameter.set_data(Tensor(values))
     network.set_train(False)
@@ -119,36 +120,73 @@ def test_published_network_has_the_published_number_of_parameters():
     assert round(num_parameters / 1e6, 2) == 23.86
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"arch": "resnet19"}, r"arch must be one of \('resnet18', .*got 'resnet19'"),
-        (
-            {"shift_place": "both"},
-            r"one of \('blockres', 'block', 'none'\), got 'both'",
-        ),
-        ({"consensus": "rnn"}, r"consensus must be one of \('avg', 'identity'\)"),
-        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
-        ({"width": 2}, "width must be at least 4, got 2"),
-        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
-        ({"num_segments": 0}, "num_segments must be at least 1, got 0"),
-        ({"num_segments": 1}, "at least 2 to shift along time"),
-        ({"shift_div": 9}, r"shift_div must be in \[2, width = 8\], got 9"),
-    ],
-)
-def test_config_refuses_what_cannot_be(changes, message):
-    with pytest.raises(ValueError, match=message):
-        dataclasses.replace(SLIM, **changes)
+def test_pooled_segments_have_logits_of_their_own():
+    network = make_network(temporal_pool=True, consensus="identity")
+    assert network(Tensor(random_clips(2))).shape == (2, 2, 5)
 
 
-def test_one_segment_is_fine_without_shift():
-    config = dataclasses.replace(SLIM, num_segments=1, shift_place="none")
-    assert config.num_segments == 1
+def test_average_with_pooling_is_one_row_a_clip():
+    network = make_network(temporal_pool=True)
+    assert network(Tensor(random_clips(3))).shape == (3, 5)
 
 
-def test_disagreements_name_the_fields():
-    fields = {"arch": "resnet50", "width": 8, "shift_div": 8}
-    assert SLIM.disagreements(fields) == [
-        "arch is 'resnet18' here and 'resnet50' there",
-        "shift_div is 4 here and 8 there",
+def test_online_network_sees_no_later_frame():
+    network = make_network(shift_mode="online", consensus="identity")
+    clips = random_clips(1)
+    changed = clips.copy()
+    changed[0, 2:] = 255 - changed[0, 2:]
+    before, after = network(Tensor(clips)), network(Tensor(changed))
+    difference = np.abs(before.asnumpy() - after.asnumpy()).max(axis=2)[0]
+    assert difference[:2].max() < 1e-4
+    assert difference[2:].min() > 0.01
+
+
+def test_offline_network_sees_later_frames():
+    network = make_network(consensus="identity")
+    clips = random_clips(1)
+    changed = clips.copy()
+    changed[0, 3] = 255 - changed[0, 3]
+    before, after = network(Tensor(clips)), network(Tensor(changed))
+    assert np.abs(before.asnumpy() - after.asnumpy())[0, 0].max() > 0.01
+
+
+def test_clips_with_another_number_of_segments_are_refused():
+    """Else the shift would take the end of a clip for the next one's beginning."""
+    with pytest.raises(ValueError, match="must have 4 segments, got 8"):
+        make_network()(Tensor(random_clips(1, num_segments=8)))
+
+
+@pytest.mark.parametrize("place", ["blockres", "block", "none"])
+def test_mobilenet_puts_out_logits(place):
+    network = make_network(arch="mobilenetv2", width=16, shift_place=place)
+    assert network(Tensor(random_clips(1))).shape == (1, 5)
+
+
+def test_non_local_blocks_change_nothing_at_first():
+    """Their norm's factor is zero, so that pretrained weights still fit."""
+    plain, new = (
+        TSM(
+            dataclasses.replace(SLIM, arch="resnet34", shift_place="none", non_local=on)
+        )
+        for on in (False, True)
+    )
+    own = {
+        p.name.replace(".block.", "."): p
+        for p in new.get_parameters()
+        if ".nl." not in p.name
+    }
+    for parameter in plain.get_parameters():
+        own[parameter.name].set_data(parameter)
+    clips = Tensor(random_clips(1))
+    plain.set_train(False), new.set_train(False)
+    np.testing.assert_allclose(
+        new(clips).asnumpy(), plain(clips).asnumpy(), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_partial_bn_leaves_one_trainable_norm():
+    network = TSM(dataclasses.replace(SLIM, partial_bn=True))
+    names = [p.name for p in network.trainable_params()]
+    assert [name for name in names if name.endswith("gamma")] == [
+        "base_model.bn1.gamma"
     ]

@@ -1,0 +1,34 @@
+"""Partial batch norm: all norms of a pretrained frame network but the first stay."""
+
+from mindspore import nn
+
+from model import non_local
+
+__all__ = ["freeze_all_but_first"]
+
+
+def freeze_all_but_first(network: nn.Cell) -> list[str]:
+    """Makes every batch norm but the first use and keep what it has, in training too.
+
+    Neither its statistics nor its gamma and beta change then. Those in non-local blocks
+    are left alone: with a gamma of zero the blocks would never do anything.
+
+    Returns:
+      The names of the frozen cells.
+    """
+    spared = {
+        id(cell)
+        for _, block in network.cells_and_names()
+        if isinstance(block, non_local.NonLocal)
+        for _, cell in block.cells_and_names()
+    }
+    norms = [
+        (name, cell)
+        for name, cell in network.cells_and_names()
+        if isinstance(cell, nn.BatchNorm2d) and id(cell) not in spared
+    ]
+    for _, norm in norms[1:]:
+        norm.use_batch_statistics = False
+        norm.gamma.requires_grad = False
+        norm.beta.requires_grad = False
+    return [name for name, _ in norms[1:]]
