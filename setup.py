@@ -19,6 +19,7 @@ setup(
         "opencv-python-headless>=4.10,<4.12",  # 4.12 needs numpy 2
         "pyarrow>=18",
         "PyYAML>=6",
+        "safetensors>=0.4",
         "simplejpeg>=1.8",
         "tqdm>=4.66",
     ],
@@ -32,5 +33,6 @@ setup(
             "types-PyYAML",
             "types-tqdm",
         ],
+        "torch": ["torch>=2.0"],
     },
 )

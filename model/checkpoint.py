@@ -20,11 +20,11 @@ from mindspore import Parameter, nn
 
 from model.tsm import TSM, TSMConfig
 
-__all__ = ["CheckpointError", "load", "load_tensors", "save"]
+__all__ = ["CheckpointError", "describe", "load", "load_tensors", "save"]
 
 FORMAT = 1
 _ENTRY = "clipmill"
-_MAX_NAMED = 5  # tensors named in an error: enough to see what kind they are
+_MAX_NAMED = 20  # tensors of a kind named in an error, and the number of all
 
 
 class CheckpointError(ValueError):
@@ -41,18 +41,13 @@ def save(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
     """
     if path.suffix != ".ckpt":
         raise ValueError(f"a checkpoint's name must end in .ckpt, got {path}")
-    description = {
-        "format": FORMAT,
-        "model": dataclasses.asdict(network.config),
-        "facts": dict(facts),
-    }
     # MindSpore deletes a file of the same name before it writes, so it gets a new name.
     incomplete = path.with_name(f".incomplete-{uuid.uuid4().hex}.ckpt")
     try:
         mindspore.save_checkpoint(
             network,
             str(incomplete),
-            append_dict={_ENTRY: json.dumps(description)},
+            append_dict={_ENTRY: describe(network, facts)},
             crc_check=True,
         )
         incomplete.chmod(0o644)
@@ -61,6 +56,16 @@ def save(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
         incomplete.replace(path)
     finally:
         incomplete.unlink(missing_ok=True)
+
+
+def describe(network: TSM, facts: Mapping[str, Any]) -> str:
+    """Returns the text that a file has besides the tensors."""
+    description = {
+        "format": FORMAT,
+        "model": dataclasses.asdict(network.config),
+        "facts": dict(facts),
+    }
+    return json.dumps(description)
 
 
 def load(path: Path) -> tuple[TSM, dict[str, Any]]:

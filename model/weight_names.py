@@ -1,0 +1,84 @@
+"""What the tensors of a temporal shift network are called, here and elsewhere.
+
+Everything is compared by its name in the authors' PyTorch code:
+
+    base_model.layer1.0.conv1.net.weight        `net`: the convolution is shifted
+    base_model.layer1.0.bn1.running_mean
+    base_model.layer2.0.block.conv1.net.weight  `block`: a non-local block is behind it
+    new_fc.weight
+"""
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["FRESH_PARTS", "canonical_name", "is_no_weight", "own_names", "torch_name"]
+
+FRESH_PARTS = {"classifier": r"new_fc\.", "non_local": r".*\.nl\."}
+"""Parts of a network that may begin anew, with a pattern of their canonical names."""
+
+_NORMS = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+_CLASSIFIERS = re.compile(r"(base_model\.)?(fc|classifier|end_point)\.(?=\w+$)")
+_NO_WEIGHT = re.compile(
+    r".*\.num_batches_tracked"
+    # What MindSpore's optimizers and loss scaling add to a checkpoint.
+    r"|(moments?|moment[12]|accum|accu_grads|stat)\..*"
+    r"|(learning_rate|weight_decay)\w*"
+    r"|global_step|momentum|epoch_num|step_num|loss_scale|scale_sense"
+    r"|(current|last_overflow)_iterator_step"
+)
+
+
+def is_no_weight(name: str) -> bool:
+    """Tells tensors that a file holds besides a network: counters, optimizers."""
+    return _NO_WEIGHT.fullmatch(name.removeprefix("module.")) is not None
+
+
+def torch_name(name: str) -> str:
+    """Returns the authors' name of one of our parameters."""
+    cell, _, kind = name.rpartition(".")
+    return f"{cell}.{_NORMS.get(kind, kind)}"
+
+
+def canonical_name(name: str) -> str:
+    """Returns the authors' name of a tensor that some file calls `name`.
+
+    It knows their own checkpoints (with `module.` of data parallel training), the
+    frame networks that they begin with (without `base_model.`), and MindSpore's port
+    (gamma, beta, `down_sample_layer`, `end_point`).
+    """
+    name = torch_name(name.removeprefix("module."))
+    name = name.replace(".down_sample_layer.", ".downsample.")
+    if _CLASSIFIERS.match(name):
+        return _CLASSIFIERS.sub("new_fc.", name)
+    if name.startswith(("base_model.", "new_fc.")):
+        return name
+    return f"base_model.{name}"
+
+
+def own_names(parameters: Iterable[str], file_names: Iterable[str]) -> dict[str, str]:
+    """Returns the name by which each of our parameters must be in a file.
+
+    Wrappers are not looked for in a file that knows none: ImageNet's networks have
+    neither shifts nor non-local blocks.
+
+    Args:
+      parameters: names of ours.
+      file_names: canonical names of all tensors of the file.
+    """
+    present = tuple(file_names)
+    has_shifts = any(".net." in name for name in present)
+    has_non_local = any(".nl." in name for name in present)
+    names = {}
+    for parameter in parameters:
+        name = torch_name(parameter)
+        if not has_shifts:
+            name = name.replace(".net.", ".")
+        if not has_non_local:
+            name = name.replace(".block.", ".")
+        names[parameter] = name
+    return names

@@ -1,0 +1,148 @@
+"""Weights from elsewhere into a network, and a network's weights for elsewhere."""
+
+import logging
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+from mindspore import Parameter, Tensor
+
+from model import checkpoint, weight_files, weight_names
+from model.checkpoint import CheckpointError
+from model.tsm import TSM
+from model.weight_names import FRESH_PARTS
+
+__all__ = ["FRESH_PARTS", "Imported", "import_weights", "save_safetensors"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Where every tensor of a network and of a file went.
+
+    Attributes:
+      taken: parameters that the file's tensors were put into.
+      fresh: parameters that were left as they were, as asked for.
+      ignored: the file's names of counters, of an optimizer's state, and of tensors for
+        parts that were asked to be left.
+    """
+
+    taken: tuple[str, ...]
+    fresh: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Imported:
+    """Puts the tensors of a file into a network.
+
+    The file may be a checkpoint of the authors' PyTorch code, a frame network in
+    torchvision's layout, a checkpoint of MindSpore's port, or one of ours.
+
+    Args:
+      path: one of the kinds in `weight_files.READERS`.
+      fresh: of FRESH_PARTS; these parts of the network stay as they are, whatever the
+        file has for them.
+
+    Raises:
+      CheckpointError: the file cannot be read, or a tensor is missing, is too much or
+        has another shape; the message names it and the network is unchanged.
+    """
+    is_fresh = _pattern(fresh).match
+    tensors = weight_files.read(path)
+    named = _by_canonical_name(tensors, path)
+    own = {parameter.name: parameter for parameter in network.get_parameters()}
+    wanted = weight_names.own_names(own, named)
+    kept = tuple(name for name in own if is_fresh(wanted[name]))
+    found = {
+        name: _parameter(tensors[named[wanted[name]]], like=own[name])
+        for name in own
+        if wanted[name] in named and name not in kept
+    }
+    used = {named[wanted[name]] for name in found}
+    ignored = {name for name in tensors if weight_names.is_no_weight(name)}
+    ignored |= {name for canonical, name in named.items() if is_fresh(canonical)}
+    surplus = {
+        name: Parameter(Tensor(tensors[name]))
+        for name in tensors.keys() - used - ignored
+    }
+    found |= {name: own[name] for name in kept}
+    checkpoint.load_tensors(network, surplus | found, source=str(path))
+    logger.info(
+        "%s: took %d tensors, ignored %d; %d of the network stay as they are",
+        path,
+        len(used),
+        len(ignored),
+        len(kept),
+    )
+    taken = tuple(name for name in own if name not in kept)
+    return Imported(taken, kept, tuple(sorted(ignored)))
+
+
+def save_safetensors(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
+    """Writes a network's weights under the authors' names, for PyTorch and others.
+
+    Args:
+      path: a file name that ends in .safetensors; an old file is replaced in one step.
+      facts: JSON values, kept with the network's configuration as metadata.
+    """
+    if path.suffix != ".safetensors":
+        raise ValueError(f"the file's name must end in .safetensors, got {path}")
+    tensors = {
+        weight_names.torch_name(parameter.name): _for_torch(parameter)
+        for parameter in network.get_parameters()
+    }
+    metadata = {"format": "pt", "clipmill": checkpoint.describe(network, facts)}
+    incomplete = path.with_name(f".incomplete-{uuid.uuid4().hex}.safetensors")
+    try:
+        safetensors.numpy.save_file(tensors, incomplete, metadata)
+        incomplete.replace(path)
+    finally:
+        incomplete.unlink(missing_ok=True)
+
+
+def _pattern(fresh: Sequence[str]) -> re.Pattern[str]:
+    """Returns what matches the canonical names of these parts."""
+    unknown = [part for part in fresh if part not in FRESH_PARTS]
+    if unknown:
+        raise ValueError(f"fresh must be of {tuple(FRESH_PARTS)}, got {unknown[0]!r}")
+    return re.compile("|".join(FRESH_PARTS[part] for part in fresh) or r"(?!)")
+
+
+def _by_canonical_name(names: Iterable[str], path: Path) -> dict[str, str]:
+    """Returns the file's names of weights by their canonical ones.
+
+    Raises:
+      CheckpointError: two tensors would have one name.
+    """
+    named: dict[str, str] = {}
+    for name in names:
+        if weight_names.is_no_weight(name):
+            continue
+        canonical = weight_names.canonical_name(name)
+        if canonical in named:
+            raise CheckpointError(
+                f"{path}: {named[canonical]} and {name} are both {canonical}"
+            )
+        named[canonical] = name
+    return named
+
+
+def _parameter(values: npt.NDArray[np.float32], *, like: Parameter) -> Parameter:
+    """Returns the values; 1x1x1 convolutions lose the dimension that they lack here."""
+    if values.ndim == 5 and like.ndim == 4 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    return Parameter(Tensor(values), name=like.name)
+
+
+def _for_torch(parameter: Parameter) -> npt.NDArray[np.float32]:
+    values: npt.NDArray[np.float32] = parameter.asnumpy()
+    if ".nl." in parameter.name and values.ndim == 4:
+        return np.ascontiguousarray(values[:, :, None])  # a 3-D convolution there
+    return values

@@ -1,0 +1,95 @@
+"""Names of tensors, by table."""
+
+import pytest
+
+from model import weight_names
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        # The authors' checkpoints.
+        ("module.base_model.conv1.weight", "base_model.conv1.weight"),
+        (
+            "module.base_model.layer1.0.conv1.net.weight",
+            "base_model.layer1.0.conv1.net.weight",
+        ),
+        ("module.new_fc.bias", "new_fc.bias"),
+        ("module.base_model.fc.weight", "new_fc.weight"),  # trained without dropout
+        ("base_model.classifier.weight", "new_fc.weight"),
+        # ImageNet networks.
+        (
+            "layer2.0.downsample.1.running_var",
+            "base_model.layer2.0.downsample.1.running_var",
+        ),
+        ("fc.weight", "new_fc.weight"),
+        ("classifier.bias", "new_fc.bias"),
+        ("features.3.conv.0.weight", "base_model.features.3.conv.0.weight"),
+        # MindSpore's port, and ours.
+        ("base_model.bn1.gamma", "base_model.bn1.weight"),
+        ("base_model.bn1.beta", "base_model.bn1.bias"),
+        ("base_model.bn1.moving_mean", "base_model.bn1.running_mean"),
+        ("base_model.bn1.moving_variance", "base_model.bn1.running_var"),
+        (
+            "base_model.layer1.0.down_sample_layer.1.gamma",
+            "base_model.layer1.0.downsample.1.weight",
+        ),
+        ("end_point.weight", "new_fc.weight"),
+        # No classifier, though its name begins like one.
+        ("fc.0.weight", "base_model.fc.0.weight"),
+    ],
+)
+def test_names_of_files_become_the_authors(name, canonical):
+    assert weight_names.canonical_name(name) == canonical
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("module.base_model.bn1.num_batches_tracked", True),
+        ("bn1.num_batches_tracked", True),
+        ("moments.base_model.conv1.weight", True),
+        ("accum.new_fc.weight", True),
+        ("stat.new_fc.weight", True),
+        ("global_step", True),
+        ("learning_rate", True),
+        ("learning_rate_group_0", True),
+        ("epoch_num", True),
+        ("base_model.conv1.weight", False),
+        ("module.new_fc.weight", False),
+        ("momentum_head.weight", False),
+        ("statistics.weight", False),
+    ],
+)
+def test_counters_and_optimizers_are_no_weights(name, expected):
+    assert weight_names.is_no_weight(name) is expected
+
+
+OURS = (
+    "base_model.layer2.net.0.block.conv1.net.weight",
+    "base_model.layer2.net.0.nl.W.1.gamma",
+)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "expected"),
+    [
+        (
+            ("base_model.a.net.weight", "base_model.b.nl.theta.weight"),
+            ("layer2.net.0.block.conv1.net.weight", "layer2.net.0.nl.W.1.weight"),
+        ),
+        (
+            ("base_model.a.net.weight",),
+            ("layer2.net.0.conv1.net.weight", "layer2.net.0.nl.W.1.weight"),
+        ),
+        (
+            ("base_model.conv1.weight",),
+            ("layer2.0.conv1.weight", "layer2.0.nl.W.1.weight"),
+        ),
+    ],
+)
+def test_wrappers_are_looked_for_only_where_there_are_any(in_file, expected):
+    names = weight_names.own_names(OURS, in_file)
+    assert names == {
+        own: f"base_model.{name}" for own, name in zip(OURS, expected, strict=True)
+    }
