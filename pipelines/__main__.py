@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from pipelines import progress
+from mindrecord_io import interrupts
 
 _JOBS = {
     "synthesize": "make a stand-in for the licensed data set",
@@ -22,8 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     job = words[0] if words else ""
     if job in _JOBS:
-        progress.configure_logging()
         # Imported only now: a job loads what it needs and nothing else.
+        from pipelines import progress
+
+        progress.configure_logging()
         status: int = importlib.import_module(f"pipelines.{job}").main(words[1:])
         return status
     is_help = job in ("-h", "--help")
@@ -38,4 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    interrupts.exit_at_sigint(
+        "interrupted: nothing half-done counts, run the same command again to finish"
+    )
     sys.exit(main())

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any
 
+from mindrecord_io import interrupts
+
 __all__ = [
     "ChildDiedError",
     "ChildProcess",
@@ -71,6 +73,7 @@ class ChildProcess:
                 env={**os.environ, "PYTHONPATH": path, **own},
             )
         self._socket = ours
+        interrupts.add_clean_up(self.kill)
 
     @property
     def pid(self) -> int:
@@ -115,6 +118,7 @@ class ChildProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._socket.close()
+        interrupts.discard_clean_up(self.kill)
 
     def _how_it_ended(self, cause: BaseException | None = None) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

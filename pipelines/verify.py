@@ -1,19 +1,28 @@
 """`python -m pipelines verify`: says what of a version is not as it was published."""
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
 
-from mindrecord_io import manifest, naming, shard_verification, verification
+from mindrecord_io import (
+    interrupts,
+    manifest,
+    naming,
+    shard_verification,
+    verification,
+)
 from pipelines import options, progress, shard_checks
 
 __all__ = ["VerifyError", "VerifyOptions", "VerifyResult", "main", "verify"]
@@ -119,7 +128,7 @@ def _check_shards(
     version: manifest.Version, asked: VerifyOptions, *, has_table: bool
 ) -> list[verification.Damage]:
     num_shards = len(version.manifest.shards)
-    with tempfile.TemporaryDirectory(prefix="verify-", dir=asked.scratch) as folder:
+    with _scratch_folder(asked.scratch) as folder:
         job = shard_checks.CheckJob(
             # Absolute, because a worker may run elsewhere.
             dataset=asked.dataset.absolute(),
@@ -144,6 +153,16 @@ def _check_shards(
             f"workers on other machines need --scratch DIR, a folder they share"
         )
     return [damage for receipt in receipts for damage in receipt.damaged]
+
+
+@contextlib.contextmanager
+def _scratch_folder(parent: Path | None) -> Iterator[str]:
+    """Makes a temporary folder; an interruption of the job removes it as well."""
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=parent) as folder:
+        remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
+        interrupts.add_clean_up(remove)
+        yield folder
+        interrupts.discard_clean_up(remove)
 
 
 def _run(check: shard_checks.CheckShards, asked: VerifyOptions) -> None:

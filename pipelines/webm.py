@@ -9,6 +9,8 @@ import ffmpeg as ffmpeg_python
 import numpy as np
 from numpy.typing import NDArray
 
+from mindrecord_io import interrupts
+
 __all__ = ["EncodeError", "write_webm"]
 
 CONSTANT_QUALITY = 26
@@ -71,6 +73,7 @@ def _feed(
     except OSError as cause:
         raise EncodeError(f"cannot start {arguments[0]}: {cause}") from cause
     assert process.stdin is not None
+    interrupts.add_clean_up(process.kill)
     is_fed = True
     try:
         for frame in frames:
@@ -83,6 +86,7 @@ def _feed(
         raise
     finally:
         exit_status = process.wait()
+        interrupts.discard_clean_up(process.kill)
     return is_fed, exit_status
 
 

@@ -7,6 +7,7 @@ process of its own: MindSpore cannot be imported where a test has loaded Beam be
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -197,6 +198,14 @@ def published_version(tmp_path_factory):
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     return manifest.open_version(dataset)
+
+
+@pytest.fixture
+def sigint_is_heard():
+    """Lets processes that a test starts get SIGINTs, even if this one ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

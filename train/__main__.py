@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval import config_file, process_start
+from mindrecord_io import interrupts
 
 logger = logging.getLogger("train")
 
@@ -57,4 +58,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    interrupts.exit_at_sigint("interrupted")
     sys.exit(main())

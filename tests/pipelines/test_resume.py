@@ -273,9 +273,13 @@ def test_a_build_that_is_killed_thirty_times_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("sigint_is_heard")
+@pytest.mark.parametrize(
+    ("signal_number", "expected_status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)],
+)
 def test_a_build_that_is_stopped_ends_its_processes_and_is_resumed(
-    clips, tmp_path, tools, signal_number
+    clips, tmp_path, tools, signal_number, expected_status
 ):
     dataset, annotations = tmp_path / "dataset", annotations_of(tmp_path, 0)
     running = RunningBuild(tools, clips, annotations, dataset)
@@ -283,8 +287,10 @@ def test_a_build_that_is_stopped_ends_its_processes_and_is_resumed(
 
     running.kill(signal_number)
 
-    status, result, _ = running.end()
-    assert (status != 0, result) == (True, None)
+    status, result, log = running.end()
+    assert (status, result) == (expected_status, None)
+    assert "Traceback" not in log
+    assert (log.splitlines()[-1][:12] == "interrupted:") == (status == 130)
     tools.wait_until(
         lambda: not any(map(tools.is_alive, running.family)), "no process is left", 10
     )

@@ -1,0 +1,104 @@
+"""A Ctrl-C ends a training and an evaluation with one line and exit status 130."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+CONFIG = """
+model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
+evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
+training: {epochs: 1000, batch_size: 3, learning_rate: 0.001}
+"""
+MAX_SECONDS = 120
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sigint_is_heard")]
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts `python -m PACKAGE` on a data set."""
+    (tmp_path / "run.yaml").write_text(CONFIG)
+    processes = []
+
+    def start_one(package, dataset, *flags):
+        words = ["--config_path", tmp_path / "run.yaml", "--dataset", dataset, *flags]
+        process = subprocess.Popen(
+            [sys.executable, "-m", package, *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ,
+        )
+        processes.append(process)
+        return process
+
+    yield start_one
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def interrupt(process):
+    """Interrupts a command; returns what it said before the line that ends it."""
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "")
+    *lines, last = errors.splitlines()
+    assert last == "interrupted"
+    assert not [line for line in lines if "Traceback" in line or " ERROR " in line]
+    return lines
+
+
+def wait_until(is_true):
+    deadline = time.monotonic() + MAX_SECONDS
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_read(pipe):
+    try:
+        os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)  # and left open: the reader waits
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return False
+    return True
+
+
+def test_a_training_is_interrupted_between_two_epochs(
+    start, published_version, tmp_path
+):
+    """MindSpore has its own handler by then, which would end it by SIGTERM."""
+    output = tmp_path / "output"
+    process = start("train", published_version.dataset, "--output", output)
+    wait_until((output / "metrics.jsonl").exists)
+
+    lines = interrupt(process)
+
+    assert [line for line in lines if "epoch 1 of 1000: loss" in line]
+    assert (output / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
+def test_a_training_is_interrupted_while_libraries_are_loaded(
+    start, published_version, tmp_path, seconds
+):
+    process = start("train", published_version.dataset, "--output", tmp_path / "o")
+    time.sleep(seconds)
+    interrupt(process)
+
+
+def test_an_evaluation_is_interrupted(start, published_version, tmp_path):
+    dataset = shutil.copytree(published_version.dataset, tmp_path / "dataset")
+    (dataset / "CURRENT").unlink()
+    os.mkfifo(dataset / "CURRENT")
+    process = start("eval", dataset, "--checkpoint", tmp_path / "best.ckpt")
+    wait_until(lambda: is_read(dataset / "CURRENT"))
+    interrupt(process)
