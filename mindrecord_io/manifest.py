@@ -181,13 +181,15 @@ def list_versions(dataset: Path) -> list[str]:
 
 def current_version(dataset: Path) -> str | None:
     """Returns the name of the newest published version, None if there is none yet."""
+    path = naming.current_path(dataset)
     try:
-        name = naming.current_path(dataset).read_text(encoding="ascii").strip()
+        name = path.read_text(encoding="ascii").strip()
         naming.version_number(name)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as cause:
-        path = naming.current_path(dataset)
+    except OSError as cause:
+        raise _unreadable(dataset, cause) from cause
+    except ValueError as cause:
         raise ManifestError(f"{path}: does not name a version: {cause}") from cause
     return name
 
@@ -208,10 +210,13 @@ def open_version(dataset: Path, version: str | None = None) -> Version:
         path = naming.manifest_path(naming.version_folder(dataset, name))
         fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as cause:
+        names = list_versions(dataset) or "none, so this is no data set"
         raise ManifestError(
-            f"{dataset}: no version {name}, there are {list_versions(dataset)}"
+            f"{dataset}: no version {name}, there are {names}"
         ) from cause
-    except (OSError, ValueError, RecursionError) as cause:
+    except OSError as cause:
+        raise _unreadable(dataset, cause) from cause
+    except (ValueError, RecursionError) as cause:
         raise ManifestError(f"{dataset}: version {name!r}: {cause}") from cause
     manifest = _parse(path, fields)
     if manifest.version != name:  # its other files are found by it
@@ -264,6 +269,14 @@ def _conflict(dataset: Path, manifest: Manifest) -> PublishConflictError:
         f"process since this one began from {manifest.parent or 'nothing'}; nothing "
         f"is lost, run the same command again: finished shards are reused"
     )
+
+
+def _unreadable(dataset: Path, error: OSError) -> ManifestError:
+    if isinstance(error, NotADirectoryError):
+        return ManifestError(
+            f"{dataset}: no folder, so no data set: it, or what it is in, is a file"
+        )
+    return ManifestError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def _parse(path: Path, fields: object) -> Manifest:
