@@ -23,7 +23,6 @@ __all__ = [
 ]
 
 _LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
-_THREADS_PER_WORKER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +107,19 @@ def non_negative_int(text: str) -> int:
 
 
 def beam_options(
-    beam_flags: Sequence[str], num_workers: int
+    beam_flags: Sequence[str], num_threads: int
 ) -> pipeline_options.PipelineOptions:
     """Returns Beam's options: the flags given, and a local runner unless they name one.
 
     The local runner works in threads of this process. The work itself is done in
     child processes, so threads suffice, and no process of Beam's can die unnoticed.
-    Each thread has its share of the shards from the start: more threads than workers
-    even out what the shares cost.
     """
     flags = list(beam_flags)
     if is_local(flags):
         flags += [
             f"--runner={_LOCAL_RUNNER}",
             "--direct_running_mode=multi_threading",
-            f"--direct_num_workers={_THREADS_PER_WORKER * num_workers}",
+            f"--direct_num_workers={num_threads}",
         ]
     return pipeline_options.PipelineOptions(flags)
 

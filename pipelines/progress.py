@@ -4,15 +4,17 @@ import contextlib
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import tqdm
 
-__all__ = ["configure_logging", "watched"]
+__all__ = ["configure_logging", "line", "watched"]
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
+_LINE_SECONDS = 30  # a log of a day has some thousand of them
 
 
 def configure_logging() -> None:
@@ -36,6 +38,18 @@ def configure_logging() -> None:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def line(label: str, total: int, num_done: int, seconds: float) -> str:
+    """Returns how far a job is, how fast, and how long it will take at that rate."""
+    if num_done == 0:
+        return f"{label}: none of {total} clips in {seconds:.0f} s"
+    rate = num_done / seconds
+    minutes = (total - num_done) / rate / 60
+    return (
+        f"{label}: {num_done} of {total} clips ({num_done / total:.0%}), "
+        f"{rate:.1f} clips/s, {minutes:.1f} min left"
+    )
+
+
 class _PastTheBar(logging.Handler):
     """Writes lines so that a progress bar stays below them."""
 
@@ -44,15 +58,20 @@ class _PastTheBar(logging.Handler):
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    # Beam says so of an optional part at every import; nothing here uses it.
-    return "apitools not found" not in record.getMessage()
+    # Beam says so of an optional part at every import; nothing here uses it. And what
+    # a cluster's task said before it failed comes whole, in the root logger's name.
+    text = record.getMessage()
+    return "apitools not found" not in text and (
+        record.name != "root" or "Traceback (most recent call last)" not in text
+    )
 
 
 @contextlib.contextmanager
 def watched(label: str, total: int, num_done: Callable[[], int]) -> Iterator[None]:
     """Shows, while the block runs, how many of `total` clips `num_done` counts.
 
-    What is counted is what has been published, so that it works on any runner.
+    On a terminal by a bar, elsewhere by a line now and then. What is counted is what
+    has been published, so that it works on any runner.
     """
     stop = threading.Event()
     bar = tqdm.tqdm(
@@ -65,8 +84,14 @@ def watched(label: str, total: int, num_done: Callable[[], int]) -> Iterator[Non
     )
 
     def poll() -> None:
+        begin = told = time.monotonic()
         while not stop.wait(_POLL_SECONDS):
-            bar.update(num_done() - bar.n)
+            num = num_done()
+            bar.update(num - bar.n)
+            now = time.monotonic()
+            if bar.disable and now - told >= _LINE_SECONDS:
+                told = now
+                logger.info("%s", line(label, total, num, now - begin))
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
-
 from mindrecord_io import (
     interrupts,
     manifest,
@@ -23,7 +21,7 @@ from mindrecord_io import (
     shard_verification,
     verification,
 )
-from pipelines import options, progress, shard_checks
+from pipelines import options, progress, running, shard_checks
 
 __all__ = ["VerifyError", "VerifyOptions", "VerifyResult", "main", "verify"]
 
@@ -145,7 +143,11 @@ def _check_shards(
             return sum(num_rows[int(path.stem)] for path in done)
 
         with progress.watched("verify", version.manifest.num_clips, num_done):
-            _run(shard_checks.CheckShards(num_shards, job), asked)
+            check = shard_checks.CheckShards(num_shards, job)
+            try:
+                running.run(check, asked.beam_flags, asked.num_workers)
+            except running.PipelineError as cause:
+                raise VerifyError(f"the pipeline failed: {cause}") from cause
         receipts = shard_checks.read_receipts(job.receipts)
     if len(receipts) != num_shards:
         raise VerifyError(
@@ -163,17 +165,6 @@ def _scratch_folder(parent: Path | None) -> Iterator[str]:
         interrupts.add_clean_up(remove)
         yield folder
         interrupts.discard_clean_up(remove)
-
-
-def _run(check: shard_checks.CheckShards, asked: VerifyOptions) -> None:
-    try:
-        pipeline = beam.Pipeline(
-            options=options.beam_options(asked.beam_flags, asked.num_workers)
-        )
-        pipeline | check
-        pipeline.run().wait_until_finish()
-    except RuntimeError as cause:  # what runners make of an error in a task
-        raise VerifyError(f"the pipeline failed: {cause}") from cause
 
 
 def _parse(argv: Sequence[str] | None) -> VerifyOptions:

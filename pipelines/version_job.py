@@ -7,23 +7,21 @@ published are reused, frames that are published are copied, the rest is decoded.
 
 import collections
 import logging
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
-
 from mindrecord_io import incomplete, manifest, records, sharding, shards
 from pipelines import (
     annotations,
     limits,
-    options,
     progress,
     publication,
+    running,
     sources,
     transforms,
+    worker_pool,
 )
 
 __all__ = [
@@ -191,8 +189,9 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
     """Runs the pipeline; returns the receipts of all shards, every one published."""
     folder.mkdir()
     shard_job = transforms.ShardJob(
-        dataset=job.dataset,
-        receipts=folder,
+        # Absolute, because a worker may run elsewhere.
+        dataset=job.dataset.absolute(),
+        receipts=folder.absolute(),
         settings=job.settings,
         clip_limits=job.clip_limits,
         salt=salt(job),
@@ -208,15 +207,15 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
 
     with progress.watched("shards", len(job.listing.refs), num_done):
         try:
-            pipeline = beam.Pipeline(
-                options=options.beam_options(job.beam_flags, job.num_workers)
+            running.run(
+                transforms.BuildShards(
+                    job.listing.refs, job.stored, shard_job, identify=job.identify
+                ),
+                job.beam_flags,
+                worker_pool.THREADS_PER_WORKER * job.num_workers,
             )
-            pipeline | transforms.BuildShards(
-                job.listing.refs, job.stored, shard_job, identify=job.identify
-            )
-            pipeline.run().wait_until_finish()
-        except RuntimeError as cause:  # what runners make of an error in a task
-            raise JobError(_reason(cause)) from cause
+        except running.PipelineError as cause:
+            raise JobError(str(cause)) from cause
     receipts = transforms.read_receipts(folder)
     if len(receipts) != len(num_clips):
         raise JobError(f"{len(receipts)} of {len(num_clips)} shards left a receipt")
@@ -227,12 +226,6 @@ def _place(ref: records.ClipRef, job: transforms.ShardJob) -> tuple[str, int, in
     num_shards = job.num_shards[ref.split]
     index = sharding.shard_index(ref.clip_id, num_shards, job.salt)
     return ref.split, index, num_shards
-
-
-def _reason(error: RuntimeError) -> str:
-    """Returns what a task said, of all the lines that Beam wraps it in."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.sub(r" \[while running '.*'\]$", "", lines[-1]) if lines else repr(error)
 
 
 def _summary(dataset: Path, receipt: transforms.Receipt) -> records.ShardSummary:

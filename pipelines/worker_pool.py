@@ -13,10 +13,20 @@ from typing import Any
 
 from pipelines import child_process
 
-__all__ = ["MAX_ASKED", "Worker", "WorkerPool", "acquire", "release"]
+__all__ = [
+    "MAX_ASKED",
+    "THREADS_PER_WORKER",
+    "Worker",
+    "WorkerPool",
+    "acquire",
+    "release",
+]
 
 MAX_ASKED = 2
 """Shards that a worker is asked for at once: it finishes one and decodes the next."""
+
+THREADS_PER_WORKER = 4
+"""Threads that ask, for every worker there may be, where we choose their number."""
 
 _lock = threading.Lock()
 _shared: "WorkerPool | None" = None

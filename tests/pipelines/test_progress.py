@@ -104,6 +104,40 @@ def test_the_counting_thread_ends_with_the_block_even_if_that_fails():
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize(
+    ("num_done", "seconds", "expected"),
+    [
+        (0, 31, "shards: none of 6000 clips in 31 s"),
+        (600, 60, "shards: 600 of 6000 clips (10%), 10.0 clips/s, 9.0 min left"),
+        (6000, 90, "shards: 6000 of 6000 clips (100%), 66.7 clips/s, 0.0 min left"),
+    ],
+)
+def test_a_line_tells_how_far_how_fast_and_how_long(num_done, seconds, expected):
+    assert progress.line("shards", 6000, num_done, seconds) == expected
+
+
+def test_in_a_log_a_line_comes_now_and_then(monkeypatch):
+    told = threading.Event()
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0)
+    monkeypatch.setattr(progress, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(progress.logger, "info", lambda *words: told.set())
+
+    with progress.watched("shards", 5, lambda: 3):
+        assert told.wait(60)
+
+
+def test_what_a_cluster_says_of_a_failed_task_is_left_to_the_job(
+    capsys, logging_restored
+):
+    progress.configure_logging()
+
+    logging.getLogger().error("java...\nTraceback (most recent call last):\n  ...")
+    logging.getLogger().error("something else")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("E root: something else")
+
+
 def test_log_lines_go_to_the_current_standard_error(capsys, logging_restored):
     progress.configure_logging()
 
