@@ -4,10 +4,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint format clean
+.PHONY: help install demo test test-fast cluster-test lint format clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 install: $(VENV)/.installed  ## the virtual environment with all that is needed
 
@@ -34,9 +34,12 @@ test: lint  ## lint, types and every test
 test-fast: install  ## the tests that take seconds
 	@$(RUN) -m pytest -m "not slow"
 
+cluster-test: install  ## the jobs on a Flink cluster of this machine (Java 17, Maven)
+	@$(RUN) -m pytest tests/cluster
+
 format: install  ## format and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-clean:  ## remove the virtual environment and the demo's files
-	rm -rf $(VENV) demo *.egg-info
+clean:  ## remove the virtual environment, the cluster's jars and the demo's files
+	rm -rf $(VENV) .cluster demo *.egg-info

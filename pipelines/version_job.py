@@ -16,6 +16,7 @@ from mindrecord_io import incomplete, manifest, records, sharding, shards
 from pipelines import (
     annotations,
     limits,
+    options,
     progress,
     publication,
     running,
