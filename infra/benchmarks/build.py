@@ -11,40 +11,31 @@ A table goes to standard error; the last line of standard output is one JSON obj
 """
 
 import argparse
-import datetime
 import json
 import logging
 import os
-import platform
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+from infra.benchmarks import measuring
 
 __all__ = ["Measured", "Options", "Result", "main", "summarise", "table"]
 
 logger = logging.getLogger(__name__)
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-NUM_DISTINCT_CLIPS = 150
 JPEG_QUALITY = 90
 SEED_SHARE = 6  # the seed's way gets one clip of so many: it is that much slower
 
-_CLIPS = "20bn-something-something-v2"
-_RSS_POLL_SECONDS = 0.25  # the kernel keeps the peak; a poll must only find the process
 # As in clipmill's processes: else glibc returns every frame's memory to the kernel.
 _ENVIRONMENT = {
-    "PYTHONPATH": str(REPOSITORY),
+    "PYTHONPATH": str(measuring.REPOSITORY),
     "MALLOC_MMAP_THRESHOLD_": "268435456",
     "MALLOC_TRIM_THRESHOLD_": "268435456",
 }
@@ -121,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
-        with _workdir(options) as folder:
+        with measuring.workdir(options.workdir, keep=options.keep) as folder:
             logger.info("working in %s", folder)
             results = _measure(options, folder)
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
@@ -213,27 +204,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _workdir(options: Options) -> Iterator[Path]:
-    """Makes a folder; what is drawn in the workdir stays."""
-    if options.workdir is not None:
-        options.workdir.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-", dir=options.workdir))
-    try:
-        yield folder
-    finally:
-        if not options.keep:
-            shutil.rmtree(folder)
-
-
 def _measure(options: Options, folder: Path) -> list[Result]:
-    num_distinct = min(options.num_clips, NUM_DISTINCT_CLIPS)
-    source = (options.workdir or folder) / f"clips-{num_distinct}"
-    _pipelines("synthesize", output=source, num_clips=num_distinct)
-    package = folder / "package"
-    words = [Path(__file__).with_name("repeat_clips.py"), source, package]
-    subprocess.run([sys.executable, *words, str(options.num_clips)], check=True)
-    clips = sorted((package / _CLIPS).iterdir())
+    drawn = options.workdir or folder
+    package = measuring.draw_package(folder, drawn, options.num_clips)
+    clips = sorted((package / measuring.CLIPS).iterdir())
     rounds: dict[int, list[dict[str, Measured]]] = {n: [] for n in options.num_workers}
     for index in range(options.num_rounds):
         for num_workers, runs in rounds.items():
@@ -261,7 +235,7 @@ def _run_seed(clips: Sequence[Path], frames: Path, num_workers: int) -> Measured
 def _run_loops(words: Sequence[str], shares: Sequence[Sequence[Path]]) -> Measured:
     """Runs one process of a script of this folder for every share of the clips."""
     script = Path(__file__).with_name(words[0])
-    begin, cpu = time.monotonic(), _children_cpu_seconds()
+    begin, cpu = time.monotonic(), measuring.children_cpu_seconds()
 
     def run(share: Sequence[Path]) -> dict[str, float]:
         told = subprocess.run(
@@ -283,108 +257,34 @@ def _run_loops(words: Sequence[str], shares: Sequence[Sequence[Path]]) -> Measur
         num_clips=sum(map(len, shares)),
         seconds=last - first,
         whole_seconds=time.monotonic() - begin,
-        cpu_seconds=_children_cpu_seconds() - cpu,
+        cpu_seconds=measuring.children_cpu_seconds() - cpu,
     )
 
 
 def _run_build(package: Path, dataset: Path, num_workers: int) -> Measured:
     shutil.rmtree(dataset, ignore_errors=True)
-    begin, cpu = time.monotonic(), _children_cpu_seconds()
-    answer, peaks = _pipelines(
+    run = measuring.run_job(
         "build",
-        clips=package / _CLIPS,
+        clips=package / measuring.CLIPS,
         annotations=package / "annotations",
         dataset=dataset,
         jpeg_quality=JPEG_QUALITY,
         num_workers=num_workers,
     )
+    num_clips = run.answer["num_clips"]
     return Measured(
-        num_clips=answer["num_clips"],
-        seconds=answer["num_clips"] / answer["clips_per_second"],
-        whole_seconds=time.monotonic() - begin,
-        cpu_seconds=_children_cpu_seconds() - cpu,
-        peak_rss_mib=peaks,
+        num_clips=num_clips,
+        seconds=num_clips / run.answer["clips_per_second"],
+        whole_seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
+        peak_rss_mib=run.peak_rss_mib,
     )
-
-
-def _pipelines(job: str, **flags: object) -> tuple[dict[str, Any], dict[str, float]]:
-    """Runs a job; returns its JSON and the peaks of its processes' memory."""
-    words = [
-        word for name, value in flags.items() for word in (f"--{name}", str(value))
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", job, *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        text=True,
-    )
-    peaks: dict[str, float] = {}
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(_RSS_POLL_SECONDS):
-            for name, mib in _peak_rss_mib(process.pid).items():
-                peaks[name] = max(mib, peaks.get(name, 0.0))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        output, log = process.communicate()
-    finally:
-        ended.set()
-        watcher.join()
-    if process.returncode != 0:
-        raise RuntimeError(f"pipelines {job} failed:\n{log[-2000:]}")
-    return json.loads(output.splitlines()[-1]), peaks
-
-
-def _peak_rss_mib(pid: int) -> dict[str, float]:
-    """Returns the largest peak of resident memory, by module, of a process tree.
-
-    Processes are called by the module that they run (`python -m MODULE`).
-    """
-    peaks: dict[str, float] = {}
-    for member in _process_tree(pid):
-        try:
-            words = Path(f"/proc/{member}/cmdline").read_text().split("\0")
-            status = Path(f"/proc/{member}/status").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        name = words[words.index("-m") + 1] if "-m" in words[:-1] else words[0]
-        high_water = [line for line in status.splitlines() if line[:6] == "VmHWM:"]
-        if high_water:  # a process that is ending has none
-            mib = int(high_water[0].split()[1]) / 1024
-            peaks[name] = max(mib, peaks.get(name, 0.0))
-    return peaks
-
-
-def _process_tree(pid: int) -> Iterator[int]:
-    yield pid
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        for child in children:
-            yield from _process_tree(int(child))
-
-
-def _children_cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _report(options: Options, results: Sequence[Result]) -> dict[str, object]:
-    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(": ")[1] for line in cpuinfo if line[:10] == "model name"]
     return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "cpu": models[0] if models else platform.machine(),
-        "num_cores": os.cpu_count(),
+        **measuring.machine(),
         "num_clips": options.num_clips,
-        "num_distinct_clips": min(options.num_clips, NUM_DISTINCT_CLIPS),
         "num_rounds": options.num_rounds,
         "results": [asdict(result) for result in results],
     }

@@ -12,39 +12,44 @@ all of them; times are medians, ratios are medians of the rounds' ratios. Clips 
 drawn by `pipelines synthesize` and repeated under further ids by hard links; those
 without labels (test) are left out. "work" counts from the first shard's start to the
 last one's end, "whole" is the command, and "net" is all's work less one's: what is left
-when starting no longer counts, as in a large data set.
+when starting no longer counts, as in a large data set. "cpu" is the same of the time of
+the processors: every byte of a shard is forced to disk, of a copy none.
 A table goes to standard error; the last line of standard output is one JSON object.
 """
 
 import argparse
-import datetime
 import json
 import logging
-import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Measured", "Options", "Result", "main", "net_seconds", "summarise", "table"]
+from infra.benchmarks import measuring
+
+__all__ = [
+    "Measured",
+    "Options",
+    "Result",
+    "main",
+    "net_cpu_seconds",
+    "net_seconds",
+    "summarise",
+    "table",
+]
 
 logger = logging.getLogger(__name__)
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-NUM_DISTINCT_CLIPS = 150
 MIN_CLIPS = 10
 WAYS = ("build", "one", "all", "copy")
+KINDS = ("work", "net", "cpu")
 
-_CLIPS = "20bn-something-something-v2"
 _ANNOTATION = "something-something-v2-{}.json"
 _NEW_CLASS = "Adding something in front of everything"
 
@@ -84,6 +89,7 @@ class Measured:
       num_shards: written by this run.
       seconds: of the work itself; of "copy", the whole.
       whole_seconds: of the whole command.
+      cpu_seconds: user and system time of all its processes.
     """
 
     num_clips: int
@@ -91,6 +97,7 @@ class Measured:
     num_shards: int
     seconds: float
     whole_seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
-        with _workdir(options) as folder:
+        with measuring.workdir(options.workdir) as folder:
             logger.info("working in %s", folder)
             results = _measure(options, folder)
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
@@ -135,9 +142,12 @@ def net_seconds(run: Mapping[str, Measured]) -> float:
     The time of "one" is that of starting and of one shard; what "all" takes longer is
     the time of its other shards.
     """
-    others = run["all"].num_shards - run["one"].num_shards
-    each = (run["all"].seconds - run["one"].seconds) / max(others, 1)
-    return max(each * run["all"].num_shards, 1e-3)
+    return _net(run, lambda measured: measured.seconds)
+
+
+def net_cpu_seconds(run: Mapping[str, Measured]) -> float:
+    """Returns the same of the processors' time, which no disk is waited for in."""
+    return _net(run, lambda measured: measured.cpu_seconds)
 
 
 def summarise(num_workers: int, rounds: Sequence[Mapping[str, Measured]]) -> Result:
@@ -159,6 +169,7 @@ def summarise(num_workers: int, rounds: Sequence[Mapping[str, Measured]]) -> Res
                 lambda run: run["all"].whole_seconds / run[way].whole_seconds
             ),
             "net": median(lambda run: net_seconds(run) / run[way].seconds),
+            "cpu": median(lambda run: net_cpu_seconds(run) / run[way].cpu_seconds),
         }
 
     done = rounds[0]["all"]
@@ -175,19 +186,29 @@ def summarise(num_workers: int, rounds: Sequence[Mapping[str, Measured]]) -> Res
     )
 
 
+def _net(run: Mapping[str, Measured], figure: Callable[[Measured], float]) -> float:
+    others = run["all"].num_shards - run["one"].num_shards
+    each = (figure(run["all"]) - figure(run["one"])) / max(others, 1)
+    return max(each * run["all"].num_shards, 1e-3)
+
+
 def table(results: Sequence[Result]) -> str:
     """Returns the results as lines of text for a person."""
     lines = [
-        "workers        seconds of work               all over build   all over copy",
-        "         build    one    all   copy    net    work      net    work     net",
+        "workers        seconds of work               all over build"
+        "           all over copy",
+        "         build    one    all   copy    net    work    net    cpu"
+        "    work    net    cpu",
     ]
     for result in results:
         lines.append(
             f"{result.num_workers:7d} "
             + " ".join(f"{result.seconds[way]:6.2f}" for way in WAYS)
             + f" {result.net_seconds:6.2f}"
-            + f"  {result.over_build['work']:6.3f}   {result.over_build['net']:6.3f}"
-            + f"  {result.over_copy['work']:6.2f}  {result.over_copy['net']:6.2f}"
+            + " "
+            + "".join(f" {result.over_build[kind]:6.3f}" for kind in KINDS)
+            + " "
+            + "".join(f" {result.over_copy[kind]:6.2f}" for kind in KINDS)
         )
     for result in results:
         whole = ", ".join(f"{way} {result.whole_seconds[way]:.1f} s" for way in WAYS)
@@ -222,25 +243,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _workdir(options: Options) -> Iterator[Path]:
-    """Makes a folder; the clips drawn in the workdir stay for the next time."""
-    if options.workdir is not None:
-        options.workdir.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-", dir=options.workdir))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 def _measure(options: Options, folder: Path) -> list[Result]:
-    num_distinct = min(options.num_clips, NUM_DISTINCT_CLIPS)
-    source = (options.workdir or folder) / f"clips-{num_distinct}"
-    _pipelines("synthesize", output=source, num_clips=num_distinct)
-    package = folder / "package"
-    words = [Path(__file__).with_name("repeat_clips.py"), source, package]
-    subprocess.run([sys.executable, *words, str(options.num_clips)], check=True)
+    drawn = options.workdir or folder
+    package = measuring.draw_package(folder, drawn, options.num_clips)
     _write_annotations(package)
     rounds: dict[int, list[dict[str, Measured]]] = {n: [] for n in options.num_workers}
     for index in range(options.num_rounds):
@@ -271,7 +276,7 @@ def _differs(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _run_round(package: Path, dataset: Path, num_workers: int) -> dict[str, Measured]:
     shutil.rmtree(dataset, ignore_errors=True)
     flags = {"dataset": dataset, "num_workers": num_workers}
-    clips, first = package / _CLIPS, package / "annotations"
+    clips, first = package / measuring.CLIPS, package / "annotations"
     return {
         "build": _run_job("build", clips=clips, annotations=first, **flags),
         "one": _run_job("relabel", annotations=package / "one", **flags),
@@ -281,9 +286,8 @@ def _run_round(package: Path, dataset: Path, num_workers: int) -> dict[str, Meas
 
 
 def _run_job(job: str, **flags: object) -> Measured:
-    begin = time.monotonic()
-    told = _pipelines(job, **flags)
-    whole_seconds = time.monotonic() - begin
+    run = measuring.run_job(job, **flags)
+    told = run.answer
     if job == "relabel" and told["shards"]["decoded"]:
         raise RuntimeError(f"relabel decoded: {told}")
     return Measured(
@@ -291,7 +295,8 @@ def _run_job(job: str, **flags: object) -> Measured:
         num_bytes=told["num_bytes"],
         num_shards=told["shards"]["decoded"] + told["shards"]["relabelled"],
         seconds=told["num_clips"] / told["clips_per_second"],
-        whole_seconds=whole_seconds,
+        whole_seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
     )
 
 
@@ -311,13 +316,17 @@ def _run_copy(dataset: Path, copy: Path, num_workers: int) -> Measured:
         quiet = subprocess.DEVNULL
         subprocess.run([sha256sum, *copied], check=True, stdout=quiet)
 
-    begin = time.monotonic()
+    begin, cpu = time.monotonic(), measuring.children_cpu_seconds()
     with futures.ThreadPoolExecutor(num_workers) as executor:
         list(executor.map(run, filter(None, shares)))
     seconds = time.monotonic() - begin
-    num_bytes = sum(path.stat().st_size for path in copy.glob("*/*"))
     return Measured(
-        manifest["num_clips"], num_bytes, len(folders), seconds, whole_seconds=seconds
+        num_clips=manifest["num_clips"],
+        num_bytes=sum(path.stat().st_size for path in copy.glob("*/*")),
+        num_shards=len(folders),
+        seconds=seconds,
+        whole_seconds=seconds,
+        cpu_seconds=measuring.children_cpu_seconds() - cpu,
     )
 
 
@@ -326,22 +335,6 @@ def _program(name: str) -> str:
     if found is None:
         raise RuntimeError(f"the benchmark needs the program {name}")
     return found
-
-
-def _pipelines(job: str, **flags: object) -> dict[str, Any]:
-    """Runs a job; returns the last line of its output."""
-    words = [w for name, value in flags.items() for w in (f"--{name}", str(value))]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines", job, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        text=True,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"pipelines {job} failed:\n{done.stderr[-2000:]}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
 
 
 def _read(annotations: Path, role: str) -> Any:
@@ -353,13 +346,8 @@ def _write(annotations: Path, role: str, value: object) -> None:
 
 
 def _report(options: Options, results: Sequence[Result]) -> dict[str, object]:
-    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(": ")[1] for line in cpuinfo if line[:10] == "model name"]
     return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "cpu": models[0] if models else platform.machine(),
-        "num_cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
+        **measuring.machine(),
         "num_rounds": options.num_rounds,
         "results": [asdict(result) for result in results],
     }

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -154,28 +153,6 @@ def test_a_failing_job_is_told_with_its_log_and_status_1(tmp_path, caplog):
     assert [path.name for path in tmp_path.iterdir()] == ["clips-6"]
 
 
-def test_memory_is_read_for_a_process_and_what_it_has_started():
-    code = "import subprocess as s, sys; s.run([sys.executable, '-m', 'asyncio'])"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE
-    ) as parent:
-        deadline = time.monotonic() + 60
-        peaks = {}
-        while peaks.get("asyncio", 0) < 1 and time.monotonic() < deadline:
-            peaks = build._peak_rss_mib(parent.pid)
-        parent.stdin.close()
-
-    assert peaks["asyncio"] > 1
-    assert peaks[sys.executable] > 1
-
-
-def test_memory_of_a_process_that_is_gone_is_unknown():
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-
-    assert build._peak_rss_mib(process.pid) == {}
-
-
 def test_repeated_clips_are_links_to_the_clips_they_repeat(package):
     source, target = package
 
@@ -228,7 +205,8 @@ def test_repeat_clips_never_adds_to_a_package(package):
 
 @pytest.mark.slow
 def test_the_whole_benchmark_on_six_clips(tmp_path):
-    command = [sys.executable, SCRIPTS / "build.py", "--num_clips", "6", "--keep"]
+    command = [sys.executable, "-m", "infra.benchmarks.build", "--num_clips", "6"]
+    command += ["--keep"]
     command += ["--num_rounds", "1", "--num_workers", "2", "--workdir", tmp_path]
 
     done = subprocess.run(

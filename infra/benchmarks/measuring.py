@@ -1,0 +1,180 @@
+"""What the benchmarks have in common: folders, clips, jobs and what they used.
+
+A job's processes are watched while it runs, because many of them are killed at its end
+and leave no account behind.
+"""
+
+import datetime
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "CLIPS",
+    "REPOSITORY",
+    "Run",
+    "children_cpu_seconds",
+    "draw_package",
+    "machine",
+    "run_job",
+    "workdir",
+]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CLIPS = "20bn-something-something-v2"
+NUM_DISTINCT_CLIPS = 150
+
+_POLL_SECONDS = 0.1
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One job.
+
+    Attributes:
+      answer: the last line of its output.
+      seconds: of the whole command.
+      cpu_seconds: user and system time of all its processes.
+      peak_rss_mib: of the largest process that ran each module (`python -m MODULE`).
+    """
+
+    answer: dict[str, Any]
+    seconds: float
+    cpu_seconds: float
+    peak_rss_mib: dict[str, float]
+
+
+@contextmanager
+def workdir(parent: Path | None, *, keep: bool = False) -> Iterator[Path]:
+    """Makes a temporary folder, and removes it unless it is to be kept."""
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-", dir=parent))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+
+
+def draw_package(folder: Path, drawn: Path, num_clips: int) -> Path:
+    """Returns a new package of so many clips; what is drawn for it stays in `drawn`."""
+    num_distinct = min(num_clips, NUM_DISTINCT_CLIPS)
+    source = drawn / f"clips-{num_distinct}"
+    run_job("synthesize", output=source, num_clips=num_distinct)
+    package = folder / "package"
+    words = [Path(__file__).with_name("repeat_clips.py"), source, package]
+    subprocess.run([sys.executable, *words, str(num_clips)], check=True)
+    return package
+
+
+def run_job(job: str, **flags: object) -> Run:
+    """Runs a command of `pipelines`.
+
+    Raises:
+      RuntimeError: it failed; the text is the end of its log.
+    """
+    words = [w for name, value in flags.items() for w in (f"--{name}", str(value))]
+    begin = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", job, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        text=True,
+    )
+    with _watched(process.pid) as used:
+        output, log = process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"pipelines {job} failed:\n{log[-2000:]}")
+    return Run(
+        answer=json.loads(output.splitlines()[-1]),
+        seconds=time.monotonic() - begin,
+        cpu_seconds=sum(used.cpu_seconds.values()),
+        peak_rss_mib=used.peak_rss_mib,
+    )
+
+
+def machine() -> dict[str, object]:
+    """Returns when and on what a benchmark runs."""
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.split(": ")[1] for line in cpuinfo if line[:10] == "model name"]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": models[0] if models else platform.machine(),
+        "num_cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def children_cpu_seconds() -> float:
+    """Returns the time of the processors that children used who have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@dataclass(slots=True)
+class _Used:
+    cpu_seconds: dict[int, float] = field(default_factory=dict)  # by process
+    peak_rss_mib: dict[str, float] = field(default_factory=dict)  # by module
+
+    def note(self, pid: int) -> None:
+        """Takes down what a process has used so far."""
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            status = Path(f"/proc/{pid}/status").read_text()
+            times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        # proc(5): utime and stime are fields 14 and 15; two precede what is split.
+        self.cpu_seconds[pid] = (int(times[11]) + int(times[12])) / _TICKS_PER_SECOND
+        name = words[words.index("-m") + 1] if "-m" in words[:-1] else words[0]
+        high_water = [line for line in status.splitlines() if line[:6] == "VmHWM:"]
+        if high_water:  # a process that is ending has none
+            mib = int(high_water[0].split()[1]) / 1024
+            self.peak_rss_mib[name] = max(mib, self.peak_rss_mib.get(name, 0.0))
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[_Used]:
+    """Takes down what a process and its descendants use while the block runs."""
+    used = _Used()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_POLL_SECONDS):
+            for member in _process_tree(pid):
+                used.note(member)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield used
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _process_tree(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in children:
+            yield from _process_tree(int(child))
