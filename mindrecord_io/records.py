@@ -3,17 +3,19 @@
 `to_json` and `from_json` turn any of them into JSON and back; nothing is pickled.
 """
 
-import dataclasses
 import difflib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindrecord_io.json_values import from_json, to_json
+
 __all__ = [
     "MISSING",
+    "PARTIAL",
     "QUARANTINED",
+    "SOURCE_FACTS",
     "SPLITS",
     "STORED",
     "UNLABELLED",
@@ -32,6 +34,7 @@ __all__ = [
     "ShardSummary",
     "check_clip_id",
     "from_json",
+    "source_facts",
     "to_json",
 ]
 
@@ -43,6 +46,20 @@ STORED = "stored"
 QUARANTINED = "quarantined"
 MISSING = "missing"
 UNLISTED = "unlisted"
+
+PARTIAL = "partial"
+"""The reason of a clip that is stored although it lost frames."""
+
+SOURCE_FACTS = (
+    "fps_from_header",
+    "num_frames_from_header",
+    "duration_seconds_from_header",
+    "fps_from_content",
+    "duration_seconds_from_content",
+    "rotation_degrees",
+    "num_frames_lost",
+)
+"""What ClipFrames, ClipOutcome and a row of clips.parquet say alike of the source."""
 
 _MAX_CLIP_ID_BYTES = 200  # a file name may have 255; the id gets a suffix
 _CLIP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
@@ -143,11 +160,14 @@ class DecodeSettings:
         source's size. Frames are never enlarged.
       jpeg_quality: 1 to 100.
       page_num_bytes: page size of the MindRecord files; one clip must fit in a page.
+      accept_partial: damaged clips that lost less than this share of their frames are
+        stored without them; 0 refuses every damaged clip.
     """
 
     short_side_px: int = 0
     jpeg_quality: int = 90
     page_num_bytes: int = 8 << 20
+    accept_partial: float = 0.0
 
     def __post_init__(self) -> None:
         if self.short_side_px != 0 and self.short_side_px < 16:
@@ -160,6 +180,8 @@ class DecodeSettings:
             raise ValueError(
                 f"page_num_bytes must be in [32 KiB, 256 MiB]: {self.page_num_bytes}"
             )
+        if not 0 <= self.accept_partial < 1:
+            raise ValueError(f"accept_partial must be in [0, 1): {self.accept_partial}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +250,12 @@ class ClipFrames:
       num_frames_from_header: as the container claims, 0 if it does not.
       sha256: of `jpegs`, where it is known from before; "" for fresh ones, which are
         bytes.
+      duration_seconds_from_header: as the container claims, 0.0 if it does not.
+      fps_from_content, duration_seconds_from_content: as the frames' own times say, 0.0
+        where these are not known.
+      rotation_degrees: that the frames were turned by, clockwise, as the header asks.
+      num_frames_lost: frames that the container holds and no decoder gives.
+      damage: what is wrong with the clip, which is stored all the same; "" if nothing.
     """
 
     jpegs: bytes | FileRange
@@ -237,6 +265,12 @@ class ClipFrames:
     fps_from_header: float
     num_frames_from_header: int
     sha256: str = ""
+    duration_seconds_from_header: float = 0.0
+    fps_from_content: float = 0.0
+    duration_seconds_from_content: float = 0.0
+    rotation_degrees: int = 0
+    num_frames_lost: int = 0
+    damage: str = ""
 
     def __post_init__(self) -> None:
         if not self.frame_sizes or min(self.frame_sizes) < 1:
@@ -271,6 +305,8 @@ class ClipOutcome:
 
     Attributes:
       status: STORED or QUARANTINED.
+      reason, detail: why it is quarantined; PARTIAL and what is wrong with it if it is
+        stored though damaged; "" for a clip that is whole.
       row: the clip's row in its shard, -1 if quarantined.
       frames_offset: where its JPEGs begin in the .mindrecord file, -1 if quarantined.
       frame_sizes: bytes of each JPEG, end to end from `frames_offset`.
@@ -288,6 +324,11 @@ class ClipOutcome:
     width: int = 0
     fps_from_header: float = 0.0
     num_frames_from_header: int = 0
+    duration_seconds_from_header: float = 0.0
+    fps_from_content: float = 0.0
+    duration_seconds_from_content: float = 0.0
+    rotation_degrees: int = 0
+    num_frames_lost: int = 0
     row: int = -1
     frames_offset: int = -1
     frame_sizes: tuple[int, ...] = ()
@@ -325,49 +366,6 @@ class ShardSummary:
         return sum(clip.status == STORED for clip in self.clips)
 
 
-def to_json(value: Any) -> dict[str, Any]:
-    """Returns one of this module's values as JSON-ready dicts and lists."""
-    return dataclasses.asdict(value)
-
-
-def from_json(cls: type, fields: Any) -> Any:
-    """Builds `cls` from what `to_json` gave, checking names and types.
-
-    Raises:
-      ValueError: a field is missing, unknown or of the wrong type.
-    """
-    if not isinstance(fields, Mapping):
-        raise ValueError(f"{cls.__name__} must be a JSON object, got {fields!r:.80}")
-    known = {field.name: field.type for field in dataclasses.fields(cls)}
-    required = {
-        field.name
-        for field in dataclasses.fields(cls)
-        if field.default is dataclasses.MISSING
-    }
-    unknown, missing = fields.keys() - known.keys(), required - fields.keys()
-    if unknown or missing:
-        raise ValueError(
-            f"{cls.__name__}: missing fields {sorted(missing)}, "
-            f"unknown fields {sorted(unknown)}"
-        )
-    return cls(**{name: _typed(known[name], v, name) for name, v in fields.items()})
-
-
-def _typed(kind: Any, value: Any, name: str) -> Any:
-    """Returns `value` as the annotated type `kind`; tuples and nested values too."""
-    arguments: tuple[Any, ...] = getattr(kind, "__args__", ())
-    if type(None) in arguments:
-        return None if value is None else _typed(arguments[0], value, name)
-    if getattr(kind, "__origin__", None) is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{name} must be a list, got {value!r:.80}")
-        if set(map(type, value)) == {arguments[0]}:  # thousands of sizes of frames
-            return tuple(value)
-        return tuple(_typed(arguments[0], item, name) for item in value)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return from_json(kind, value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ValueError(f"{name} must be {kind.__name__}, got {value!r:.80}")
-    return value
+def source_facts(value: ClipFrames | ClipOutcome) -> dict[str, Any]:
+    """Returns what a value says of the clip's source, by the names of SOURCE_FACTS."""
+    return {name: getattr(value, name) for name in SOURCE_FACTS}

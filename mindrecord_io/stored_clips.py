@@ -34,8 +34,8 @@ class StoredClips:
             frame_sizes=outcome.frame_sizes,
             height=outcome.height,
             width=outcome.width,
-            fps_from_header=outcome.fps_from_header,
-            num_frames_from_header=outcome.num_frames_from_header,
+            damage=outcome.detail,
+            **records.source_facts(outcome),
             sha256=outcome.frames_sha256,
         )
 

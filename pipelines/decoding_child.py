@@ -48,8 +48,8 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         "frame_sizes": frames.frame_sizes,
         "height": frames.height,
         "width": frames.width,
-        "fps_from_header": frames.fps_from_header,
-        "num_frames_from_header": frames.num_frames_from_header,
+        "damage": frames.damage,
+        **records.source_facts(frames),
     }
     assert isinstance(frames.jpegs, bytes)
     return header, frames.jpegs

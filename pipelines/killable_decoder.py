@@ -5,7 +5,7 @@ import logging
 from collections.abc import Generator, Sequence
 
 from mindrecord_io import records
-from pipelines import child_process, limits
+from pipelines import child_process, decoder_log, limits
 
 __all__ = ["Decoded", "KillableDecoder"]
 
@@ -14,13 +14,6 @@ logger = logging.getLogger(__name__)
 _MAX_TRIES = 2  # the first death may be another clip's doing, the second is this one's
 _MAX_ASKED = 2  # the clip that is awaited and the one after it
 _MAX_PAYLOAD_NUM_BYTES = 512 << 20  # more than a page can be
-
-_ENVIRONMENT = {
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",
-    "OPENCV_LOG_LEVEL": "SILENT",
-    # Nothing in a file makes the decoder open another one, or a connection.
-    "OPENCV_FFMPEG_CAPTURE_OPTIONS": "protocol_whitelist;file",
-}
 
 Decoded = records.ClipFrames | records.Quarantined
 
@@ -82,7 +75,9 @@ class KillableDecoder:
 
     def _ask(self, clip: records.PlannedClip, settings: records.DecodeSettings) -> None:
         if self._child is None:
-            self._child = child_process.ChildProcess(self._module, _ENVIRONMENT)
+            self._child = child_process.ChildProcess(
+                self._module, decoder_log.ENVIRONMENT
+            )
         self._child.send(
             {
                 "clip": records.to_json(clip),

@@ -69,6 +69,7 @@ def parse_build(argv: Sequence[str] | None) -> BuildOptions:
                 short_side_px=flags.short_side,
                 jpeg_quality=flags.jpeg_quality,
                 page_num_bytes=flags.page_mib << 20,
+                accept_partial=flags.accept_partial,
             ),
             clip_limits=limits.DecodeLimits(
                 max_seconds=flags.max_clip_seconds,
@@ -167,6 +168,14 @@ def _build_parser() -> argparse.ArgumentParser:
         default=settings.page_num_bytes >> 20,
         metavar="MIB",
         help="page size of the shards; the JPEGs of one clip must fit",
+    )
+    parser.add_argument(
+        "--accept_partial",
+        type=float,
+        default=settings.accept_partial,
+        metavar="SHARE",
+        help="store damaged clips that lost less than this share of their frames, "
+        "marked partial; 0 stores none",
     )
     parser.add_argument(
         "--num_shards",

@@ -24,7 +24,7 @@ OUR_OWN = {*MAY_IMPORT, "infra", "tests"}
 MAY_BE_IMPORTED_BY = {
     "apache_beam": ["pipelines/*"],
     "cv2": ["mindrecord_io/frames.py", "pipelines/decoding*.py", "pipelines/synth*.py"],
-    "ffmpeg": ["pipelines/webm.py"],
+    "ffmpeg": ["pipelines/second_opinion.py", "pipelines/webm.py"],
     "imageio_ffmpeg": ["pipelines/ffmpeg.py"],
     "mindspore": [
         "eval/*",

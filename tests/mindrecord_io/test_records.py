@@ -194,6 +194,8 @@ def test_values_at_their_limits_are_accepted(cls, fields):
         (records.DecodeSettings, {"jpeg_quality": 101}, r"in \[1, 100\]: 101"),
         (records.DecodeSettings, {"page_num_bytes": 32767}, "32 KiB, 256 MiB"),
         (records.DecodeSettings, {"page_num_bytes": 268435457}, ": 268435457"),
+        (records.DecodeSettings, {"accept_partial": 1.0}, r"\[0, 1\): 1\.0"),
+        (records.DecodeSettings, {"accept_partial": -0.1}, r"\[0, 1\): -0\.1"),
         (records.ClipFrames, {"frame_sizes": ()}, "needs frames"),
         (records.ClipFrames, {"frame_sizes": (3, 0)}, "none may be empty"),
         (records.ClipFrames, {"frame_sizes": (4, -1)}, "none may be empty"),

@@ -14,13 +14,13 @@ CLUSTER = b"\x1f\x43\xb6\x75"  # begins what holds a WebM file's frames
 
 # By clip id: the reason, and a part of the details.
 BROKEN = {
-    "cut": ("truncated", "the header promises 24"),
+    "cut": ("truncated", " of 24 frames; ffmpeg: "),
     "empty": ("empty", "/empty.webm has no bytes"),
     "picture": ("not_video", "begins ff d8 ff e0"),
     "text": ("not_video", "begins 68 65 6c 6c 6f"),
     "playlist": ("not_video", "begins 23 45 58 54 4d 33 55"),
-    "header": ("not_decodable", "no video stream can be opened"),
-    "sound": ("not_decodable", "no video stream can be opened"),
+    "header": ("truncated", "header.webm is cut off: 0 "),
+    "sound": ("audio_only", "sound and no video stream"),
     "crash": ("decoder_crashed", "killed by SIGSEGV, 2 times"),
     "sleep": ("timeout", "longer than 4 s (--max_clip_seconds)"),
     "eat": ("out_of_memory", "more than 600 MiB (--max_decoder_mib)"),

@@ -1,14 +1,13 @@
 import hashlib
 
-import cv2
 import numpy as np
 import pytest
 
-from mindrecord_io import files, records
+from mindrecord_io import records
 from pipelines import limits
 from pipelines.decoding import DecodeError, decode_clip
+from tests.decoded import LIMITS, decode, pictures, refused
 
-LIMITS = limits.DecodeLimits()
 LEVELS = [20, 50, 80, 110, 140, 170]
 CLUSTER = b"\x1f\x43\xb6\x75"  # begins what holds a WebM file's frames
 
@@ -28,24 +27,6 @@ def textured(tmp_path_factory, tools):
     source = "testsrc2=size=96x64:rate=12:duration=0.25"
     tools.run_ffmpeg("-f", "lavfi", "-i", source, "-c:v", "libvpx-vp9", path)
     return path
-
-
-def decode(path, *, clip_limits=LIMITS, **settings):
-    clip = records.PlannedClip(path.stem, 0, str(path), files.fingerprint(path))
-    return decode_clip(clip, records.DecodeSettings(**settings), clip_limits)
-
-
-def pictures(frames):
-    """Decodes the JPEGs again: one BGR array a frame."""
-    ends = np.cumsum(frames.frame_sizes)
-    parts = np.split(np.frombuffer(frames.jpegs, np.uint8), ends[:-1])
-    return [cv2.imdecode(part, cv2.IMREAD_COLOR) for part in parts]
-
-
-def refused(path, **arguments):
-    with pytest.raises(DecodeError) as caught:
-        decode(path, **arguments)
-    return caught.value.reason, str(caught.value)
 
 
 def without_duration(path):
@@ -72,6 +53,10 @@ def test_frames_keep_their_size_by_default_and_tell_what_the_header_says(grey):
     assert {picture.shape for picture in pictures(frames)} == {(48, 64, 3)}
     assert frames.fps_from_header == 12.0
     assert frames.num_frames_from_header == 6
+    assert frames.duration_seconds_from_header == 0.5
+    assert frames.fps_from_content == pytest.approx(12, abs=0.05)  # times in ms
+    assert frames.duration_seconds_from_content == pytest.approx(0.5, abs=0.002)
+    assert (frames.rotation_degrees, frames.num_frames_lost) == (0, 0)
 
 
 def test_equal_files_give_equal_bytes(grey):
@@ -136,120 +121,6 @@ def test_a_header_without_a_number_of_frames_is_believed(tmp_path, grey):
     assert len(frames.frame_sizes) == 6
 
 
-def test_a_missing_file_is_unreadable(tmp_path, grey):
-    clip = records.PlannedClip("1", 0, f"{tmp_path}/1.webm", files.fingerprint(grey))
-
-    with pytest.raises(DecodeError, match=r"/1\.webm: No such file") as caught:
-        decode_clip(clip, records.DecodeSettings(), LIMITS)
-
-    assert caught.value.reason == "unreadable"
-
-
-def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path, grey):
-    path = tmp_path / "1.webm"
-    path.write_bytes(grey.read_bytes() + b"\0")
-    clip = records.PlannedClip("1", 0, str(path), files.fingerprint(grey))
-
-    with pytest.raises(DecodeError, match="changed since the build began") as caught:
-        decode_clip(clip, records.DecodeSettings(), LIMITS)
-
-    assert caught.value.reason == "changed"
-    assert f"({path.stat().st_size} bytes)" in str(caught.value)
-
-
-def test_an_empty_file_is_empty(tmp_path):
-    (tmp_path / "1.webm").touch()
-
-    assert refused(tmp_path / "1.webm") == ("empty", f"{tmp_path}/1.webm has no bytes")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(100),
-        b"\x89PNG\r\n\x1a\n" + bytes(100),
-        b"<html>404</html>",
-        b"x",
-        bytes(4096),
-        b"ffconcat version 1.0\nfile /etc/passwd\n",
-    ],
-    ids=["jpeg", "png", "html", "short", "zeros", "concat"],
-)
-def test_what_is_no_container_is_not_video(tmp_path, content):
-    path = tmp_path / "1.webm"
-    path.write_bytes(content)
-
-    reason, detail = refused(path)
-
-    assert reason == "not_video"
-    assert detail == (
-        f"{path} is not WebM, MKV, MP4, MOV or AVI: begins {content[:12].hex(' ')}"
-    )
-
-
-def test_a_playlist_does_not_lead_to_the_file_that_it_names(tmp_path, grey):
-    path = tmp_path / "1.webm"
-    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{grey}\n")
-
-    assert refused(path)[0] == "not_video"
-
-
-@pytest.mark.parametrize("magic", [b"\x1a\x45\xdf\xa3", b"\0\0\0\x20ftypisom"])
-def test_a_container_of_noise_is_not_decodable(tmp_path, magic):
-    path = tmp_path / "1.webm"
-    noise = np.random.default_rng(3).integers(0, 256, 5000, np.uint8).tobytes()
-    path.write_bytes(magic + noise)
-
-    assert refused(path) == ("not_decodable", f"{path}: no video stream can be opened")
-
-
-def test_a_file_of_sound_alone_is_not_decodable(tmp_path, tools):
-    path = tmp_path / "1.webm"
-    sine = "sine=frequency=440:duration=0.2"
-    tools.run_ffmpeg("-f", "lavfi", "-i", sine, "-c:a", "libopus", path)
-
-    assert refused(path)[0] == "not_decodable"
-
-
-def test_a_header_without_frames_is_refused(tmp_path, grey):
-    content = grey.read_bytes()
-    path = tmp_path / "1.webm"
-    path.write_bytes(content[: content.index(CLUSTER)])
-
-    reason, detail = refused(path)
-
-    assert reason in ("no_frames", "not_decodable")
-    assert "frame" in detail or "no video stream" in detail
-
-
-@pytest.mark.parametrize("share", [0.5, 0.75])
-def test_a_clip_cut_off_is_truncated(tmp_path, textured, tools, share):
-    whole = tmp_path / "whole.webm"
-    source = "testsrc2=size=96x64:rate=12:duration=2"
-    tools.run_ffmpeg("-f", "lavfi", "-i", source, "-c:v", "libvpx-vp9", whole)
-    content = whole.read_bytes()
-    path = tmp_path / "1.webm"
-    path.write_bytes(content[: int(len(content) * share)])
-
-    reason, detail = refused(path)
-
-    assert reason == "truncated"
-    assert detail.endswith(" frames, the header promises 24")
-
-
-def test_a_header_that_promises_too_little_is_refused(tmp_path, grey):
-    content = grey.read_bytes()
-    begin = content.index(b"\x44\x89\x88") + 3
-    path = tmp_path / "1.webm"
-    short = np.array(83.0, ">f8").tobytes()  # milliseconds: one frame of 12 a second
-    path.write_bytes(content[:begin] + short + content[begin + 8 :])
-
-    assert refused(path) == (
-        "too_many_frames",
-        "6 frames, the header promises 1",
-    )
-
-
 @pytest.mark.parametrize(
     ("clip_limits", "reason", "detail"),
     [
@@ -272,22 +143,6 @@ def test_a_clip_right_at_its_limits_is_decoded(grey):
     exact = limits.DecodeLimits(max_frames=6, max_pixels=64 * 48)
 
     assert len(decode(grey, clip_limits=exact).frame_sizes) == 6
-
-
-def test_frames_of_another_size_than_the_first_are_brought_to_it(tmp_path, tools):
-    parts = []
-    for name, size in (("a", (64, 48)), ("b", (80, 48))):
-        parts.append(tmp_path / f"{name}.webm")
-        tools.write_grey_clip(parts[-1], [60, 90, 120], width=size[0], height=size[1])
-    listing = tmp_path / "parts.txt"
-    listing.write_text("".join(f"file {part}\n" for part in parts))
-    path = tmp_path / "1.webm"
-    tools.run_ffmpeg("-f", "concat", "-safe", "0", "-i", listing, "-c", "copy", path)
-
-    frames = decode(path)
-
-    assert len(frames.frame_sizes) == 6
-    assert {picture.shape for picture in pictures(frames)} == {(48, 64, 3)}
 
 
 def test_decode_error_has_a_code_and_a_text():

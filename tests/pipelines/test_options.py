@@ -40,12 +40,13 @@ def test_the_three_folders_are_all_that_is_needed():
 def test_every_flag_reaches_its_place():
     asked = parse(
         *("--short_side", "128", "--jpeg_quality", "75", "--page_mib", "2"),
+        *("--accept_partial", "0.25"),
         *("--num_shards", "9", "--max_quarantined", "3", "--num_workers", "5"),
         *("--max_clip_seconds", "7", "--max_clip_frames", "300"),
         *("--max_decoder_mib", "512"),
     )
 
-    assert asked.settings == records.DecodeSettings(128, 75, 2 << 20)
+    assert asked.settings == records.DecodeSettings(128, 75, 2 << 20, 0.25)
     assert asked.clip_limits == limits.DecodeLimits(
         max_seconds=7, max_frames=300, max_memory_mib=512
     )
@@ -112,6 +113,7 @@ def test_flags_are_not_abbreviated(capsys):
         ("--short_side=-1", "short_side_px must be 0 or at least 16: -1"),
         ("--jpeg_quality=0", "jpeg_quality must be in [1, 100]: 0"),
         ("--jpeg_quality=101", "jpeg_quality must be in [1, 100]: 101"),
+        ("--accept_partial=1", "accept_partial must be in [0, 1): 1.0"),
         ("--page_mib=0", "page_num_bytes must be in [32 KiB, 256 MiB]: 0"),
         ("--page_mib=-1", "page_num_bytes must be in [32 KiB, 256 MiB]: -1048576"),
         ("--page_mib=257", "page_num_bytes must be in [32 KiB, 256 MiB]: 269484032"),
@@ -134,6 +136,7 @@ def test_help_shows_every_flag_with_its_default(capsys):
         ("--short_side PX", 0),
         ("--jpeg_quality Q", 90),
         ("--page_mib MIB", 8),
+        ("--accept_partial SHARE", 0.0),
         ("--max_quarantined N", 0),
         ("--num_workers N", os.cpu_count()),
         ("--max_clip_seconds S", 60),

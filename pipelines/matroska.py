@@ -1,0 +1,256 @@
+"""Reads how a Matroska or WebM file is built, without decoding it (RFC 9559, RFC 8794).
+
+It answers what libraries of codecs do not: how many frames the file really holds, at
+which times, whether it is cut off, and whether a second file hangs on the first.
+"""
+
+import itertools
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+__all__ = ["Structure", "read"]
+
+_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+_INFO, _TRACKS, _CLUSTER = 0x1549A966, 0x1654AE6B, 0x1F43B675
+_TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
+_TRACK, _NUMBER, _TYPE, _CODEC = 0xAE, 0xD7, 0x83, 0x86
+_ENCODINGS, _VIDEO = 0x6D80, 0xE0
+_WIDTH, _HEIGHT, _COLOUR, _MATRIX, _RANGE = 0xB0, 0xBA, 0x55B0, 0x55B1, 0x55B9
+_CLUSTER_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
+
+# What may stand in Video beside sizes and colour without changing a pixel: interlacing
+# unknown, display sizes, Void, CRC-32. Cropping, rotation and alpha are not here.
+_HARMLESS_IN_VIDEO = frozenset({0x9A, 0x54B0, 0x54BA, 0x54B2, 0xEC, 0xBF})
+_VOID = 0xEC
+_VIDEO_TRACK = 1
+_LACING = 0x06
+_PLAIN_MATRICES = frozenset({2, 5, 6})  # unspecified and the two of BT.601
+_PLAIN_RANGES = frozenset({0, 1})  # unspecified and limited
+_UNKNOWN_SIZE = -1
+
+
+@dataclass(slots=True)
+class Structure:
+    """What a file's elements say, its first video track's above all.
+
+    Attributes:
+      codec: Matroska's codec id, "" if there is no video track.
+      has_other_tracks: whether there are tracks beside the video's.
+      width, height: of the coded frames, 0 where not said.
+      is_ordinary: nothing asks for cropping, rotation, alpha, other encodings, or a
+        colour matrix or range other than BT.601's limited one.
+      duration_seconds: as the header claims, 0.0 if it does not.
+      blocks: where each frame of the video track begins and ends in the file.
+      times_seconds: of each block.
+      is_open_ended: the segment does not say where it ends, as in files written live.
+      is_cut_off: an element goes on beyond the file's end.
+      num_files: EBML headers; more than one file may hang together.
+      problem: the first thing found wrong, "" if the file is well built.
+    """
+
+    codec: str = ""
+    has_other_tracks: bool = False
+    width: int = 0
+    height: int = 0
+    is_ordinary: bool = True
+    duration_seconds: float = 0.0
+    blocks: list[tuple[int, int]] = field(default_factory=list)
+    times_seconds: list[float] = field(default_factory=list)
+    is_open_ended: bool = False
+    is_cut_off: bool = False
+    num_files: int = 0
+    problem: str = ""
+
+
+class _MalformedError(ValueError):
+    """An element cannot be read."""
+
+
+def read(content: bytes) -> Structure:
+    """Returns a file's structure, as far as it can be read."""
+    reader = _Reader(content)
+    try:
+        reader.read_file()
+    except _MalformedError as error:
+        reader.structure.problem = reader.structure.problem or str(error)
+    return reader.structure
+
+
+class _Reader:
+    """Walks the elements of one file once."""
+
+    def __init__(self, content: bytes) -> None:
+        self.structure = Structure()
+        self._content = content
+        self._scale_seconds = 1e-3
+        self._duration_units = 0.0
+        self._video_number = -1
+        self._cluster_time = 0
+
+    def read_file(self) -> None:
+        """Reads all top elements; raises _MalformedError at what cannot be read."""
+        structure = self.structure
+        for identity, begin, end in self._children(0, len(self._content)):
+            if identity == _EBML:
+                structure.num_files += 1
+            elif identity == _SEGMENT and structure.num_files == 1:
+                self._read_segment(begin, end)
+            elif identity not in (_SEGMENT, _VOID):
+                self._note(f"element {identity:X} at byte {begin} is in no segment")
+        structure.duration_seconds = self._duration_units * self._scale_seconds
+        for before, after in itertools.pairwise(structure.times_seconds):
+            if after < before:
+                self._note(f"a frame at {after:.3f} s follows one at {before:.3f} s")
+                break
+
+    def _read_segment(self, begin: int, end: int) -> None:
+        for identity, at, stop in self._children(begin, end):
+            if identity == _CLUSTER:
+                for child in self._children(at, stop):
+                    self._read_in_cluster(*child)
+            elif identity == _INFO:
+                self._read_info(at, stop)
+            elif identity == _TRACKS:
+                self._read_tracks(at, stop)
+            elif identity == _EBML:  # a segment of unknown size takes in all that comes
+                self.structure.num_files += 1
+            else:
+                self._read_in_cluster(identity, at, stop)
+
+    def _read_info(self, begin: int, end: int) -> None:
+        for identity, at, stop in self._children(begin, end):
+            if identity == _TIMESTAMP_SCALE:
+                self._scale_seconds = self._number(at, stop) * 1e-9
+            elif identity == _DURATION:
+                self._duration_units = self._float(at, stop)
+
+    def _read_tracks(self, begin: int, end: int) -> None:
+        for identity, at, stop in self._children(begin, end):
+            if identity == _TRACK:
+                self._read_track(at, stop)
+
+    def _read_track(self, begin: int, end: int) -> None:
+        structure = self.structure
+        found = {i: (at, stop) for i, at, stop in self._children(begin, end)}
+        if _TYPE not in found or _NUMBER not in found:
+            self._note(f"the track at byte {begin} has no type or no number")
+            return
+        if self._number(*found[_TYPE]) != _VIDEO_TRACK or structure.codec:
+            structure.has_other_tracks = True
+            return
+        self._video_number = self._number(*found[_NUMBER])
+        at, stop = found.get(_CODEC, (0, 0))
+        codec = self._content[at:stop].rstrip(b"\0")
+        structure.codec = codec.decode("ascii", "replace") or "?"
+        structure.is_ordinary = _ENCODINGS not in found
+        if _VIDEO in found:
+            self._read_video(*found[_VIDEO])
+
+    def _read_video(self, begin: int, end: int) -> None:
+        structure = self.structure
+        for identity, at, stop in self._children(begin, end):
+            if identity == _WIDTH:
+                structure.width = self._number(at, stop)
+            elif identity == _HEIGHT:
+                structure.height = self._number(at, stop)
+            elif identity == _COLOUR:
+                structure.is_ordinary &= self._is_plain_colour(at, stop)
+            elif identity not in _HARMLESS_IN_VIDEO:
+                structure.is_ordinary = False
+
+    def _is_plain_colour(self, begin: int, end: int) -> bool:
+        for identity, at, stop in self._children(begin, end):
+            if identity == _MATRIX and self._number(at, stop) not in _PLAIN_MATRICES:
+                return False
+            if identity == _RANGE and self._number(at, stop) not in _PLAIN_RANGES:
+                return False
+        return True
+
+    def _read_in_cluster(self, identity: int, begin: int, end: int) -> None:
+        if identity == _SIMPLE_BLOCK:
+            self._read_block(begin, end)
+        elif identity == _CLUSTER_TIMESTAMP:
+            self._cluster_time = self._number(begin, end)
+        elif identity == _BLOCK_GROUP:
+            for inner, at, stop in self._children(begin, end):
+                if inner == _BLOCK:
+                    self._read_block(at, stop)
+
+    def _read_block(self, begin: int, end: int) -> None:
+        structure = self.structure
+        number, at = self._variable_number(begin)
+        if at + 3 > end:
+            raise _MalformedError(f"the block at byte {begin} is cut off")
+        if number != self._video_number:
+            if not structure.has_other_tracks:
+                self._note(f"the block at byte {begin} is of no track: {number}")
+            return
+        if self._content[at + 2] & _LACING:
+            structure.is_ordinary = False
+        time = int.from_bytes(self._content[at : at + 2], "big", signed=True)
+        time_seconds = (self._cluster_time + time) * self._scale_seconds
+        structure.blocks.append((at + 3, end))
+        structure.times_seconds.append(time_seconds)
+
+    def _children(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Yields id, begin and end of each element's body.
+
+        What is in a cluster of unknown size comes as if it were beside the cluster.
+        """
+        content, at = self._content, begin
+        while at < end:
+            start = at
+            length = 9 - content[at].bit_length()
+            if length > 4:
+                raise _MalformedError(f"no element begins like byte {at}")
+            identity = int.from_bytes(content[at : at + length], "big")
+            size, at = self._variable_number(at + length)
+            if size == _UNKNOWN_SIZE:
+                if identity == _CLUSTER:
+                    continue
+                if identity != _SEGMENT:
+                    raise _MalformedError(f"element {identity:X} at {start} has no end")
+                self.structure.is_open_ended = True
+                size = end - at
+            stop = at + size
+            if stop > end:
+                self._note_overflow(identity, start, stop, end)
+                stop = end
+            yield identity, at, stop
+            at = stop
+
+    def _variable_number(self, at: int) -> tuple[int, int]:
+        """Returns a number of variable length and where it ends; -1 where all ones."""
+        content = self._content
+        if at >= len(content):
+            self.structure.is_cut_off = True
+            raise _MalformedError("the file ends inside an element")
+        length = 9 - content[at].bit_length()
+        if length > 8:
+            raise _MalformedError(f"no number begins like byte {at}")
+        mask = (1 << (7 * length)) - 1
+        value = int.from_bytes(content[at : at + length], "big") & mask
+        return (_UNKNOWN_SIZE if value == mask else value), at + length
+
+    def _number(self, begin: int, end: int) -> int:
+        return int.from_bytes(self._content[begin:end], "big")
+
+    def _float(self, begin: int, end: int) -> float:
+        kinds = {4: ">f", 8: ">d"}
+        if end - begin not in kinds:
+            return 0.0
+        value: float = struct.unpack(kinds[end - begin], self._content[begin:end])[0]
+        return value if math.isfinite(value) and value > 0 else 0.0
+
+    def _note(self, problem: str) -> None:
+        self.structure.problem = self.structure.problem or problem
+
+    def _note_overflow(self, identity: int, start: int, stop: int, end: int) -> None:
+        is_last = end == len(self._content)
+        if is_last and (identity == _SEGMENT or self.structure.is_open_ended):
+            self.structure.is_cut_off = True
+            self._note(f"the file has {end} bytes, its parts reach to {stop}")
+        else:
+            self._note(f"element {identity:X} at byte {start} ends beyond its parent")

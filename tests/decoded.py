@@ -1,0 +1,41 @@
+"""Decodes a clip as a decoding process would, for tests of what comes of it."""
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from mindrecord_io import files, records
+from pipelines import decoding, limits
+
+LIMITS = limits.DecodeLimits()
+
+
+def decode(path, *, clip_limits=LIMITS, **settings):
+    clip = records.PlannedClip(path.stem, 0, str(path), files.fingerprint(path))
+    return decoding.decode_clip(clip, records.DecodeSettings(**settings), clip_limits)
+
+
+def refused(path, **arguments):
+    """The reason and the detail of a clip that is not to be stored."""
+    with pytest.raises(decoding.DecodeError) as caught:
+        decode(path, **arguments)
+    return caught.value.reason, str(caught.value)
+
+
+def jpegs(frames):
+    ends = np.cumsum(frames.frame_sizes)
+    return np.split(np.frombuffer(frames.jpegs, np.uint8), ends[:-1])
+
+
+def pictures(frames):
+    """Decodes the JPEGs again: one BGR array a frame."""
+    return [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for jpeg in jpegs(frames)]
+
+
+def training_pictures(frames):
+    """The same as training does it: RGB, each pixel with its block's colour."""
+    return [
+        simplejpeg.decode_jpeg(jpeg.tobytes(), "RGB", fastupsample=True)
+        for jpeg in jpegs(frames)
+    ]
