@@ -1,7 +1,8 @@
-"""`python -m eval`: the accuracy of a checkpoint on a split."""
+"""`python -m eval`: the accuracy of a checkpoint on a split; `python -m eval TOOL`."""
 
 import argparse
 import dataclasses
+import importlib
 import json
 import logging
 import sys
@@ -13,11 +14,24 @@ from mindrecord_io import interrupts, records
 
 logger = logging.getLogger("eval")
 
+_TOOLS = {
+    "export": "write a trained network for other programs",
+    "import_weights": "make a checkpoint of published weights",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluates; returns 0, 1 if that failed, or 2 for wrong usage."""
+    """Evaluates; returns 0, 1 if that failed, or 2 for wrong usage.
+
+    A tool's name in front hands the other words to the tool.
+    """
     process_start.configure_logging()
-    flags, words = _parser().parse_known_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given and given[0] in _TOOLS:
+        process_start.prepare_mindspore()
+        status: int = importlib.import_module(f"eval.{given[0]}").main(given[1:])
+        return status
+    flags, words = _parser().parse_known_args(given)
     process_start.prepare_mindspore()
     from eval import job  # leads to MindSpore, so not before the line above
 
@@ -44,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m eval",
         description="Scores every clip of a split with a trained network.",
         epilog="Any key of the sections `model` and `evaluation` of the configuration "
-        "file is a flag too: --eval_batch_size 8",
+        "file is a flag too: --eval_batch_size 8. Tools have flags of their own: "
+        + "; ".join(
+            f"`python -m eval {name}`: {text}" for name, text in _TOOLS.items()
+        ),
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

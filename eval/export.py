@@ -1,0 +1,196 @@
+"""`python -m eval export`: a trained network in a file that other programs run.
+
+    .mindir       MindSpore and MindSpore Lite; any number of clips at once
+    .onnx         ONNX Runtime and others; a fixed number of clips
+    .safetensors  the weights alone, under the names of the authors' PyTorch code
+
+A network takes uint8 RGB frames (N, T, 3, crop_px, crop_px) and gives logits.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mindspore
+import numpy as np
+from mindspore import Tensor, nn
+
+from model import checkpoint, weights
+from model.tsm import TSM
+
+__all__ = [
+    "EXPORTERS",
+    "ExportError",
+    "ExportOptions",
+    "ExportResult",
+    "export",
+    "main",
+]
+
+logger = logging.getLogger(__name__)
+
+_TOLERANCE = 1e-3
+_Exported = tuple[tuple[int | None, ...] | None, float | None]
+"""The shape of the file's input and its difference, as in ExportResult."""
+
+
+class ExportError(RuntimeError):
+    """The file does not compute what the network does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """One export.
+
+    Attributes:
+      output: its suffix says which kind of file it becomes.
+      crop_px: height and width of the frames.
+      batch_size: clips at once, where the kind of file fixes that.
+    """
+
+    checkpoint: Path
+    output: Path
+    crop_px: int = 224
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.output.suffix not in EXPORTERS:
+            raise ValueError(
+                f"--output must end in one of {', '.join(EXPORTERS)}: {self.output}"
+            )
+        if self.crop_px < 32:
+            raise ValueError(f"--crop_px must be at least 32, got {self.crop_px}")
+        if self.batch_size < 1:
+            raise ValueError(f"--batch_size must be at least 1, got {self.batch_size}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What the command's last line tells.
+
+    Attributes:
+      input_shape: of the frames; None stands for any number of clips.
+      max_difference: largest difference of logits between the file and the network on
+        random clips; None where the file cannot be run here.
+    """
+
+    output: str
+    num_bytes: int
+    input_shape: tuple[int | None, ...] | None
+    max_difference: float | None
+
+
+def export(network: TSM, options: ExportOptions) -> ExportResult:
+    """Writes the file, which appears whole or not at all.
+
+    Raises:
+      ExportError: what was written gives other logits.
+    """
+    network.set_train(False)
+    output = options.output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    incomplete = output.with_name(f".incomplete-{uuid.uuid4().hex}{output.suffix}")
+    try:
+        shape, difference = EXPORTERS[output.suffix](network, incomplete, options)
+        incomplete.chmod(0o644)
+        incomplete.replace(output)
+    finally:
+        incomplete.unlink(missing_ok=True)
+    return ExportResult(str(output), output.stat().st_size, shape, difference)
+
+
+def _mindir(network: TSM, path: Path, options: ExportOptions) -> _Exported:
+    shape = _clip_shape(network, options)
+    frames = Tensor(shape=[None, *shape], dtype=mindspore.uint8)
+    mindspore.export(network, frames, file_name=str(path), file_format="MINDIR")
+    exported = nn.GraphCell(mindspore.load(str(path)))
+    return (None, *shape), _difference(network, exported, shape)
+
+
+def _onnx(network: TSM, path: Path, options: ExportOptions) -> _Exported:
+    shape = (options.batch_size, *_clip_shape(network, options))
+    frames = Tensor(np.zeros(shape, np.uint8))
+    mindspore.onnx.export(network, frames, file_name=str(path))
+    return shape, None
+
+
+def _safetensors(network: TSM, path: Path, options: ExportOptions) -> _Exported:
+    weights.save_safetensors(network, path, {"checkpoint": str(options.checkpoint)})
+    return None, None
+
+
+EXPORTERS: dict[str, Callable[[TSM, Path, ExportOptions], _Exported]] = {
+    ".mindir": _mindir,
+    ".onnx": _onnx,
+    ".safetensors": _safetensors,
+}
+
+
+def _clip_shape(network: TSM, options: ExportOptions) -> tuple[int, ...]:
+    return (network.config.num_segments, 3, options.crop_px, options.crop_px)
+
+
+def _difference(network: TSM, exported: nn.Cell, shape: tuple[int, ...]) -> float:
+    """Runs both on clips of noise, one and two at once."""
+    clips = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+    largest = 0.0
+    for num_clips in (1, 2):
+        frames = Tensor(clips[:num_clips])
+        own, other = network(frames).asnumpy(), exported(frames).asnumpy()
+        largest = max(largest, float(np.abs(own - other).max()))
+    if not largest <= _TOLERANCE:
+        raise ExportError(
+            f"the exported network's logits differ by {largest}, more than {_TOLERANCE}"
+        )
+    return largest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exports; returns 0, 1 if that failed, or 2 for wrong usage."""
+    flags = vars(_parser().parse_args(argv))
+    try:
+        options = ExportOptions(**flags)
+    except ValueError as error:
+        logger.error("%s", error)
+        return 2
+    try:
+        network, facts = checkpoint.load(options.checkpoint)
+        logger.info("loaded %s: %s", options.checkpoint, facts)
+        result = export(network, options)
+    except (OSError, ValueError, RuntimeError) as error:
+        logger.error("%s", error)
+        logger.debug("where it happened", exc_info=True)
+        return 1
+    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = {f.name: f.default for f in dataclasses.fields(ExportOptions)}
+    parser = argparse.ArgumentParser(
+        prog="python -m eval export",
+        description="Writes a trained network for other programs.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="file: " + ", ".join(EXPORTERS)
+    )
+    parser.add_argument(
+        "--crop_px", type=int, default=defaults["crop_px"], help="side of the frames"
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=int,
+        default=defaults["batch_size"],
+        help="clips at once in an .onnx file",
+    )
+    return parser

@@ -1,0 +1,124 @@
+"""`python -m eval import_weights`: published weights as a checkpoint of ours.
+
+Weights say nothing of segments, shift_div or dropout, and little of the rest: the
+section `model` of a configuration file does.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval import config_file
+from model import checkpoint, weight_files, weights
+from model.tsm import TSM, TSMConfig
+
+__all__ = ["ImportOptions", "ImportResult", "import_weights", "main"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """One import.
+
+    Attributes:
+      weights: the file to read, see `model.weights.import_weights`.
+      output: the checkpoint to write.
+      fresh: parts of the network that begin anew, of `weights.FRESH_PARTS`.
+      overrides: keys of the configuration's section `model` and their values as text.
+    """
+
+    config_path: Path
+    weights: Path
+    output: Path
+    overrides: Mapping[str, str]
+    fresh: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What the command's last line tells: numbers of tensors."""
+
+    output: str
+    num_taken: int
+    num_fresh: int
+    num_ignored: int
+
+
+def import_weights(options: ImportOptions) -> ImportResult:
+    """Writes the checkpoint.
+
+    Raises:
+      config_file.ConfigError: the configuration is wrong.
+      checkpoint.CheckpointError: the weights cannot be read or are not the network's.
+    """
+    sections = config_file.load(
+        options.config_path,
+        {"model": TSMConfig},
+        overrides=options.overrides,
+        ignored=("evaluation", "training"),
+    )
+    network = TSM(config_file.build(TSMConfig, sections["model"]))
+    imported = weights.import_weights(network, options.weights, fresh=options.fresh)
+    facts = {"weights": options.weights.name, "fresh": list(options.fresh)}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(network, options.output, facts)
+    return ImportResult(
+        str(options.output),
+        len(imported.taken),
+        len(imported.fresh),
+        len(imported.ignored),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Imports; returns 0, 1 if that failed, or 2 for wrong usage."""
+    flags, words = _parser().parse_known_args(argv)
+    flags.fresh = tuple(flags.fresh)
+    try:
+        overrides = config_file.parse_overrides(words)
+        result = import_weights(ImportOptions(**vars(flags), overrides=overrides))
+    except config_file.ConfigError as error:
+        logger.error("%s", error)
+        return 2
+    except (OSError, ValueError, RuntimeError) as error:
+        logger.error("%s", error)
+        logger.debug("where it happened", exc_info=True)
+        return 1
+    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m eval import_weights",
+        description="Turns published weights into a checkpoint for evaluation.",
+        epilog="Any key of the section `model` of the configuration file is a flag "
+        "too: --num_classes 174",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--config_path", type=Path, required=True, help="YAML file the network is of"
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        help="file to read: " + ", ".join(weight_files.READERS),
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help=".ckpt file to write"
+    )
+    parser.add_argument(
+        "--fresh",
+        choices=tuple(weights.FRESH_PARTS),
+        nargs="+",
+        default=(),
+        help="parts of the network that the file need not have",
+    )
+    return parser

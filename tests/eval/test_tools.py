@@ -1,0 +1,25 @@
+"""`python -m eval TOOL` as it is called."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("tool", ["export", "import_weights"])
+def test_a_tool_has_flags_of_its_own(tool):
+    run = subprocess.run(
+        [sys.executable, "-m", "eval", tool, "--help"], capture_output=True, text=True
+    )
+    assert run.returncode == 0
+    assert f"usage: python -m eval {tool}" in run.stdout
+    assert "--output" in run.stdout
+
+
+def test_tools_are_named_in_the_help():
+    run = subprocess.run(
+        [sys.executable, "-m", "eval", "--help"], capture_output=True, text=True
+    )
+    told = " ".join(run.stdout.split())  # lines are broken where they are full
+    assert "`python -m eval export`" in told
+    assert "`python -m eval import_weights`" in told
