@@ -21,6 +21,7 @@ setup(
         "PyYAML>=6",
         "safetensors>=0.4",
         "simplejpeg>=1.8",
+        "tensorboardX>=2.6",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -77,10 +77,10 @@ def make_predict(network: nn.Cell) -> Predict:
         was_training = network.training
         network.set_train(False)
         try:
-            logits: npt.NDArray[np.float32] = network(Tensor(frames)).asnumpy()
+            logits: npt.NDArray[np.generic] = network(Tensor(frames)).asnumpy()
         finally:
             network.set_train(was_training)
-        return logits
+        return logits.astype(np.float32)  # of half precision too
 
     return predict
 

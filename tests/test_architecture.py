@@ -38,6 +38,7 @@ MAY_BE_IMPORTED_BY = {
     "pyarrow": ["eval/*", "mindrecord_io/*", "pipelines/*"],
     "safetensors": ["model/weight*.py"],
     "simplejpeg": ["mindrecord_io/frames.py"],
+    "tensorboardX": ["train/watch.py"],
     "torch": ["model/weight_files.py"],
     "tqdm": ["eval/*", "pipelines/*", "train/*"],
     "yaml": ["eval/*", "train/*"],

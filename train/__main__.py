@@ -51,9 +51,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", type=Path, required=True, help="data set folder")
     parser.add_argument(
-        "--output", type=Path, required=True, help="new folder for checkpoints, metrics"
+        "--output",
+        type=Path,
+        required=True,
+        help="new folder for checkpoints, metrics; with --resume the old one",
     )
     parser.add_argument("--version", help="of the data set; the newest if not given")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="newest",
+        metavar="STEP",
+        help="go on from the newest checkpoint in --output, or from that after STEP "
+        "steps; later ones are removed and made again",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="profile three steps and log which operators took the time",
+    )
     return parser
 
 

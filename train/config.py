@@ -2,9 +2,23 @@
 
 from dataclasses import dataclass
 
+from mindrecord_io import clip_sampling
+from model import weights
 from train import optimizer, schedule
 
-__all__ = ["TrainConfig"]
+__all__ = ["AMP_LEVELS", "SAMPLINGS", "TRAINABLE", "TrainConfig"]
+
+AMP_LEVELS = ("O0", "O2", "O3", "auto")
+"""MindSpore's: all in float32; half precision but for batch norm; all in half
+precision; half precision where MindSpore's list of operations says that it is safe."""
+
+TRAINABLE = ("all", "classifier")
+"""Fine-tuning, and linear probing: there the frame network stays as it is."""
+
+SAMPLINGS: dict[str, clip_sampling.Sampling] = {
+    "each_once": clip_sampling.EachOnce(),
+    "class_balanced": clip_sampling.ClassBalanced(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +26,11 @@ class TrainConfig:
     """How a network is trained.
 
     Attributes:
-      batch_size: clips in a step; the learning rate belongs to it.
+      batch_size: clips in a step, over all ranks together.
       optimizer: one of `optimizer.OPTIMIZERS`.
       learning_rate: after the warm-up, at the beginning.
+      base_batch_size: the batch_size that learning_rate is meant for; it is scaled in
+        proportion to the actual one. null: learning_rate is as it says.
       momentum: of sgd.
       schedule: one of `schedule.SCHEDULES`.
       milestones: epochs at whose beginning "step" divides the learning rate by 10.
@@ -22,12 +38,24 @@ class TrainConfig:
       is_classifier_faster: TSM's `fc_lr5`: 5 and 10 times the learning rate for the
         classifier's weight and bias.
       clip_gradient: global norm above which gradients are scaled down; null: never.
+      amp_level: one of AMP_LEVELS.
+      loss_scale: the first; doubled after 1000 steps without an overflow, halved by
+        one. Not used with O0.
+      tune_from: a file of weights that training begins with (see model/weights.py for
+        its kinds); null: random ones.
+      fresh_parts: of `weights.FRESH_PARTS`; they begin at random all the same.
+      trainable: one of TRAINABLE.
+      sync_norm: batch norm's statistics are of all ranks' clips in training, not of
+        each rank's own.
+      sampling: one of SAMPLINGS: each clip once an epoch, or every label as often.
       label_smoothing: probability mass taken from the label and spread over all.
       scales: sides of the random crop as parts of the frame's short side.
       flip: mirror half of the clips, where their label tells what they become.
       seed: of the weights, the order, the frames and the crops.
       evaluate_every: epochs from one evaluation to the next; the last epoch has one.
-      keep_checkpoints: newest epochs whose checkpoints stay, besides the best one.
+      checkpoint_every: steps from one checkpoint to the next inside an epoch; null:
+        only at the end of each epoch.
+      keep_checkpoints: the newest that stay, besides the network that was best.
       log_every: steps from one log line to the next.
     """
 
@@ -35,6 +63,7 @@ class TrainConfig:
     batch_size: int = 64
     optimizer: str = "sgd"
     learning_rate: float = 0.01
+    base_batch_size: int | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: str = "step"
@@ -42,29 +71,33 @@ class TrainConfig:
     warmup_epochs: float = 0.0
     is_classifier_faster: bool = True
     clip_gradient: float | None = 20.0
+    amp_level: str = "O0"
+    loss_scale: float = 1024.0
+    tune_from: str | None = None
+    fresh_parts: tuple[str, ...] = ()
+    trainable: str = "all"
+    sync_norm: bool = False
     label_smoothing: float = 0.0
+    sampling: str = "each_once"
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
     flip: bool = False
     seed: int = 1
     evaluate_every: int = 1
+    checkpoint_every: int | None = None
     keep_checkpoints: int = 5
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        for name in (
-            "epochs",
-            "batch_size",
-            "evaluate_every",
-            "keep_checkpoints",
-            "log_every",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+        for name in _AT_LEAST_1:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1: {value}")
         for name in ("momentum", "label_smoothing"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1): {getattr(self, name)}")
-        if self.learning_rate <= 0.0:
-            raise ValueError(f"learning_rate must be positive: {self.learning_rate}")
+        for name in ("learning_rate", "loss_scale"):
+            if getattr(self, name) <= 0.0:
+                raise ValueError(f"{name} must be positive: {getattr(self, name)}")
         if self.weight_decay < 0.0:
             raise ValueError(f"weight_decay cannot be negative: {self.weight_decay}")
         if self.clip_gradient is not None and self.clip_gradient <= 0.0:
@@ -80,10 +113,39 @@ class TrainConfig:
             raise ValueError(f"scales must be in (0, 1]: {self.scales}")
         if list(self.milestones) != sorted(self.milestones):
             raise ValueError(f"milestones must rise: {self.milestones}")
-        _check_choice("optimizer", self.optimizer, tuple(optimizer.OPTIMIZERS))
-        _check_choice("schedule", self.schedule, tuple(schedule.SCHEDULES))
+        for part in self.fresh_parts:
+            if part not in weights.FRESH_PARTS:
+                raise ValueError(
+                    f"fresh_parts must be of {tuple(weights.FRESH_PARTS)}, got {part!r}"
+                )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {choices}, got {getattr(self, name)!r}"
+                )
+
+    @property
+    def scaled_learning_rate(self) -> float:
+        """The learning rate for `batch_size` clips."""
+        if self.base_batch_size is None:
+            return self.learning_rate
+        return self.learning_rate * self.batch_size / self.base_batch_size
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+_AT_LEAST_1 = (
+    "epochs",
+    "batch_size",
+    "base_batch_size",
+    "evaluate_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "log_every",
+)
+
+_CHOICES = {
+    "optimizer": tuple(optimizer.OPTIMIZERS),
+    "schedule": tuple(schedule.SCHEDULES),
+    "amp_level": AMP_LEVELS,
+    "trainable": TRAINABLE,
+    "sampling": tuple(SAMPLINGS),
+}

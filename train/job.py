@@ -1,22 +1,41 @@
 """Training on a published version, as a configuration file says."""
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mindspore
-from mindspore import dataset
 
 from eval import config as eval_config
-from eval import config_file, evaluate
+from eval import config_file, evaluate, ranks
 from eval import job as eval_job
 from eval.metrics import TopK
 from mindrecord_io import manifest, reader, shard_hashes, views
-from model import tsm
-from train import config, loop, run_folder
+from model import checkpoint, tsm, weights
+from train import clips, config, loop, run_folder, tuning
 
-__all__ = ["RunConfig", "TrainOptions", "epoch_opener", "load_config", "run"]
+__all__ = [
+    "NEWEST",
+    "RunConfig",
+    "TrainOptions",
+    "check_divides",
+    "epoch_opener",
+    "load_config",
+    "make_network",
+    "run",
+]
+
+
+NEWEST = "newest"
+
+_FREE_KEYS = {
+    "evaluation": ("check_hashes", "device_target", "eval_batch_size", "num_workers"),
+    "training": ("keep_checkpoints", "log_every"),
+}
+"""Of a configuration, what may differ where a training is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +44,10 @@ class TrainOptions:
 
     Attributes:
       overrides: keys of the configuration file and their values as text.
-      version: of the data set; None for the newest.
-      output: a new folder for checkpoints and metrics.
+      version: of the data set; None for the newest, or for the one to resume with.
+      output: a new folder for checkpoints and metrics, or the one to resume.
+      resume: from the checkpoint after that many steps, or NEWEST; None: begin anew.
+      profile: tell where the time of a step goes.
     """
 
     config_path: Path
@@ -34,6 +55,8 @@ class TrainOptions:
     output: Path
     overrides: Mapping[str, str]
     version: str | None = None
+    resume: str | None = None
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +102,32 @@ def load_config(
 
 
 def run(options: TrainOptions) -> loop.TrainResult:
-    """Trains from random weights and evaluates on the validation split.
+    """Trains and evaluates on the validation split.
 
     Raises:
-      config_file.ConfigError: the configuration is wrong.
+      config_file.ConfigError: the configuration is wrong, or not the one to resume.
       manifest.ManifestError: there is no such data set.
+      checkpoint.CheckpointError: there is nothing to resume, or it is damaged.
       loop.TrainingError: the loss is not finite.
     """
-    version = manifest.open_version(options.dataset, options.version)
+    folder = run_folder.RunFolder(options.output)
+    step = _step_to_resume(options, folder)
+    version = manifest.open_version(options.dataset, _version(options, folder))
     names = version.category_names()
     settings = load_config(
         options.config_path, options.overrides, num_classes=len(names)
     )
+    description = {"version": version.manifest.version} | dataclasses.asdict(settings)
+    if step is not None:
+        _check_same_run(folder, description)
     if settings.evaluation.check_hashes:
         for split in ("train", "validation"):
             shard_hashes.check_hashes(version, split)
     eval_config.use_device(settings.evaluation.device_target)
+    joined = ranks.join()
+    check_divides(settings, joined)
     mindspore.set_seed(settings.training.seed)
-    network = tsm.TSM(settings.model)
+    network = make_network(settings)
     predict = evaluate.make_predict(network)
 
     def score() -> TopK:
@@ -104,22 +135,46 @@ def run(options: TrainOptions) -> loop.TrainResult:
             predict, settings.model, settings.evaluation, version, "validation"
         ).top_k
 
-    return loop.train(
+    training = loop.Training(
         network,
         settings.training,
-        open_epoch=epoch_opener(version, settings, names),
+        clips=clips.SplitClips(epoch_opener(version, settings, names, joined)),
         score=score,
-        folder=run_folder.RunFolder(options.output),
-        description={"version": version.manifest.version}
-        | dataclasses.asdict(settings),
+        folder=folder,
+        description=description,
+        ranks=joined,
     )
+    if step is None:
+        training.begin()
+    else:
+        training.resume(step)
+    return training.run(is_profiled=options.profile)
+
+
+def make_network(settings: RunConfig) -> tsm.TSM:
+    """Makes the network that the settings ask for, ready to be trained.
+
+    Raises:
+      checkpoint.CheckpointError: `tune_from` cannot be used.
+    """
+    network, training = tsm.TSM(settings.model), settings.training
+    if training.tune_from is not None:
+        weights.import_weights(
+            network, Path(training.tune_from), fresh=training.fresh_parts
+        )
+    if training.trainable == "classifier":
+        tuning.train_classifier_only(network)
+    return network
 
 
 def epoch_opener(
-    version: manifest.Version, settings: RunConfig, category_names: list[str]
-) -> loop.OpenEpoch:
-    """Returns what opens an epoch of the train split, as the settings say."""
-    training = settings.training
+    version: manifest.Version,
+    settings: RunConfig,
+    category_names: list[str],
+    joined: ranks.Ranks | None = None,
+) -> Callable[[int, int], reader.SplitReader]:
+    """Returns what opens the train split at an epoch and a step of it."""
+    training, joined = settings.training, joined or ranks.Ranks()
     view = views.TrainView(
         num_segments=settings.model.num_segments,
         crop_px=settings.evaluation.crop_px,
@@ -127,7 +182,7 @@ def epoch_opener(
         flip_label_map=views.flip_label_map(category_names) if training.flip else None,
     )
 
-    def open_epoch(epoch: int) -> dataset.Dataset:
+    def open_at(epoch: int, step: int) -> reader.SplitReader:
         return reader.open_split(
             version.dataset,
             "train",
@@ -135,9 +190,69 @@ def epoch_opener(
             batch_size=training.batch_size,
             seed=training.seed,
             epoch=epoch,
+            begin_step=step,
             num_workers=settings.evaluation.num_workers,
             version=version.manifest.version,
             drop_last=True,
+            rank=joined.rank,
+            num_ranks=joined.num_ranks,
+            sampling=config.SAMPLINGS[training.sampling],
         )
 
-    return open_epoch
+    return open_at
+
+
+def _step_to_resume(options: TrainOptions, folder: run_folder.RunFolder) -> int | None:
+    if options.resume is None:
+        return None
+    steps = folder.checkpoints.steps()
+    if not steps:
+        raise checkpoint.CheckpointError(
+            f"nothing to resume: there is no checkpoint in {folder.checkpoints.folder}"
+        )
+    if options.resume == NEWEST:
+        return steps[-1]
+    if options.resume not in map(str, steps):
+        raise config_file.ConfigError(
+            f"--resume must be one of {', '.join(map(str, steps))}, or without a value "
+            f"for the newest: {options.resume}"
+        )
+    return int(options.resume)
+
+
+def _version(options: TrainOptions, folder: run_folder.RunFolder) -> str | None:
+    if options.resume is None or options.version is not None:
+        return options.version
+    return str(folder.read_config()["version"])
+
+
+def _check_same_run(
+    folder: run_folder.RunFolder, description: Mapping[str, Any]
+) -> None:
+    """Refuses to go on with a training that another configuration began."""
+    begun, asked = folder.read_config(), json.loads(json.dumps(description))
+    differing = [
+        f"{name} was {begun.get(section, {}).get(name)!r} and is {value!r}"
+        for section in ("model", "evaluation", "training")
+        for name, value in asked[section].items()
+        if name not in _FREE_KEYS.get(section, ())
+        and begun.get(section, {}).get(name) != value
+    ]
+    if differing:
+        raise config_file.ConfigError(
+            f"{folder.path} was begun with other values: {'; '.join(differing)}"
+        )
+
+
+def check_divides(settings: RunConfig, joined: ranks.Ranks) -> None:
+    """Makes sure that every rank gets as many clips of a step as any other.
+
+    Raises:
+      config_file.ConfigError: the batch size does not divide.
+    """
+    batch_size = settings.training.batch_size
+    if batch_size % joined.num_ranks:
+        raise config_file.ConfigError(
+            f"batch_size is for all ranks together and must be a multiple of their "
+            f"number, {joined.num_ranks}: {batch_size}"
+        )

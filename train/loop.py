@@ -1,35 +1,30 @@
 """Epochs of steps, an evaluation and a checkpoint after each, a record of all."""
 
+import contextlib
+import dataclasses
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import tqdm
-from mindspore import dataset
+import numpy as np
 
 from eval.metrics import TopK
+from eval.ranks import Ranks
 from model import checkpoint
 from model.tsm import TSM
-from train import config, loss, optimizer, run_folder, schedule, step
+from train import config, learner, profile, progress, run_folder, watch
+from train.clips import Batch, TrainClips
 
-__all__ = [
-    "OpenEpoch",
-    "TrainResult",
-    "TrainingError",
-    "train",
-]
+__all__ = ["TrainResult", "Training", "TrainingError"]
 
 logger = logging.getLogger(__name__)
 
-OpenEpoch = Callable[[int], dataset.Dataset]
-"""0-based epoch to a data set of batches `frames` (N, T, 3, H, W) and `label` (N,)."""
-
-
 _FACTS = ("epoch", "step", "top1")  # of a line of metrics, kept in checkpoints
+_MAX_NAMED = 64  # clips of a step that an error names
+_PROFILED_STEPS = range(2, 5)  # of this process, counted from 1: the first compiles
 
 
 class TrainingError(RuntimeError):
@@ -41,9 +36,12 @@ class TrainResult:
     """What the program's last line tells.
 
     Attributes:
+      steps: done by this process and those it resumed from.
       best_top1: of all evaluations; `best_epoch` is the 0-based first that had it.
       best_checkpoint: the network of that epoch.
-      clips_per_second: trained, without the first step, which compiles.
+      seconds: of this process.
+      clips_per_second: trained by this process, without its first step, which compiles.
+      waiting_share: of that time, in [0, 1], in which there was no batch to train by.
     """
 
     epochs: int
@@ -53,202 +51,254 @@ class TrainResult:
     best_checkpoint: str
     seconds: float
     clips_per_second: float
+    waiting_share: float
 
 
-@dataclass(frozen=True, slots=True)
-class _EpochStats:
-    """One epoch of training; a rate counts `num_timed` clips in `seconds`."""
-
-    loss: float
-    top_k: TopK
-    num_steps: int
-    num_timed: int
-    seconds: float
-
-
-def train(
-    network: TSM,
-    settings: config.TrainConfig,
-    *,
-    open_epoch: OpenEpoch,
-    score: Callable[[], TopK],
-    folder: run_folder.RunFolder,
-    description: Mapping[str, Any],
-) -> TrainResult:
-    """Trains `network`, which is changed.
+class Training:
+    """A network on its way.
 
     Args:
-      open_epoch: called once an epoch; every epoch must have equally many steps.
+      network: changed by training.
       score: measures the network on the validation split.
+      folder: written by the first rank only.
       description: what `folder` and the checkpoints tell of how this came about.
-
-    Raises:
-      TrainingError: the loss is not finite; its message names the step.
-      FileExistsError: the folder holds another training.
+      ranks: this process among those that train together.
     """
-    began = time.monotonic()
-    steps_per_epoch = open_epoch(0).get_dataset_size()
-    train_step, rates = _make_step(network, settings, steps_per_epoch)
-    folder.begin(description)
-    best: TopK | None = None
-    best_epoch, history = 0, []
-    for epoch in range(settings.epochs):
-        stats = _train_epoch(train_step, open_epoch(epoch), epoch, settings)
-        history.append(stats)
-        num_steps = (epoch + 1) * steps_per_epoch
-        top_k = _score_if_due(score, epoch, settings)
-        line = _metrics(epoch, num_steps, float(rates[num_steps - 1]), stats, top_k)
-        is_best = top_k is not None and (best is None or best.num_top1 < top_k.num_top1)
-        if is_best:
-            best, best_epoch = top_k, epoch
-        facts = {key: line[key] for key in _FACTS} | {"run": description}
-        _save(
-            network, folder, facts, is_best=is_best, num_kept=settings.keep_checkpoints
+
+    def __init__(
+        self,
+        network: TSM,
+        settings: config.TrainConfig,
+        *,
+        clips: TrainClips,
+        score: Callable[[], TopK],
+        folder: run_folder.RunFolder,
+        description: Mapping[str, Any],
+        ranks: Ranks | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clips = clips
+        self._score = score
+        self._folder = folder
+        self._description = dict(description)
+        self._ranks = ranks or Ranks()
+        self._steps_per_epoch = clips.steps_per_epoch
+        self._learner = learner.Learner(
+            network, settings, self._steps_per_epoch, self._ranks
         )
-        folder.append_metrics(line)
-        logger.info("epoch %d of %d: %s", epoch + 1, settings.epochs, _told(line))
-    return TrainResult(
-        epochs=settings.epochs,
-        steps=settings.epochs * steps_per_epoch,
-        best_top1=best.top1 if best else None,
-        best_epoch=best_epoch,
-        best_checkpoint=str(folder.best_checkpoint),
-        seconds=round(time.monotonic() - began, 3),
-        clips_per_second=_rate(*history),
-    )
+        self._progress = progress.Progress()
+        self._num_own_steps = 0
+        self._spent: list[watch.Spent] = []
+        self._board = watch.Board(None)
+        self._is_profiled = False
+        self._profiler = contextlib.ExitStack()
 
+    def begin(self) -> None:
+        """Begins from the first step.
 
-def _make_step(
-    network: TSM, settings: config.TrainConfig, steps_per_epoch: int
-) -> tuple[step.TrainStep, Any]:
-    """Returns the step and the learning rate of each."""
-    rates = schedule.learning_rates(
-        settings.schedule,
-        settings.learning_rate,
-        num_epochs=settings.epochs,
-        steps_per_epoch=steps_per_epoch,
-        milestones=settings.milestones,
-        warmup_epochs=settings.warmup_epochs,
-    )
-    groups = optimizer.parameter_groups(
-        network.trainable_params(), is_classifier_faster=settings.is_classifier_faster
-    )
-    for group in groups:
-        logger.info(
-            "%s: %d tensors, learning rate x%g, weight decay x%g",
-            group.name,
-            len(group.parameters),
-            group.rate_factor,
-            group.decay_factor,
+        Raises:
+          FileExistsError: the folder holds another training.
+        """
+        if self._ranks.is_first:
+            self._folder.begin(self._description)
+        self._ranks.equalise(self._learner.network.get_parameters())
+
+    def resume(self, step: int) -> None:
+        """Goes on from the folder's checkpoint after `step` steps.
+
+        Raises:
+          checkpoint.CheckpointError: it is damaged or of another training.
+          reader_state.StateError: the clips are others than those it was trained by.
+        """
+        facts = self._folder.checkpoints.restore(
+            step, self._learner.network, self._learner.tensors()
         )
-    updates = optimizer.make_optimizer(
-        settings.optimizer,
-        groups,
-        rates,
-        weight_decay=settings.weight_decay,
-        momentum=settings.momentum,
-    )
-    minimised = loss.make_loss(settings.label_smoothing)
-    train_step = step.TrainStep(network, minimised, updates, settings.clip_gradient)
-    return train_step, rates
+        self._clips.resume(facts["reader"])
+        self._progress = progress.Progress.parse(facts["progress"])
+        if self._ranks.is_first:
+            self._folder.go_back(step)
+        else:  # else the clips seen before would be counted by every rank
+            self._progress = dataclasses.replace(self._progress, seen=TopK.empty())
 
+    def run(self, *, is_profiled: bool = False) -> TrainResult:
+        """Trains to the end.
 
-def _train_epoch(
-    train_step: step.TrainStep,
-    batches: dataset.Dataset,
-    epoch: int,
-    settings: config.TrainConfig,
-) -> _EpochStats:
-    train_step.set_train(True)
-    steps_per_epoch = batches.get_dataset_size()
-    bar = tqdm.tqdm(
-        batches.create_dict_iterator(num_epochs=1),
-        desc=f"epoch {epoch + 1}/{settings.epochs}",
-        total=steps_per_epoch,
-        unit="step",
-        file=sys.stderr,
-        disable=None,  # unless standard error is a terminal
-    )
-    top_k, sum_loss, num_timed = TopK.empty(), 0.0, 0
-    began = time.monotonic()
-    for index, batch in enumerate(bar):
-        loss_tensor, logits = train_step(batch["frames"], batch["label"])
-        value = float(loss_tensor.asnumpy())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {epoch * steps_per_epoch + index}, in "
-                f"epoch {epoch}: try a lower learning_rate, a warm-up or clip_gradient"
-            )
-        top_k = top_k.merge(TopK.of(logits.asnumpy(), batch["label"].asnumpy()))
-        sum_loss += value
-        num_timed += len(logits)
-        if epoch == 0 and index == 0:  # compiling is not training
-            began, num_timed = time.monotonic(), 0
-        bar.set_postfix(loss=f"{value:.3f}", refresh=False)
-        if (index + 1) % settings.log_every == 0:
-            logger.info("step %d of epoch %d: loss %.4f", index + 1, epoch + 1, value)
-    seconds = time.monotonic() - began
-    return _EpochStats(
-        sum_loss / steps_per_epoch, top_k, steps_per_epoch, num_timed, seconds
-    )
+        Args:
+          is_profiled: profile a few steps (see profile.py).
 
+        Raises:
+          TrainingError: the loss or the gradient is not finite; the message names the
+            step and the clips.
+        """
+        began = time.monotonic()
+        begin_step = self._progress.num_steps
+        if self._ranks.is_first:
+            self._board = watch.Board(self._folder.board, begin_step)
+        first_epoch = begin_step // self._steps_per_epoch
+        with contextlib.closing(self._board), self._profiler:
+            self._is_profiled = is_profiled and self._ranks.is_first
+            for epoch in range(first_epoch, self._settings.epochs):
+                stopwatch = self._run_epoch(epoch)
+                self._end_epoch(epoch, stopwatch)
+        return self._result(time.monotonic() - began)
 
-def _save(
-    network: TSM,
-    folder: run_folder.RunFolder,
-    facts: Mapping[str, Any],
-    *,
-    is_best: bool,
-    num_kept: int,
-) -> None:
-    epoch = facts["epoch"]
-    checkpoint.save(network, folder.epoch_checkpoint(epoch), facts)
-    if is_best:
-        checkpoint.save(network, folder.best_checkpoint, facts)
-    folder.epoch_checkpoint(epoch - num_kept).unlink(missing_ok=True)
+    def _run_epoch(self, epoch: int) -> watch.Stopwatch:
+        """Does the steps of an epoch that are left."""
+        begin = self._progress.num_steps - epoch * self._steps_per_epoch
+        stopwatch = watch.Stopwatch(self._ranks.num_ranks)
+        bar = watch.Bar(
+            f"epoch {epoch + 1}/{self._settings.epochs}",
+            self._steps_per_epoch,
+            begin_step=begin,
+            log_every=self._settings.log_every,
+            is_shown=self._ranks.is_first,
+        )
+        with contextlib.closing(bar):
+            for batch in stopwatch.timed(self._clips):
+                self._profile_if_due()
+                figures = self._learn(batch) | stopwatch.figures()
+                self._num_own_steps += 1
+                if self._num_own_steps == 1:
+                    stopwatch.restart()  # compiling is not training
+                bar.step(figures)
+                self._note(figures)
+                self._save_if_due()
+        return stopwatch
 
+    def _learn(self, batch: Batch) -> dict[str, float]:
+        """Does one step; returns its figures."""
+        step_index = self._progress.num_steps
+        outcome = self._learner.learn(batch, step_index)
+        numbers = (
+            (outcome.loss,) if outcome.is_skipped else (outcome.loss, outcome.norm)
+        )
+        if not all(map(math.isfinite, numbers)):
+            raise self._not_finite(outcome, len(batch[1]))
+        seen = TopK.of(outcome.logits, batch[1])
+        self._progress = self._progress.after_step(outcome.loss, seen)
+        return {
+            "loss": outcome.loss,
+            "top1": self._progress.seen.top1 or 0.0,
+            "gradient_norm": outcome.norm,
+            "learning_rate": float(self._learner.rates[step_index]),
+        }
 
-def _score_if_due(
-    score: Callable[[], TopK], epoch: int, settings: config.TrainConfig
-) -> TopK | None:
-    is_last = epoch + 1 == settings.epochs
-    is_due = (epoch + 1) % settings.evaluate_every == 0 or is_last
-    return score() if is_due else None
+    def _not_finite(self, outcome: learner.Outcome, num_clips: int) -> TrainingError:
+        epoch, step = divmod(self._progress.num_steps, self._steps_per_epoch)
+        clip_ids = self._clips.clip_ids(epoch, step, num_clips)
+        more = ", ..." if len(clip_ids) > _MAX_NAMED else ""
+        return TrainingError(
+            f"the loss is {outcome.loss} and the gradient's norm {outcome.norm} at "
+            f"step {self._progress.num_steps}, step {step} of epoch {epoch}: try a "
+            f"lower learning_rate, a warm-up or clip_gradient; the clips were "
+            f"{', '.join(clip_ids[:_MAX_NAMED])}{more}"
+        )
 
+    def _note(self, figures: Mapping[str, float]) -> None:
+        if self._progress.num_steps % self._settings.log_every == 0:
+            self._board.add("train", figures, self._progress.num_steps)
 
-def _metrics(
-    epoch: int,
-    num_steps: int,
-    learning_rate: float,
-    stats: _EpochStats,
-    top_k: TopK | None,
-) -> dict[str, Any]:
-    """Returns an epoch's line of metrics; `step` counts the steps done."""
-    return {
-        "epoch": epoch,
-        "step": num_steps,
-        "learning_rate": learning_rate,
-        "loss": stats.loss,
-        "train_top1": stats.top_k.top1,
-        "top1": top_k.top1 if top_k else None,
-        "top5": top_k.top5 if top_k else None,
-        "num_clips": top_k.num_clips if top_k else 0,
-        "seconds": round(stats.seconds, 3),
-        "clips_per_second": _rate(stats),
-    }
+    def _profile_if_due(self) -> None:
+        if self._is_profiled and self._num_own_steps == _PROFILED_STEPS.start:
+            folder = self._folder.path / "profile"
+            self._profiler.enter_context(profile.profiled(folder))
+        if self._num_own_steps == _PROFILED_STEPS.stop:
+            self._profiler.close()
+
+    def _save_if_due(self) -> None:
+        every, num_steps = self._settings.checkpoint_every, self._progress.num_steps
+        is_epochs_end = num_steps % self._steps_per_epoch == 0  # saved when evaluated
+        if every is not None and num_steps % every == 0 and not is_epochs_end:
+            self._learner.synchronise_norms()
+            epoch = num_steps // self._steps_per_epoch
+            self._save({"epoch": epoch, "step": num_steps, "top1": None})
+
+    def _end_epoch(self, epoch: int, stopwatch: watch.Stopwatch) -> None:
+        """Evaluates, and writes down what came of the epoch."""
+        speed = stopwatch.figures() | {"seconds": round(stopwatch.spent.seconds, 3)}
+        self._spent.append(stopwatch.spent)
+        self._learner.synchronise_norms()
+        score = self._score_if_due(epoch)
+        ended = self._progress
+        self._progress = ended.after_epoch(epoch, score)
+        line = self._metrics(epoch, self._summed(ended), score) | speed
+        logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, _told(line))
+        self._board.add("epoch", line, ended.num_steps)
+        facts = {key: line[key] for key in _FACTS}
+        if self._ranks.is_first:
+            self._folder.append_metrics(line)
+            # The best one first: after a crash in between, it is made again.
+            if ended.is_best(score):
+                best = facts | {"run": self._description}
+                checkpoint.save(
+                    self._learner.network, self._folder.best_checkpoint, best
+                )
+        self._save(facts)
+
+    def _save(self, facts: Mapping[str, Any]) -> None:
+        """Writes a checkpoint that `resume` goes on from."""
+        summed = self._summed(self._progress)
+        if not self._ranks.is_first:
+            return
+        self._folder.checkpoints.save(
+            self._learner.network,
+            self._learner.tensors(),
+            dict(facts)
+            | {
+                "run": self._description,
+                "progress": summed.to_json(),
+                "reader": self._clips.state(),
+            },
+            step=self._progress.num_steps,
+            num_kept=self._settings.keep_checkpoints,
+        )
+
+    def _summed(self, own: progress.Progress) -> progress.Progress:
+        """Returns the progress with the clips that all ranks have seen."""
+        counts = np.array(dataclasses.astuple(own.seen), np.float32)
+        num_clips, num_top1, num_top5 = map(int, self._ranks.summed(counts))
+        return dataclasses.replace(own, seen=TopK(num_clips, num_top1, num_top5))
+
+    def _score_if_due(self, epoch: int) -> TopK | None:
+        is_last = epoch + 1 == self._settings.epochs
+        is_due = (epoch + 1) % self._settings.evaluate_every == 0 or is_last
+        return self._score() if is_due else None
+
+    def _metrics(
+        self, epoch: int, ended: progress.Progress, score: TopK | None
+    ) -> dict[str, Any]:
+        """Returns an epoch's line of metrics; `step` counts the steps done."""
+        return {
+            "epoch": epoch,
+            "step": ended.num_steps,
+            "learning_rate": float(self._learner.rates[ended.num_steps - 1]),
+            "loss": ended.sum_loss / self._steps_per_epoch,
+            "train_top1": ended.seen.top1,
+            "top1": score.top1 if score else None,
+            "top5": score.top5 if score else None,
+            "num_clips": score.num_clips if score else 0,
+        }
+
+    def _result(self, seconds: float) -> TrainResult:
+        best = self._progress.best
+        total = watch.Spent.total(self._spent)
+        return TrainResult(
+            epochs=self._settings.epochs,
+            steps=self._progress.num_steps,
+            best_top1=best.top1 if best else None,
+            best_epoch=self._progress.best_epoch,
+            best_checkpoint=str(self._folder.best_checkpoint),
+            seconds=round(seconds, 3),
+            clips_per_second=total.clips_per_second,
+            waiting_share=total.waiting_share,
+        )
 
 
 def _told(line: Mapping[str, Any]) -> str:
     text = (
         f"loss {line['loss']:.4f}, train top-1 {line['train_top1']:.4f}, "
-        f"{line['clips_per_second']:.1f} clips/s"
+        f"{line['clips_per_second']:.1f} clips/s, waiting {line['waiting_share']:.1%}"
     )
     if line["top1"] is None:
         return text
     return f"{text}, validation top-1 {line['top1']:.4f}, top-5 {line['top5']:.4f}"
-
-
-def _rate(*stats: _EpochStats) -> float:
-    seconds = sum(epoch.seconds for epoch in stats)
-    num_timed = sum(epoch.num_timed for epoch in stats)
-    return round(num_timed / seconds, 3) if seconds and num_timed else 0.0

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindrecord_io import files
+from train import checkpoints
+
 __all__ = ["RunFolder"]
 
 
@@ -15,8 +18,9 @@ class RunFolder:
 
     config.json      what was asked for, with all defaults
     metrics.jsonl    a line an epoch
-    epoch-0007.ckpt  the newest few, by 0-based epoch
-    best.ckpt        of the epoch with the best validation accuracy
+    checkpoints/     all that is needed to go on, after the newest few epochs
+    best.ckpt        the network of the epoch with the best validation accuracy
+    tensorboard/     the same and more, for TensorBoard
     """
 
     path: Path
@@ -36,24 +40,59 @@ class RunFolder:
         """The network with the best validation accuracy."""
         return self.path / "best.ckpt"
 
-    def epoch_checkpoint(self, epoch: int) -> Path:
-        """The network after a 0-based epoch."""
-        return self.path / f"epoch-{epoch:04d}.ckpt"
+    @property
+    def checkpoints(self) -> checkpoints.Checkpoints:
+        """What a training goes on from."""
+        return checkpoints.Checkpoints(self.path / "checkpoints")
+
+    @property
+    def board(self) -> Path:
+        """The folder for TensorBoard."""
+        return self.path / "tensorboard"
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Makes the folder and writes what is asked for.
 
         Raises:
-          FileExistsError: another training has come as far as an epoch there.
+          FileExistsError: another training has come as far as a checkpoint there.
         """
-        if self.metrics_path.exists():
+        if self.metrics_path.exists() or self.checkpoints.steps():
             raise FileExistsError(
-                f"{self.path} holds another training: choose a new folder"
+                f"{self.path} holds another training: --resume it, or choose a new "
+                f"folder"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        self.config_path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        content = json.dumps(config, indent=2) + "\n"
+        files.replace_file(self.config_path, content.encode())
+
+    def read_config(self) -> dict[str, Any]:
+        """Returns what `begin` wrote.
+
+        Raises:
+          OSError, ValueError: there is none, or it is not JSON.
+        """
+        config: dict[str, Any] = json.loads(self.config_path.read_text("utf-8"))
+        return config
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds the line of an epoch."""
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+    def go_back(self, step: int) -> None:
+        """Removes what tells of more steps than these: they will be done again."""
+        self.checkpoints.remove_later(step)
+        if not self.metrics_path.exists():
+            return
+        lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if _is_whole(line) and _step(line) <= step]
+        files.replace_file(self.metrics_path, "".join(kept).encode())
+
+
+def _is_whole(line: str) -> bool:
+    return line.endswith("\n")  # the last one may have been cut off by a crash
+
+
+def _step(line: str) -> int:
+    step: int = json.loads(line)["step"]
+    return step

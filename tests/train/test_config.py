@@ -22,6 +22,13 @@ CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
         ({"weight_decay": -1.0}, "weight_decay cannot be negative: -1.0"),
         ({"clip_gradient": 0.0}, "clip_gradient must be positive or null: 0.0"),
         ({"warmup_epochs": 51.0}, r"warmup_epochs must be in \[0, epochs = 50\]: 51"),
+        ({"base_batch_size": 0}, "base_batch_size must be at least 1: 0"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1: 0"),
+        ({"loss_scale": 0.0}, "loss_scale must be positive: 0.0"),
+        ({"amp_level": "O1"}, r"one of \('O0', 'O2', 'O3', 'auto'\), got 'O1'"),
+        ({"trainable": "head"}, r"one of \('all', 'classifier'\), got 'head'"),
+        ({"sampling": "odd"}, r"one of \('each_once', 'class_balanced'\), got 'odd'"),
+        ({"fresh_parts": ("fc",)}, r"of \('classifier', 'non_local'\), got 'fc'"),
         ({"scales": ()}, r"scales must be in \(0, 1\]: \(\)"),
         ({"scales": (1.5,)}, r"scales must be in \(0, 1\]: \(1.5,\)"),
         ({"milestones": (40.0, 20.0)}, r"milestones must rise: \(40.0, 20.0\)"),
@@ -77,3 +84,14 @@ def test_an_impossible_value_is_a_config_error():
 def test_no_key_is_in_two_sections():
     with pytest.raises(config_file.ConfigError, match="--zzz is no key"):
         job.load_config(CONFIGS / "demo_cpu.yaml", {"zzz": "1"}, num_classes=12)
+
+
+@pytest.mark.parametrize(
+    ("base_batch_size", "batch_size", "rate"),
+    [(None, 16, 0.01), (64, 16, 0.0025), (64, 64, 0.01), (64, 128, 0.02)],
+)
+def test_the_learning_rate_follows_the_batch_size_if_asked(
+    base_batch_size, batch_size, rate
+):
+    settings = TrainConfig(base_batch_size=base_batch_size, batch_size=batch_size)
+    assert settings.scaled_learning_rate == pytest.approx(rate)

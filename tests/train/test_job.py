@@ -5,9 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from eval import config_file
 from eval.config import EvalConfig
-from model.tsm import TSMConfig
-from train import job
+from eval.ranks import Ranks
+from model import checkpoint
+from model.tsm import TSM, TSMConfig
+from train import clips, job
 from train.config import TrainConfig
 
 RUN = job.RunConfig(
@@ -22,7 +25,8 @@ FLIPPING = dataclasses.replace(RUN, training=TrainConfig(batch_size=3, flip=True
 def open_epoch(published_version):
     def open_with(settings):
         names = published_version.category_names()
-        return job.epoch_opener(published_version, settings, names)
+        open_at = job.epoch_opener(published_version, settings, names)
+        return lambda epoch: open_at(epoch, 0)
 
     return open_with
 
@@ -92,3 +96,58 @@ def test_missing_sections_are_defaults(tmp_path):
     settings = job.load_config(path, {}, num_classes=7)
     assert settings.evaluation == EvalConfig()
     assert settings.training == TrainConfig()
+
+
+def test_a_training_begins_with_the_weights_it_is_given(tmp_path):
+    saved = TSM(dataclasses.replace(RUN.model, num_classes=5))
+    checkpoint.save(saved, tmp_path / "other.ckpt", {})
+    training = dataclasses.replace(
+        RUN.training,
+        tune_from=str(tmp_path / "other.ckpt"),
+        fresh_parts=("classifier",),
+        trainable="classifier",
+    )
+    network = job.make_network(dataclasses.replace(RUN, training=training))
+    for name in ("conv1.weight", "bn1.gamma", "layer4.1.conv1.net.weight"):
+        mine, theirs = (
+            next(p for p in n.get_parameters() if p.name == f"base_model.{name}")
+            for n in (network, saved)
+        )
+        np.testing.assert_array_equal(mine.asnumpy(), theirs.asnumpy())
+    assert network.new_fc.weight.shape[0] == 3
+    assert [p.name for p in network.trainable_params()] == [
+        "new_fc.weight",
+        "new_fc.bias",
+    ]
+
+
+def test_weights_of_another_number_of_classes_are_an_error_unless_told(tmp_path):
+    saved = TSM(dataclasses.replace(RUN.model, num_classes=5))
+    checkpoint.save(saved, tmp_path / "other.ckpt", {})
+    training = dataclasses.replace(RUN.training, tune_from=str(tmp_path / "other.ckpt"))
+    with pytest.raises(checkpoint.CheckpointError, match=r"new_fc\.weight \(5, 32\)"):
+        job.make_network(dataclasses.replace(RUN, training=training))
+
+
+def test_the_clips_of_a_step_can_be_named(published_version, open_epoch):
+    names = published_version.category_names()
+    open_at = job.epoch_opener(published_version, RUN, names)
+    split = clips.SplitClips(open_at)
+    named = [split.clip_ids(2, step, 3) for step in range(split.steps_per_epoch)]
+    opened = open_at(2, 0)
+    assert [*named[0], *named[1]] == [
+        opened.index.clip_ids[r] for r in opened.rows().tolist()
+    ]
+    label_ids = [int(n) % 3 for n in named[1]]
+    split.resume(split.state() | {"epoch": 2, "step": 1})
+    (batch,) = split
+    assert batch[1].tolist() == label_ids
+
+
+@pytest.mark.parametrize(("num_ranks", "is_fine"), [(1, True), (3, True), (2, False)])
+def test_a_batch_must_divide_among_the_ranks(num_ranks, is_fine):
+    if is_fine:
+        job.check_divides(RUN, Ranks(0, num_ranks))
+        return
+    with pytest.raises(config_file.ConfigError, match="multiple of their number, 2: 3"):
+        job.check_divides(RUN, Ranks(0, num_ranks))

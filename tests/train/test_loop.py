@@ -1,39 +1,18 @@
 """Training from the first step to the files it leaves, on clips made here."""
 
+import dataclasses
 import json
+import logging
 
-import mindspore
 import numpy as np
 import pytest
-from mindspore import dataset
 
 from eval import config as eval_config
 from eval import evaluate
 from model import checkpoint
-from model.tsm import TSM, TSMConfig
+from tests.train.moving_bars import NETWORK, SETTINGS, Trial, moving_bars
 from train import loop
 from train.config import TrainConfig
-from train.run_folder import RunFolder
-
-NETWORK = TSMConfig(
-    num_classes=2,
-    arch="resnet18",
-    width=8,
-    num_segments=4,
-    shift_div=4,
-    dropout=0.0,
-)
-SETTINGS = TrainConfig(
-    epochs=5,
-    batch_size=4,
-    optimizer="adamw",
-    learning_rate=0.005,
-    weight_decay=0.0,
-    schedule="cosine",
-    is_classifier_faster=False,
-    evaluate_every=2,
-    keep_checkpoints=2,
-)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,63 +20,10 @@ def _graph_mode():
     eval_config.use_graph_mode()
 
 
-def moving_bars(num_clips, seed=0):
-    """Clips of a bright column that goes right (label 0) or left (label 1)."""
-    rng = np.random.default_rng(seed)
-    frames = rng.integers(0, 60, (num_clips, 4, 3, 32, 32), np.uint8)
-    label_ids = np.arange(num_clips, dtype=np.int32) % 2
-    for clip, label_id in zip(frames, label_ids, strict=True):
-        begin = rng.integers(0, 8)
-        order = range(4) if label_id == 0 else range(3, -1, -1)
-        for segment, place in enumerate(order):
-            left = begin + 6 * place
-            clip[segment, :, :, left : left + 4] = 250
-    return frames, label_ids
-
-
-def open_dataset(frames, label_ids, batch_size=4):
-    columns = {"frames": frames, "label": label_ids}
-    return dataset.NumpySlicesDataset(columns, shuffle=False).batch(batch_size)
-
-
-class Trial:
-    """A training on moving bars; keeps the epochs that were opened."""
-
-    def __init__(self, output, num_clips=8):
-        mindspore.set_seed(1)
-        self.network = TSM(NETWORK)
-        self.clips = moving_bars(num_clips)
-        self.output = output
-        self.epochs = []
-
-    def open_epoch(self, epoch):
-        self.epochs.append(epoch)
-        return open_dataset(*self.clips)
-
-    def score(self):
-        batches = open_dataset(*moving_bars(6, seed=9))
-        return evaluate.evaluate(
-            evaluate.make_predict(self.network),
-            batches.create_dict_iterator(num_epochs=1, output_numpy=True),
-            batch_size=4,
-            num_classes=2,
-        ).top_k
-
-    def train(self, settings=SETTINGS):
-        return loop.train(
-            self.network,
-            settings,
-            open_epoch=self.open_epoch,
-            score=self.score,
-            folder=RunFolder(self.output),
-            description={"version": "000001"},
-        )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     trial = Trial(tmp_path_factory.mktemp("run") / "output")
-    return trial, trial.train()
+    return trial, trial.begin()
 
 
 def metrics(output):
@@ -110,10 +36,11 @@ def test_result_counts_steps_and_epochs(trained):
     assert (result.epochs, result.steps) == (5, 10)
     assert result.seconds > 0
     assert result.clips_per_second > 0
+    assert 0 <= result.waiting_share <= 1
 
 
-def test_every_epoch_is_opened_by_its_number(trained):
-    assert trained[0].epochs == [0, 0, 1, 2, 3, 4]  # the first also to count the steps
+def test_every_step_of_every_epoch_is_read_once(trained):
+    assert trained[0].clips.places == [(e, s) for e in range(5) for s in range(2)]
 
 
 def test_metrics_have_a_line_an_epoch(trained):
@@ -138,23 +65,29 @@ def test_the_loss_falls(trained):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_newest_checkpoints_and_the_best_one_stay(trained):
+def test_newest_checkpoints_and_the_best_network_stay(trained):
     trial, _ = trained
     assert sorted(file.name for file in trial.output.iterdir()) == [
         "best.ckpt",
+        "checkpoints",
         "config.json",
-        "epoch-0003.ckpt",
-        "epoch-0004.ckpt",
         "metrics.jsonl",
+        "tensorboard",
     ]
+    kept = sorted(folder.name for folder in (trial.output / "checkpoints").iterdir())
+    assert kept == ["step-00000008", "step-00000010"]
+
+
+def last_checkpoint(trial):
+    return trial.output / "checkpoints" / "step-00000010" / "network.ckpt"
 
 
 def test_checkpoints_tell_where_they_are_from(trained):
     trial, result = trained
-    network, facts = checkpoint.load(trial.output / "epoch-0004.ckpt")
+    network, facts = checkpoint.load(last_checkpoint(trial))
     top1 = metrics(trial.output)[4]["top1"]
-    run = {"version": "000001"}
-    assert facts == {"epoch": 4, "step": 10, "top1": top1, "run": run}
+    assert (facts["epoch"], facts["step"], facts["top1"]) == (4, 10, top1)
+    assert facts["run"] == {"version": "000001"}
     assert network.config == NETWORK
     _, best = checkpoint.load(trial.output / "best.ckpt")
     assert result.best_checkpoint == str(trial.output / "best.ckpt")
@@ -163,7 +96,7 @@ def test_checkpoints_tell_where_they_are_from(trained):
 
 def test_a_checkpoint_scores_as_the_network_did(trained):
     trial, _ = trained
-    network, facts = checkpoint.load(trial.output / "epoch-0004.ckpt")
+    network, _ = checkpoint.load(last_checkpoint(trial))
     frames = moving_bars(6, seed=9)[0]
     np.testing.assert_allclose(
         evaluate.make_predict(network)(frames),
@@ -171,28 +104,81 @@ def test_a_checkpoint_scores_as_the_network_did(trained):
         rtol=1e-5,
         atol=1e-5,
     )
-    trial.network = network
-    assert trial.score().top1 == facts["top1"]
 
 
 def test_a_folder_with_another_training_is_refused(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("")
-    with pytest.raises(FileExistsError, match="holds another training"):
-        Trial(tmp_path).train()
+    with pytest.raises(FileExistsError, match="holds another training: --resume it"):
+        Trial(tmp_path).begin()
+
+
+# Dropout and a momentum: states that a checkpoint must bring back.
+STOPPABLE = TrainConfig(
+    epochs=3, batch_size=2, learning_rate=0.01, checkpoint_every=1, keep_checkpoints=12
+)
+WITH_DROPOUT = dataclasses.replace(NETWORK, dropout=0.5)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    trial = Trial(tmp_path_factory.mktemp("run"), STOPPABLE, WITH_DROPOUT)
+    return trial, trial.begin()
+
+
+def copy_until(source, target, step):
+    """Copies a training as it was left by a crash after `step` steps and a half."""
+    folder = target / "checkpoints"
+    folder.mkdir(parents=True)
+    for path in (source / "checkpoints").iterdir():
+        if int(path.name.removeprefix("step-")) <= step:
+            (folder / path.name).symlink_to(path)
+    (target / "config.json").write_bytes((source / "config.json").read_bytes())
+    lines = (source / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (target / "metrics.jsonl").write_text(lines[0] + '{"epoch": 1, "st')
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_stops_training(tmp_path):
-    trial = Trial(tmp_path)
-    fast = TrainConfig(
-        epochs=4,
-        batch_size=4,
-        learning_rate=1e30,
-        clip_gradient=None,
-        evaluate_every=4,
+@pytest.mark.parametrize("step", [4, 6])
+def test_a_resumed_training_ends_as_an_undisturbed_one(undisturbed, tmp_path, step):
+    """Step 4 is the end of an epoch, step 6 in the middle of one."""
+    trial, result = undisturbed
+    copy_until(trial.output, tmp_path, step)
+    again = Trial(tmp_path, STOPPABLE, WITH_DROPOUT)
+    resumed = again.resume(step)
+    assert again.clips.places == trial.clips.places[step:]
+    expected = trial.tensors()
+    for name, values in again.tensors().items():
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+    timeless = ("clips_per_second", "waiting_share", "seconds")
+    for line, other in zip(metrics(tmp_path), metrics(trial.output), strict=True):
+        assert {k: v for k, v in line.items() if k not in timeless} == {
+            k: v for k, v in other.items() if k not in timeless
+        }
+    assert (resumed.best_epoch, resumed.best_top1, resumed.steps) == (
+        result.best_epoch,
+        result.best_top1,
+        12,
     )
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_clips(tmp_path):
+    settings = dataclasses.replace(SETTINGS, learning_rate=1e30, clip_gradient=None)
+    trial = Trial(tmp_path, settings)
     with pytest.raises(
-        loop.TrainingError, match=r"the loss is nan at step \d, in epoch \d: try"
+        loop.TrainingError,
+        match=r"the loss is \S+ and the gradient's norm (nan|inf) at step 1, step 1 of "
+        r"epoch 0: try a lower learning_rate.*; the clips were 0-4, 0-5, 0-6, 0-7$",
     ):
-        trial.train(fast)
+        trial.begin()
     assert not (tmp_path / "best.ckpt").exists()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_profile_names_the_operators_that_take_the_time(tmp_path, caplog):
+    settings = dataclasses.replace(SETTINGS, epochs=3, evaluate_every=3)
+    with caplog.at_level(logging.INFO):
+        Trial(tmp_path, settings).begin(is_profiled=True)
+    told = [r.getMessage() for r in caplog.records if r.name == "train.profile"]
+    assert any("Conv2DBackpropFilter" in line for line in told)
+    assert told[-1] == f"the whole profile is in {tmp_path / 'profile'}"
+    assert list((tmp_path / "profile").rglob("trace_view.json"))

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -26,15 +28,16 @@ def run_train(published_version, tmp_path):
             "--dataset": published_version.dataset,
             "--output": tmp_path / "output",
         }
-        pairs = [str(word) for pair in words.items() for word in pair]
         return subprocess.run(
-            [sys.executable, "-m", "train", *pairs, *flags],
-            capture_output=True,
-            text=True,
-            env=os.environ,
+            command(words, flags), capture_output=True, text=True, env=os.environ
         )
 
     return run
+
+
+def command(words, flags):
+    pairs = [str(word) for pair in words.items() for word in pair]
+    return [sys.executable, "-m", "train", *pairs, *flags]
 
 
 @pytest.mark.slow
@@ -51,6 +54,13 @@ def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
     assert network.config.dropout == 0.25
     told = json.loads((tmp_path / "output" / "config.json").read_text())
     assert facts == {"epoch": 0, "step": 2, "top1": result["best_top1"], "run": told}
+    assert sorted(path.name for path in (tmp_path / "output").iterdir()) == [
+        "best.ckpt",
+        "checkpoints",
+        "config.json",
+        "metrics.jsonl",
+        "tensorboard",
+    ]
     assert told["version"] == "000001"
     assert told["training"]["epochs"] == 1
     assert told["model"]["dropout"] == 0.25
@@ -66,6 +76,8 @@ def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
         (["--optimizer", "lion"], 2, "optimizer must be one of"),
         (["--version", "000009"], 1, "000009"),
         (["--batch_size", "64"], 1, "less than one batch of 64"),
+        (["--resume"], 1, "nothing to resume: there is no checkpoint in"),
+        (["--tune_from", "none.ckpt"], 1, "none.ckpt"),
     ],
 )
 def test_what_cannot_be_trained_is_explained(
@@ -77,6 +89,56 @@ def test_what_cannot_be_trained_is_explained(
     (line,) = [line for line in run.stderr.splitlines() if " ERROR " in line]
     assert message in line
     assert not (tmp_path / "output").exists()
+
+
+RESUMED = """
+model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4, dropout: 0.5}
+evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
+training:
+  {epochs: 3, batch_size: 3, learning_rate: 0.01, flip: true, checkpoint_every: 1,
+   keep_checkpoints: 9}
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_resumes_to_the_same_bytes(published_version, tmp_path):
+    (tmp_path / "run.yaml").write_text(RESUMED)
+    words = {
+        "--config_path": tmp_path / "run.yaml",
+        "--dataset": published_version.dataset,
+        "--output": tmp_path / "whole",
+    }
+    whole = subprocess.run(command(words, []), capture_output=True)
+    words["--output"] = tmp_path / "killed"
+    with subprocess.Popen(command(words, []), stderr=subprocess.PIPE) as process:
+        while not (tmp_path / "killed/checkpoints/step-00000003").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    begun = sorted((tmp_path / "killed/checkpoints").glob("step-*"))
+    assert len(begun) < 6
+    resumed = subprocess.run(command(words, ["--resume"]), capture_output=True)
+    assert (whole.returncode, resumed.returncode) == (0, 0), resumed.stderr
+    files = sorted((tmp_path / "whole").rglob("*.ckpt"))
+    assert len(files) == 13  # of six steps two each, and the best network
+    for path in files:
+        other = tmp_path / "killed" / path.relative_to(tmp_path / "whole")
+        assert path.read_bytes() == other.read_bytes(), path
+    results = [json.loads(run.stdout) for run in (whole, resumed)]
+    for key in ("epochs", "steps", "best_top1", "best_epoch"):
+        assert results[0][key] == results[1][key]
+    changed = subprocess.run(
+        command(words, ["--resume", "--momentum", "0.5", "--num_workers", "1"]),
+        capture_output=True,
+        text=True,
+    )
+    assert changed.returncode == 2
+    assert "begun with other values: momentum was 0.9 and is 0.5\n" in changed.stderr
+    missing = subprocess.run(
+        command(words, ["--resume", "7"]), capture_output=True, text=True
+    )
+    assert missing.returncode == 2
+    assert "--resume must be one of 1, 2, 3, 4, 5, 6, or" in missing.stderr
 
 
 def test_a_missing_flag_is_wrong_usage():

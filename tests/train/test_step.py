@@ -3,7 +3,7 @@
 import mindspore
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor, amp, nn
 
 from eval import config
 from eval.evaluate import make_predict
@@ -32,14 +32,15 @@ def sum_of_logits(logits, label_ids):
 
 
 def one_step(clip_gradient):
-    """Returns loss, logits and weight; the gradient is 3 and 4, its norm 5."""
+    """Returns loss and norm, logits, weight; the gradient is 3 and 4, its norm 5."""
     network = Linear()
     optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1)
-    step = TrainStep(network, sum_of_logits, optimizer, clip_gradient)
+    step = TrainStep(network, sum_of_logits, optimizer, clip_gradient=clip_gradient)
     step.set_train(True)
     frames = Tensor(np.array([[3.0, 4.0]], np.float32))
-    loss, logits = step(frames, Tensor(np.ones((1, 2), np.float32)))
-    return float(loss.asnumpy()), logits.asnumpy().tolist(), network.weight.asnumpy()
+    loss, logits, norm = step(frames, Tensor(np.ones((1, 2), np.float32)))
+    figures = float(loss.asnumpy()), float(norm.asnumpy())
+    return figures, logits.asnumpy().tolist(), network.weight.asnumpy()
 
 
 @pytest.mark.parametrize(
@@ -47,8 +48,8 @@ def one_step(clip_gradient):
     [(None, [0.7, 0.6]), (10.0, [0.7, 0.6]), (1.0, [0.94, 0.92])],
 )
 def test_gradients_are_clipped_by_their_common_norm(clip_gradient, weight):
-    loss, logits, updated = one_step(clip_gradient)
-    assert loss == 7.0
+    figures, logits, updated = one_step(clip_gradient)
+    assert figures == pytest.approx((7.0, 5.0))  # the norm of before the clipping
     assert logits == [[3.0, 4.0]]
     np.testing.assert_allclose(updated, weight, rtol=1e-5)
 
@@ -60,7 +61,7 @@ def test_a_step_changes_what_predicting_sees():
         TSMConfig(num_classes=3, arch="resnet18", width=4, num_segments=2, shift_div=4)
     )
     optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1)
-    step = TrainStep(network, nn.CrossEntropyLoss(), optimizer, None)
+    step = TrainStep(network, nn.CrossEntropyLoss(), optimizer)
     predict = make_predict(network)
     frames = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 32, 32), np.uint8)
     before, mean_before = (
@@ -83,5 +84,33 @@ def test_a_step_changes_what_predicting_sees():
 def test_parameters_keep_the_networks_names():
     network = Linear()
     optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1)
-    TrainStep(network, sum_of_logits, optimizer, None)
+    TrainStep(network, sum_of_logits, optimizer)
     assert [p.name for p in network.get_parameters()] == ["weight"]
+
+
+def scaled_step(gradient, scale):
+    """One step with a loss scale; returns loss, norm, weight and the scale after."""
+    network = Linear()
+    optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1)
+    loss_scale = amp.DynamicLossScaler(scale, 2, 1000)
+    step = TrainStep(network, sum_of_logits, optimizer, loss_scale=loss_scale)
+    step.set_train(True)
+    frames = Tensor(np.full((1, 2), gradient, np.float32))
+    loss, _, norm = step(frames, Tensor(np.ones((1, 2), np.float32)))
+    found = [float(x.asnumpy()) for x in (loss, norm, loss_scale.scale_value)]
+    return found, network.weight.asnumpy().tolist()
+
+
+def test_a_loss_scale_changes_neither_the_loss_nor_the_update():
+    (loss, norm, scale), weight = scaled_step(3.0, 1024.0)
+    assert (loss, scale) == (6.0, 1024.0)
+    assert norm == pytest.approx(18**0.5)
+    assert weight == pytest.approx([0.7, 0.7])
+
+
+def test_an_overflow_halves_the_loss_scale_and_updates_nothing():
+    (loss, norm, scale), weight = scaled_step(3e37, 1024.0)
+    assert loss == pytest.approx(6e37)
+    assert not np.isfinite(norm)
+    assert scale == 512.0
+    assert weight == [1.0, 1.0]

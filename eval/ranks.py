@@ -1,0 +1,92 @@
+"""The processes of one job that msrun started, each with its part of every batch.
+
+    msrun --worker_num=2 --local_worker_num=2 --join=True python -m train ...
+
+A process that was started alone is rank 0 of 1, and everything here does nothing.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from mindspore import Parameter, Tensor, communication, nn, ops
+
+__all__ = ["Ranks", "join"]
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Which of how many processes this is.
+
+    The methods are collective: every rank must call them, in the same order.
+    """
+
+    rank: int = 0
+    num_ranks: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the rank that writes files."""
+        return self.rank == 0
+
+    def summed(self, values: Floats) -> Floats:
+        """Returns the sum of all ranks' arrays, which have one shape."""
+        if self.num_ranks == 1:
+            return values
+        total: Floats = _sum_over_ranks()(Tensor(values)).asnumpy()
+        return total
+
+    def average(self, parameters: Iterable[Parameter]) -> None:
+        """Sets float32 parameters to their mean over the ranks."""
+        if self.num_ranks > 1:
+            _replace(parameters, lambda flat: self.summed(flat) / self.num_ranks)
+
+    def equalise(self, parameters: Iterable[Parameter]) -> None:
+        """Sets float32 parameters to what they are on the first rank."""
+        # A sum in which all others are zero is exact, and needs no other operation.
+        if self.num_ranks > 1:
+            _replace(parameters, lambda flat: self.summed(flat * self.is_first))
+
+
+def join() -> Ranks:
+    """Joins the job that this process was started for; alone if there is none.
+
+    Call it once, after the device is chosen and before anything is run. In msrun's
+    scheduler process it does not return before the job ends.
+    """
+    if "MS_ROLE" not in os.environ:
+        return Ranks()
+    communication.init()
+    return Ranks(communication.get_rank(), communication.get_group_size())
+
+
+class _SumOverRanks(nn.Cell):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_reduce = ops.AllReduce(ops.ReduceOp.SUM)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.all_reduce(x)
+
+
+@functools.cache
+def _sum_over_ranks() -> nn.Cell:
+    return _SumOverRanks()
+
+
+def _replace(
+    parameters: Iterable[Parameter], change: Callable[[Floats], Floats]
+) -> None:
+    """Changes parameters all at once: one array is one message between the ranks."""
+    changed = list(parameters)
+    arrays = [parameter.asnumpy() for parameter in changed]
+    flat = change(np.concatenate([array.ravel() for array in arrays]))
+    ends = np.cumsum([array.size for array in arrays])[:-1]
+    for parameter, part in zip(changed, np.split(flat, ends), strict=True):
+        values = part.reshape(parameter.shape).astype(np.float32)
+        parameter.set_data(Tensor(values))

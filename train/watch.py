@@ -1,0 +1,170 @@
+"""What a person sees of a training: a bar, log lines, TensorBoard's files."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorboardX
+import tqdm
+
+from train import clips
+
+__all__ = ["Bar", "Board", "Spent", "Stopwatch"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Time that was spent on training.
+
+    Attributes:
+      num_clips: trained by all ranks together.
+      waited: seconds in which there was no batch to train by.
+    """
+
+    num_clips: int
+    seconds: float
+    waited: float
+
+    @classmethod
+    def total(cls, parts: Sequence["Spent"]) -> "Spent":
+        """Returns the sum; of nothing, nothing."""
+        return cls(
+            sum(part.num_clips for part in parts),
+            sum(part.seconds for part in parts),
+            sum(part.waited for part in parts),
+        )
+
+    @property
+    def clips_per_second(self) -> float:
+        """Clips a second; 0.0 without any."""
+        return round(self.num_clips / self.seconds, 3) if self.num_clips else 0.0
+
+    @property
+    def waiting_share(self) -> float:
+        """The share of the time in [0, 1] that was waited."""
+        return round(self.waited / self.seconds, 4) if self.num_clips else 0.0
+
+
+class Stopwatch:
+    """Measures clips a second, and which part of the time is spent waiting for clips.
+
+    Args:
+      num_ranks: processes that do the same at the same time.
+    """
+
+    def __init__(self, num_ranks: int = 1) -> None:
+        self._num_ranks = num_ranks
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets everything so far; of the batch at hand, the clips too."""
+        self._began = time.monotonic()
+        self._waited = 0.0
+        self._num_clips = 0
+
+    def timed(self, batches: Iterable[clips.Batch]) -> Iterator[clips.Batch]:
+        """Gives the batches, and takes the time that they let one wait."""
+        began = time.monotonic()
+        for batch in batches:
+            self._waited += time.monotonic() - began
+            self._num_clips += len(batch[1]) * self._num_ranks
+            yield batch
+            began = time.monotonic()
+
+    @property
+    def spent(self) -> Spent:
+        """What was spent up to now."""
+        return Spent(self._num_clips, time.monotonic() - self._began, self._waited)
+
+    def figures(self) -> dict[str, float]:
+        """Returns clips_per_second and waiting_share up to now."""
+        spent = self.spent
+        return {
+            "clips_per_second": spent.clips_per_second,
+            "waiting_share": spent.waiting_share,
+        }
+
+
+class Bar:
+    """A progress bar of an epoch on a terminal, log lines where there is none.
+
+    Args:
+      begin_step: where in the epoch it begins.
+      log_every: steps from one log line to the next.
+      is_shown: neither otherwise.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        num_steps: int,
+        *,
+        begin_step: int,
+        log_every: int,
+        is_shown: bool,
+    ) -> None:
+        self._title = title
+        self._log_every = log_every
+        self._step = begin_step
+        self._is_shown = is_shown
+        self._bar = tqdm.tqdm(
+            desc=title,
+            total=num_steps,
+            initial=begin_step,
+            unit="step",
+            file=sys.stderr,
+            disable=None if is_shown else True,  # None: unless it is a terminal
+        )
+
+    def step(self, figures: Mapping[str, float]) -> None:
+        """Shows one more step; figures: loss, top1, clips_per_second, waiting_share."""
+        self._bar.set_postfix_str(
+            f"loss {figures['loss']:.3f}, top-1 {figures['top1']:.3f}, "
+            f"{figures['clips_per_second']:.1f} clips/s, "
+            f"waiting {figures['waiting_share']:.0%}",
+            refresh=False,
+        )
+        self._bar.update()
+        self._step += 1
+        if self._is_shown and self._step % self._log_every == 0:
+            told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            logger.info("%s, step %d: %s", self._title, self._step, told)
+
+    def close(self) -> None:
+        """Leaves the bar as it is."""
+        self._bar.close()
+
+
+class Board:
+    """Writes TensorBoard's event files.
+
+    Args:
+      folder: where to; None for nowhere.
+      begin_step: what an earlier, interrupted process wrote of later steps is void.
+    """
+
+    def __init__(self, folder: Path | None, begin_step: int = 0) -> None:
+        self._writer = None
+        if folder is not None:
+            self._writer = tensorboardX.SummaryWriter(
+                str(folder), purge_step=begin_step + 1 if begin_step else None
+            )
+
+    def add(self, prefix: str, figures: Mapping[str, Any], step: int) -> None:
+        """Adds the figures that are numbers, as `prefix/name`."""
+        if self._writer is None:
+            return
+        for name, value in figures.items():
+            if isinstance(value, int | float):
+                self._writer.add_scalar(f"{prefix}/{name}", value, step)
+
+    def close(self) -> None:
+        """Writes what is not yet written."""
+        if self._writer is not None:
+            self._writer.close()
