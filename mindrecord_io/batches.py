@@ -5,26 +5,30 @@ split: not of the number of threads, nor of ranks, nor of which shard a clip is 
 step can therefore be the first: nothing before it is read.
 """
 
+import contextlib
 import math
-import os
-import threading
 from collections import deque
 from collections.abc import Iterator
-from concurrent import futures
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io import batch_memory, clip_index, clip_sampling, frames, views
+from mindrecord_io import (
+    batch_memory,
+    clip_decoders,
+    clip_index,
+    clip_sampling,
+    shard_cache,
+    shards_ahead,
+    views,
+)
 
-__all__ = ["BatchPlan", "BatchSource", "default_num_workers"]
+__all__ = ["Batch", "BatchPlan", "BatchSource"]
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
-_Pending = tuple[Batch, list[futures.Future[None]]]
 
 _PREFETCHED_BATCHES = 2
-_TASKS_PER_WORKER = 4  # of each batch: few enough to cost nothing, many enough to share
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,8 @@ class BatchSource:
     """Makes batches: frames uint8 (N, *clip_shape) RGB and label_ids int32 (N,).
 
     A view that is random gets the clips that the plan's sampling draws, another one all
-    of them in table order.
-    Iterating starts the threads and leaving the loop stops them; every iteration gives
-    the same batches, in arrays of their own.
+    of them in table order. Every iteration gives the same batches, in arrays of their
+    own; leaving the loop ends what was begun ahead.
 
     Attributes:
       index, view, plan: as given.
@@ -86,16 +89,20 @@ class BatchSource:
         view: views.View,
         plan: BatchPlan,
         *,
-        num_workers: int | None = None,
+        decoders: clip_decoders.ClipDecoders,
+        cache: shard_cache.ShardCache | None = None,
     ) -> None:
+        """Checks the plan; nothing is read yet.
+
+        Args:
+          decoders: of the same index, view and seed.
+          cache: needed where the shards are remote.
+        """
         self.index = index
         self.view = view
         self.plan = plan
-        self._num_workers = (
-            default_num_workers() if num_workers is None else num_workers
-        )
-        if self._num_workers < 1:
-            raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+        self._decoders = decoders
+        self._cache = cache
         _check_labels(index, view)
         self.num_steps, self.num_dropped = _count_steps(index, plan)
         if view.is_random:
@@ -109,32 +116,25 @@ class BatchSource:
         return self.num_steps - self.plan.begin_step
 
     def __iter__(self) -> Iterator[Batch]:
-        files = frames.ShardFiles(self.index.shard_paths)
-        reader = _ClipReader(self.index, self.view, self.plan, files)
-        pool = futures.ThreadPoolExecutor(
-            self._num_workers,
-            thread_name_prefix="clip-decoder",
-            initializer=frames.allow_inexact_resampling,
-        )
         memory = batch_memory.BatchMemory(math.prod(self._shape(self.plan.batch_size)))
-        pending: deque[_Pending] = deque()
-        try:
+        pending: deque[tuple[int, clip_decoders.PendingBatch]] = deque()
+        with contextlib.ExitStack() as undone:
+            ahead = undone.enter_context(self._shards_ahead())
+            undone.callback(_abandon, pending)
             for step in range(self.plan.begin_step, self.num_steps):
-                part = self._positions(step)
-                pixels = memory.lend(self._shape(part.stop - part.start))
-                pending.append(self._submit(pool, reader, part, pixels))
+                ahead.ready(step)
+                pending.append((step, self._submit(step, memory)))
                 if len(pending) > _PREFETCHED_BATCHES:
-                    yield _finished(pending.popleft())
+                    yield self._finish(*pending.popleft(), ahead)
             while pending:
-                yield _finished(pending.popleft())
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            files.close()
+                yield self._finish(*pending.popleft(), ahead)
 
     def moved(self, *, epoch: int, begin_step: int) -> "BatchSource":
         """Returns the same source at another place."""
         plan = replace(self.plan, epoch=epoch, begin_step=begin_step)
-        return BatchSource(self.index, self.view, plan, num_workers=self._num_workers)
+        return BatchSource(
+            self.index, self.view, plan, decoders=self._decoders, cache=self._cache
+        )
 
     def rows(self) -> npt.NDArray[np.int64]:
         """Returns the rows of the index that this rank's batches hold, in order."""
@@ -153,113 +153,40 @@ class BatchSource:
         return (num_clips, *views.clip_shape(self.view))
 
     def _submit(
-        self,
-        pool: futures.Executor,
-        reader: "_ClipReader",
-        part: slice,
-        pixels: npt.NDArray[np.uint8],
-    ) -> _Pending:
-        rows, repetitions = self._order[part], self._repetitions[part]
-        label_ids = np.empty(len(rows), np.int32)
-        num_clips = max(1, -(-len(rows) // (self._num_workers * _TASKS_PER_WORKER)))
-        slices = (slice(i, i + num_clips) for i in range(0, len(rows), num_clips))
-        tasks = [
-            pool.submit(reader.fill, rows[s], repetitions[s], pixels[s], label_ids[s])
-            for s in slices
-        ]
-        return (pixels, label_ids), tasks
-
-
-class _ClipReader:
-    """Fills parts of batches; called from all threads."""
-
-    def __init__(
-        self,
-        index: clip_index.ClipIndex,
-        view: views.View,
-        plan: BatchPlan,
-        files: frames.ShardFiles,
-    ) -> None:
-        self._index = index
-        self._view = view
-        self._plan = plan
-        self._files = files
-        self._of_thread = threading.local()
-
-    def fill(
-        self,
-        rows: npt.NDArray[np.int64],
-        repetitions: npt.NDArray[np.int64],
-        pixels: npt.NDArray[np.uint8],
-        label_ids: npt.NDArray[np.int32],
-    ) -> None:
-        """Writes the frames and the label_id of every row's clip."""
-        clips = zip(rows.tolist(), repetitions.tolist(), strict=True)
-        for i, (row, repetition) in enumerate(clips):
-            label_ids[i] = self._read_clip(row, repetition, pixels[i])
-
-    def _read_clip(self, row: int, repetition: int, out: npt.NDArray[np.uint8]) -> int:
-        index = self._index
-        decision = self._decide(row, repetition)
-        size = int(index.heights[row]), int(index.widths[row])
-        offsets, num_bytes = index.frame_ranges(row)
-        shard_index = int(index.shard_indices[row])
-        frame_index = decision.frame_indices[0]
-        try:
-            with self._files.borrow(shard_index) as descriptor:
-                for frame_index, outs in zip(
-                    decision.frame_indices, self._outs(out), strict=True
-                ):
-                    begin, length = (
-                        int(offsets[frame_index]),
-                        int(num_bytes[frame_index]),
-                    )
-                    jpeg = os.pread(descriptor, length, begin)
-                    self._decoder().decode(jpeg, size, decision.crops, list(outs))
-        except (OSError, ValueError) as cause:
-            raise frames.FrameError(
-                f"clip {index.clip_ids[row]}, frame {frame_index} in "
-                f"{index.shard_paths[shard_index]}: {cause}"
-            ) from cause
-        return decision.label_id
-
-    def _outs(self, out: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
-        """Gives for every frame where its crops belong: (crops, 3, H, W)."""
-        frame = (3, self._view.crop_px, self._view.crop_px)
-        by_crop = out.reshape(self._view.num_crops, -1, *frame)  # (crops, M*T, ...)
-        return iter(by_crop.swapaxes(0, 1))
-
-    def _decide(self, row: int, repetition: int) -> views.ViewDecision:
-        index, view = self._index, self._view
-        num_frames, label_id = index.num_frames(row), int(index.label_ids[row])
-        height, width = int(index.heights[row]), int(index.widths[row])
-        if not isinstance(view, views.TrainView):
-            return view.decide(
-                num_frames, height=height, width=width, label_id=label_id
-            )
-        clip_id = index.clip_ids[row]
-        rng = views.clip_rng(self._plan.seed, self._plan.epoch, clip_id, repetition)
-        return view.decide(
-            num_frames, height=height, width=width, label_id=label_id, rng=rng
+        self, step: int, memory: batch_memory.BatchMemory
+    ) -> clip_decoders.PendingBatch:
+        part = self._positions(step)
+        return self._decoders.submit(
+            clip_decoders.Samples(
+                self.plan.epoch, self._order[part], self._repetitions[part]
+            ),
+            memory.lend(self._shape(part.stop - part.start)),
         )
 
-    def _decoder(self) -> frames.CropDecoder:
-        decoder: frames.CropDecoder | None = getattr(self._of_thread, "decoder", None)
-        if decoder is None:
-            decoder = self._of_thread.decoder = frames.CropDecoder(self._view.crop_px)
-        return decoder
+    def _finish(
+        self,
+        step: int,
+        batch: clip_decoders.PendingBatch,
+        ahead: shards_ahead.ShardsAhead,
+    ) -> Batch:
+        finished = batch.result()
+        ahead.release(step)
+        return finished
+
+    def _shards_ahead(self) -> shards_ahead.ShardsAhead:
+        return shards_ahead.ShardsAhead(
+            self._cache,
+            self.index.remote_shards,
+            lambda step: np.unique(
+                self.index.shard_indices[self._order[self._positions(step)]]
+            ).tolist(),
+            range(self.plan.begin_step, self.num_steps),
+        )
 
 
-def default_num_workers() -> int:
-    """Returns the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def _finished(pending: _Pending) -> Batch:
-    batch, tasks = pending
-    for task in tasks:
-        task.result()
-    return batch
+def _abandon(pending: deque[tuple[int, clip_decoders.PendingBatch]]) -> None:
+    for _, batch in pending:
+        batch.abandon()
 
 
 def _count_steps(index: clip_index.ClipIndex, plan: BatchPlan) -> tuple[int, int]:

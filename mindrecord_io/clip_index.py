@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from mindrecord_io import manifest, records
+from mindrecord_io import manifest, records, shard_cache
 
 __all__ = ["ClipIndex", "DatasetError", "read_clip_index"]
 
@@ -44,6 +45,7 @@ class ClipIndex:
       frames_offsets: int64 (clips,), bytes from the beginning of the clip's shard.
       frame_begins: int64 (clips + 1,): clip i has the frames [begins[i], begins[i+1]).
       frame_sizes: int32 (frames,), bytes of each JPEG, all clips end to end.
+      remote_shards: the same files in an object store, if they come from there.
       digest: hash of the ids, labels and frames of the clips, in whatever order or
         shards they are.
     """
@@ -59,6 +61,7 @@ class ClipIndex:
     frame_begins: Int64s
     frame_sizes: Int32s
     digest: str = ""
+    remote_shards: tuple[shard_cache.RemoteShard, ...] = ()
 
     def __post_init__(self) -> None:
         num_clips = len(self.clip_ids)
@@ -77,11 +80,12 @@ class ClipIndex:
         """Returns the number of frames stored of a clip."""
         return int(self.frame_begins[row + 1] - self.frame_begins[row])
 
-    def frame_ranges(self, row: int) -> tuple[Int64s, Int32s]:
+    def frame_ranges(self, row: int) -> tuple[list[int], list[int]]:
         """Returns the offset in its shard, and the bytes, of every frame of a clip."""
-        sizes = self.frame_sizes[self.frame_begins[row] : self.frame_begins[row + 1]]
-        ends = np.cumsum(sizes, dtype=np.int64)
-        return self.frames_offsets[row] + ends - sizes, sizes
+        begin, end = self.frame_begins[row], self.frame_begins[row + 1]
+        sizes: list[int] = self.frame_sizes[begin:end].tolist()
+        begins = itertools.accumulate(sizes, initial=int(self.frames_offsets[row]))
+        return list(begins)[:-1], sizes
 
     def take(self, rows: Int64s) -> "ClipIndex":
         """Returns the index of some of the clips, in the order of `rows`."""
@@ -127,6 +131,7 @@ def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
         )
     shards = table["shard"].combine_chunks().dictionary_encode()
     sizes = table["frame_sizes"].combine_chunks()
+    entries = _entries(version, shards.dictionary.to_pylist())
     lengths = sizes.value_lengths().to_numpy().astype(np.int64)
     index = ClipIndex(
         name=name,
@@ -134,15 +139,35 @@ def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
         label_ids=table["label_id"].to_numpy(),
         heights=table["height"].to_numpy(),
         widths=table["width"].to_numpy(),
-        shard_paths=tuple(version.dataset / p for p in shards.dictionary.to_pylist()),
+        shard_paths=tuple(map(version.shard_path, entries)),
         shard_indices=shards.indices.to_numpy(),
         frames_offsets=table["frames_offset"].to_numpy(),
         frame_begins=np.concatenate([[0], np.cumsum(lengths)]),
         frame_sizes=sizes.flatten().to_numpy(),
         digest=_digest(table),
+        remote_shards=tuple(map(_remote_shard, entries)) if version.uri else (),
     )
-    _check_shards(index, version)
+    _check_shards(index, entries)
     return index
+
+
+def _entries(version: manifest.Version, paths: list[str]) -> list[manifest.ShardEntry]:
+    by_path = {e.path: e for e in version.manifest.shards if e.mindrecord is not None}
+    for path in paths:
+        if path not in by_path:
+            raise DatasetError(
+                f"{version.dataset / path}: holds clips but is not in the manifest"
+            )
+    return [by_path[path] for path in paths]
+
+
+def _remote_shard(entry: manifest.ShardEntry) -> shard_cache.RemoteShard:
+    return shard_cache.RemoteShard(entry.path, _content(entry))
+
+
+def _content(entry: manifest.ShardEntry) -> records.Fingerprint:
+    assert entry.mindrecord is not None  # it holds clips
+    return entry.mindrecord
 
 
 def _digest(table: pa.Table) -> str:
@@ -160,25 +185,23 @@ def _hash(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _check_shards(index: ClipIndex, version: manifest.Version) -> None:
+def _check_shards(index: ClipIndex, entries: list[manifest.ShardEntry]) -> None:
     """Notices what a copy that failed leaves behind, without reading a shard."""
-    published = {
-        version.shard_path(entry): entry.mindrecord.num_bytes
-        for entry in version.manifest.shards
-        if entry.mindrecord is not None
-    }
     num_bytes = np.add.reduceat(index.frame_sizes, index.frame_begins[:-1], dtype=int)
     ends = np.zeros(len(index.shard_paths), np.int64)
     np.maximum.at(ends, index.shard_indices, index.frames_offsets + num_bytes)
-    for path, end in zip(index.shard_paths, ends.tolist(), strict=True):
-        if path not in published:
-            raise DatasetError(f"{path}: holds clips but is not in the manifest")
-        try:
-            found = path.stat().st_size
-        except OSError as cause:
-            raise DatasetError(f"{path}: cannot be opened: {cause}") from cause
-        if found != published[path] or end > found:
+    for path, entry, end in zip(index.shard_paths, entries, ends.tolist(), strict=True):
+        published = _content(entry).num_bytes
+        found = published if index.remote_shards else _num_bytes(path)
+        if found != published or end > found:
             raise DatasetError(
-                f"{path}: has {found} bytes, published were {published[path]} with "
-                f"frames up to byte {end}: truncated or replaced; copy it again"
+                f"{path}: has {found} bytes, published were {published} with frames "
+                f"up to byte {end}: truncated or replaced; copy it again"
             )
+
+
+def _num_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as cause:
+        raise DatasetError(f"{path}: cannot be opened: {cause}") from cause

@@ -1,4 +1,4 @@
-"""Cuts a rectangle out of a JPEG without decoding it, along its restart markers.
+"""Cuts a rectangle out of JPEGs without decoding them, along their restart markers.
 
 A baseline JPEG that is written with a restart interval of k MCUs (k dividing the MCUs
 of a row) is a grid of cells that can be decoded independently (ITU-T T.81, sec. F.2.1
@@ -6,19 +6,32 @@ and E.1.4). The cells under a rectangle, with the size in the header changed and
 markers numbered anew, are a JPEG again, and its pixels are exactly those that the whole
 frame has there (as long as chroma is upsampled within its block: libjpeg's fast
 upsampling). A training crop needs a quarter to a half of a frame; the rest costs
-nothing. JPEGs without such markers are not cut, and everything works as before.
+nothing. The frames of a clip have one header, so their cells go into one tall JPEG, and
+one call decodes them all. JPEGs without such markers are not cut.
 """
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Cutting", "RestartGrid", "cut", "read_grid", "restart_interval"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "RestartGrid",
+    "Stack",
+    "max_num_stacked",
+    "read_grid",
+    "restart_interval",
+    "stack",
+]
+
+Int64s = npt.NDArray[np.int64]
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _SOF0, _DRI, _SOS = 0xC0, 0xDD, 0xDA
 _OTHER_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC0, 0xC4, 0xC8, 0xCC}
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-_MARKERS = tuple(bytes((0xFF, 0xD0 + i)) for i in range(8))
+_RST0 = 0xD0  # to 0xD7, in turn
+_MAX_HEIGHT = 65_500  # of a JPEG
 
 _MCU_PX = 16  # of 4:2:0, which is what OpenCV and simplejpeg write by default
 _MIN_INTERVAL = 3  # 48 px: 3 % more bytes; smaller cells cost more than they spare
@@ -54,10 +67,16 @@ class RestartGrid:
 
 
 @dataclass(frozen=True, slots=True)
-class Cutting:
-    """A JPEG of a part of a frame, and the rectangle of the frame that it shows."""
+class Stack:
+    """One JPEG of the same rectangle of several frames, one below the other.
 
-    jpeg: bytes
+    Attributes:
+      top, left: where in the frame the rectangle begins.
+      height, width: of one frame's rectangle. It may reach beyond the frame's lower
+        edge, with pixels of no meaning there.
+    """
+
+    jpeg: bytearray
     top: int
     left: int
     height: int
@@ -97,40 +116,86 @@ def read_grid(jpeg: bytes) -> RestartGrid | None:
     return None
 
 
-def cut(
-    jpeg: bytes, grid: RestartGrid, rectangle: tuple[int, int, int, int]
-) -> Cutting:
-    """Returns a JPEG of the cells under a rectangle.
+def max_num_stacked(grid: RestartGrid) -> int:
+    """Returns how many frames can be in one stack, whatever the rectangle is."""
+    return max(1, _MAX_HEIGHT // (grid.num_rows * grid.cell_height))
+
+
+def stack(
+    jpegs: Sequence[bytes], grid: RestartGrid, rectangle: tuple[int, int, int, int]
+) -> Stack:
+    """Returns one JPEG of the cells under a rectangle of all frames.
 
     Args:
+      jpegs: that begin with the header of `grid`.
       rectangle: (top, left, height, width) in pixels, inside the frame.
 
     Raises:
-      ValueError: the JPEG has not as many cells as its header says, or no end.
+      ValueError: a JPEG has not as many cells as its header says, or no end.
     """
     top, left, height, width = rectangle
-    cells = _RESTART.split(jpeg[len(grid.header) :])
-    if len(cells) != grid.num_rows * grid.num_columns or not jpeg.endswith(_EOI):
-        raise ValueError(
-            f"has {len(cells)} restart intervals, expected {grid.num_rows} x "
-            f"{grid.num_columns} and then the end of the image"
+    rows = slice(top // grid.cell_height, -(-(top + height) // grid.cell_height))
+    columns = slice(left // grid.cell_width, -(-(left + width) // grid.cell_width))
+    cut_height = (rows.stop - rows.start) * grid.cell_height
+    cut_left = columns.start * grid.cell_width
+    cut_width = min(columns.stop * grid.cell_width, grid.width) - cut_left
+    content = b"".join(jpegs)
+    shape = (len(jpegs), grid.num_rows, grid.num_columns)
+    begins, ends = _cells(content, jpegs, grid)
+    # Cells side by side are taken in one piece, with the marker behind each of them.
+    firsts = begins.reshape(shape)[:, rows, columns.start]
+    markers = ends.reshape(shape)[:, rows, columns]
+    sizes = markers[..., -1] + 2 - firsts
+    view = memoryview(content)
+    pieces = [
+        view[begin : begin + size]
+        for begin, size in zip(
+            firsts.ravel().tolist(), sizes.ravel().tolist(), strict=True
         )
-    cells[-1] = cells[-1][: -len(_EOI)]
-    rows = range(top // grid.cell_height, -(-(top + height) // grid.cell_height))
-    begin, end = left // grid.cell_width, -(-(left + width) // grid.cell_width)
-    cut_top, cut_left = rows.start * grid.cell_height, begin * grid.cell_width
-    cut_height = min(rows.stop * grid.cell_height, grid.height) - cut_top
-    cut_width = min(end * grid.cell_width, grid.width) - cut_left
-    chosen: list[bytes] = []
-    for row in rows:
-        first = row * grid.num_columns
-        chosen += cells[first + begin : first + end]
-    parts = [b""] * (2 * len(chosen))
-    parts[::2] = chosen
-    parts[1::2] = (_MARKERS * (len(chosen) // 8 + 1))[: len(chosen)]
-    parts[-1] = _EOI
-    header = _resized_header(grid, cut_height, cut_width)
-    return Cutting(b"".join((header, *parts)), cut_top, cut_left, cut_height, cut_width)
+    ]
+    header = _resized_header(grid, len(jpegs) * cut_height, cut_width)
+    jpeg = bytearray().join((header, *pieces))
+    moves = np.cumsum(sizes).reshape(sizes.shape) - sizes + len(header) - firsts
+    _number(jpeg, (markers + moves[..., None]).ravel())
+    return Stack(jpeg, rows.start * grid.cell_height, cut_left, cut_height, cut_width)
+
+
+def _cells(
+    content: bytes, jpegs: Sequence[bytes], grid: RestartGrid
+) -> tuple[Int64s, Int64s]:
+    """Returns where in JPEGs end to end each cell begins and where its marker is."""
+    num_cells = grid.num_rows * grid.num_columns
+    ends = np.cumsum([len(jpeg) for jpeg in jpegs])
+    begins = ends - [len(jpeg) for jpeg in jpegs] + len(grid.header)
+    octets = np.frombuffer(content, np.uint8)
+    found = np.flatnonzero(octets[:-1] == 0xFF)
+    found = found[octets[found + 1] & 0xF8 == _RST0]
+    firsts, lasts = np.searchsorted(found, begins), np.searchsorted(found, ends)
+    if not (lasts - firsts == num_cells - 1).all():
+        wrong = int(np.argmax(lasts - firsts != num_cells - 1))
+        raise ValueError(
+            f"has {lasts[wrong] - firsts[wrong] + 1} restart intervals, expected "
+            f"{grid.num_rows} x {grid.num_columns}"
+        )
+    if not all(jpeg.endswith(_EOI) for jpeg in jpegs):
+        raise ValueError("has no end of the image after its last restart interval")
+    if len(found) != len(jpegs) * (num_cells - 1):  # there are some in headers
+        ranges = map(np.arange, firsts, lasts)
+        found = found[np.concatenate(list(ranges))]
+    markers = np.empty((len(jpegs), num_cells), np.int64)
+    markers[:, :-1] = found.reshape(len(jpegs), num_cells - 1)
+    markers[:, -1] = ends - len(_EOI)
+    cells = np.empty_like(markers)
+    cells[:, 0] = begins
+    cells[:, 1:] = markers[:, :-1] + 2
+    return cells, markers
+
+
+def _number(jpeg: bytearray, markers: Int64s) -> None:
+    """Numbers the markers after cells in turn, and makes the last the image's end."""
+    octets = np.frombuffer(jpeg, np.uint8)
+    octets[markers + 1] = _RST0 + np.arange(len(markers), dtype=np.uint8) % 8
+    octets[-1] = _EOI[1]
 
 
 def _resized_header(grid: RestartGrid, height: int, width: int) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mindrecord_io import clips_table, files, naming, records, schema
+from mindrecord_io import clips_table, files, naming, records, schema, shard_cache
 
 __all__ = [
     "Manifest",
@@ -127,10 +127,18 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A published version, opened for reading."""
+    """A published version, opened for reading.
+
+    Attributes:
+      dataset: the data set's folder; of a remote one the folder of the local copies.
+      uri: of a remote data set, "" of one on this machine.
+      cache: where the shards of a remote data set come to.
+    """
 
     dataset: Path
     manifest: Manifest
+    uri: str = ""
+    cache: shard_cache.ShardCache | None = None
 
     @property
     def folder(self) -> Path:
@@ -166,8 +174,11 @@ class Version:
         return names
 
     def shard_path(self, entry: ShardEntry) -> Path:
-        """Returns where a shard's .mindrecord file is."""
-        return self.dataset / entry.path
+        """Returns where a shard's .mindrecord file is, or will be once fetched."""
+        if self.cache is None or entry.mindrecord is None:
+            return self.dataset / entry.path
+        shard = shard_cache.RemoteShard(entry.path, entry.mindrecord)
+        return self.cache.path(shard)
 
 
 def list_versions(dataset: Path) -> list[str]:

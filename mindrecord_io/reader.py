@@ -11,10 +11,12 @@ from mindspore import Tensor
 
 from mindrecord_io import (
     batches,
+    clip_decoders,
     clip_index,
     clip_sampling,
     manifest,
     reader_state,
+    remote_version,
     views,
 )
 
@@ -25,8 +27,6 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("frames", "label")
 
 _VIEWS = ("TrainView", "CentreView", "ThreeCropView")
-
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
 
 
 class SplitReader:
@@ -75,7 +75,7 @@ class SplitReader:
         """Returns the number of batches left in this epoch, as MindSpore names it."""
         return len(self)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[batches.Batch]:
         source, epoch = self._source_here(), self._epoch
         for step, batch in enumerate(source, self._step):
             is_last = step + 1 == self.steps_per_epoch
@@ -141,7 +141,7 @@ class SplitReader:
 
 
 def open_split(
-    dataset: Path | str,
+    dataset: Path | str | manifest.Version,
     split: str,
     view: views.View,
     *,
@@ -166,6 +166,8 @@ def open_split(
     num_ranks, or of shards.
 
     Args:
+      dataset: a path, the URI of a remote data set (see storage), or a version that is
+        open already.
       batch_size: clips in a step, over all ranks together.
       seed, epoch: choose order, frames, crops and flips.
       begin_step: 0-based; earlier steps are neither made nor read.
@@ -183,6 +185,7 @@ def open_split(
 
     Raises:
       manifest.ManifestError: there is no such data set or version.
+      storage.StorageError: an object store cannot be read.
       clip_index.DatasetError: a shard is missing or has another size than published.
       reader_state.StateError: the state is of other clips or arguments.
       ValueError: an argument is wrong, or the split has no clips.
@@ -201,13 +204,21 @@ def open_split(
         num_ranks=num_ranks,
         sampling=sampling or clip_sampling.EachOnce(),
     )
-    opened = manifest.open_version(Path(dataset), version)
+    if isinstance(dataset, manifest.Version):
+        opened = dataset
+    else:
+        opened = remote_version.open_version(dataset, version)
     index = clip_index.read_clip_index(opened, split)
     if clip_ids is not None:
         index = clip_sampling.select(index, clip_ids)
     if state is not None:
         plan = replace(plan, epoch=0, begin_step=0)
-    source = batches.BatchSource(index, view, plan, num_workers=num_workers)
+    decoders = clip_decoders.ClipDecoders(
+        index, view, seed=seed, num_workers=num_workers
+    )
+    source = batches.BatchSource(
+        index, view, plan, decoders=decoders, cache=opened.cache
+    )
     reader = SplitReader(opened.manifest.version, split, source)
     if state is not None:
         reader.resume(state)

@@ -17,8 +17,12 @@ RANDOM and FIXED name the ways to sample, for training and for evaluation; an ev
 may look at a clip several times, and has the frames of all times end to end.
 """
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
+
+from mindrecord_io import clip_random
 
 __all__ = [
     "DENSE_WINDOW",
@@ -49,13 +53,16 @@ def centre_segment_indices(num_frames: int, num_segments: int) -> npt.NDArray[np
 
 
 def random_segment_indices(
-    num_frames: int, num_segments: int, rng: np.random.Generator
+    num_frames: int, num_segments: int, rng: clip_random.ClipRandom
 ) -> npt.NDArray[np.int64]:
     """Returns one uniformly drawn frame of each segment, in order."""
     _check(num_frames, num_segments)
-    bounds = np.arange(num_segments + 1, dtype=np.int64) * num_frames // num_segments
-    widths = np.maximum(bounds[1:] - bounds[:-1], 1)
-    return bounds[:-1] + rng.integers(0, widths)
+    bounds = [i * num_frames // num_segments for i in range(num_segments + 1)]
+    drawn = [
+        begin + rng.below(max(1, end - begin))
+        for begin, end in itertools.pairwise(bounds)
+    ]
+    return np.array(drawn, np.int64)
 
 
 def twice_segment_indices(num_frames: int, num_segments: int) -> npt.NDArray[np.int64]:
@@ -82,14 +89,14 @@ def dense_indices(
 
 
 def random_dense_indices(
-    num_frames: int, num_segments: int, rng: np.random.Generator
+    num_frames: int, num_segments: int, rng: clip_random.ClipRandom
 ) -> npt.NDArray[np.int64]:
     """Returns dense frames of a window of 64 that is drawn uniformly.
 
     TSM's code never draws the last window; here every one is as likely.
     """
     _check(num_frames, num_segments)
-    begin = int(rng.integers(0, max(1, 1 + num_frames - DENSE_WINDOW)))
+    begin = rng.below(max(1, 1 + num_frames - DENSE_WINDOW))
     return dense_indices(num_frames, num_segments, begin)
 
 

@@ -70,22 +70,18 @@ class Storage:
 
         return retried(read, f"read {self.uri}/{path}")
 
-    def download(self, path: str, target: Path) -> None:
-        """Copies a file of any size to a local one, which is replaced if it exists.
+    def copy(self, path: str, target: Path) -> None:
+        """Copies a file of any size to a local one, replacing that; tries it once.
 
         Raises:
-          FileNotFoundError, StorageError: as `read_bytes`.
+          OSError: it cannot be read.
         """
-
-        def copy() -> None:
-            with (
-                self.filesystem.open_input_stream(path) as file,
-                target.open("wb") as copied,
-            ):
-                while content := file.read(_READ_BYTES):
-                    copied.write(content)
-
-        retried(copy, f"read {self.uri}/{path}")
+        with (
+            self.filesystem.open_input_stream(path) as file,
+            target.open("wb") as copied,
+        ):
+            while content := file.read(_READ_BYTES):
+                copied.write(content)
 
     def list_names(self, folder: str) -> list[str]:
         """Returns the names in a folder, sorted; none where there is no such folder."""

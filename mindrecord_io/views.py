@@ -1,21 +1,18 @@
 """What of a clip a network sees: frames, crops and one flip, decided as values.
 
 A view turns a clip's shape into a `ViewDecision` without touching a pixel. Crops and
-flip hold for all of its frames. What is random is drawn from `clip_rng`, so it depends
-on (seed, epoch, clip_id) and on nothing else. Training looks at a clip once; evaluation
-may look `num_views` times at it, which is at several crops, each at several times.
+flip hold for all of its frames. What is random is drawn from a `ClipRandom`, so it
+depends on (seed, epoch, clip_id) and on nothing else. Training looks at a clip once;
+evaluation may look `num_views` times at it: at several crops, each at several times.
 """
 
 import functools
-import hashlib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from mindrecord_io import records, segments
+from mindrecord_io import clip_random, records, segments
 
 __all__ = [
     "CentreView",
@@ -24,7 +21,6 @@ __all__ = [
     "TrainView",
     "View",
     "ViewDecision",
-    "clip_rng",
     "clip_shape",
     "flip_label_map",
 ]
@@ -38,7 +34,6 @@ _POSITIONS = _CORNERS + _MIDDLES + _QUADRANTS
 
 _MAX_DISTORT = 1  # height and width may be neighbours in the list of scales
 _SNAP_PX = 3  # a crop this near to the output is taken at its size: no resampling
-_FLIP_PROBABILITY = 0.5
 
 _OTHER_SIDE = {
     form(side): form(other)
@@ -115,17 +110,16 @@ class TrainView:
         height: int,
         width: int,
         label_id: int,
-        rng: np.random.Generator,
+        rng: clip_random.ClipRandom,
     ) -> ViewDecision:
         """Draws the frames, then the crop's sides, its position and the flip."""
         sample = segments.RANDOM[self.frame_sampling]
         frames = sample(num_frames, self.num_segments, rng)
         sides = _crop_sides(min(height, width), self.crop_px, self.scales)
-        crop_height, crop_width = sides[rng.integers(len(sides))]
-        x, y = _POSITIONS[rng.integers(len(_POSITIONS))]
+        crop_height, crop_width = sides[rng.below(len(sides))]
+        x, y = _POSITIONS[rng.below(len(_POSITIONS))]
         flipped_id = self._flipped_label_id(label_id)
-        is_heads = bool(rng.random() < _FLIP_PROBABILITY)
-        flip = is_heads and flipped_id != records.UNLABELLED
+        flip = rng.below(2) == 1 and flipped_id != records.UNLABELLED
         crop = CropDecision(
             top=y * ((height - crop_height) // 4),
             left=x * ((width - crop_width) // 4),
@@ -234,20 +228,6 @@ def clip_shape(view: View) -> tuple[int, ...]:
     """
     once = (view.num_segments, 3, view.crop_px, view.crop_px)
     return once if view.num_views == 1 else (view.num_views, *once)
-
-
-def clip_rng(
-    seed: int, epoch: int, clip_id: str, repetition: int = 0
-) -> np.random.Generator:
-    """Returns the generator of everything random about one clip in one epoch.
-
-    Args:
-      repetition: how often the clip came before in this epoch.
-    """
-    times = f"/{repetition}" if repetition else ""  # ids have no slash
-    text = f"{seed}/{epoch}/{clip_id}{times}".encode()
-    digest = hashlib.blake2b(text, digest_size=16, person=b"clip").digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 
 
 def flip_label_map(category_names: Sequence[str]) -> tuple[int, ...]:

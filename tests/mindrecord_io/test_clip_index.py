@@ -35,7 +35,7 @@ def test_frame_ranges_lead_to_every_frame(published_version, make_jpegs):
     for row, clip_id in enumerate(index.clip_ids):
         offsets, sizes = index.frame_ranges(row)
         content = index.shard_paths[index.shard_indices[row]].read_bytes()
-        ranges = zip(offsets.tolist(), sizes.tolist(), strict=True)
+        ranges = zip(offsets, sizes, strict=True)
         jpegs = [content[begin : begin + size] for begin, size in ranges]
         expected = make_jpegs(clip_id, index.num_frames(row))
         assert b"".join(jpegs) == expected.jpegs

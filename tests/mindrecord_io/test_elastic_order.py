@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrecord_io import batches, clip_index, clip_sampling, reader, views
+from mindrecord_io import (
+    batches,
+    clip_decoders,
+    clip_index,
+    clip_reader,
+    clip_sampling,
+    reader,
+    views,
+)
 
 VIEW = views.TrainView(num_segments=4, crop_px=16, flip_label_map=(1, 0, 2))
 NUM_CLIPS, BATCH_SIZE, SEED, NUM_EPOCHS = 23, 8, 5, 3
@@ -20,15 +28,13 @@ def decisions(monkeypatch):
     """Has decoders note each sample's clip and decision, in place of pixels."""
     noted, numbers = {}, itertools.count()
 
-    def fill(reader, rows, repetitions, pixels, label_ids):
-        samples = zip(rows.tolist(), repetitions.tolist(), strict=True)
-        for i, (row, repetition) in enumerate(samples):
-            number = next(numbers)
-            decision = reader._decide(row, repetition)
-            noted[number] = (reader._index.clip_ids[row], decision)
-            label_ids[i] = number
+    def read(reader, row, epoch, repetition, out):
+        number = next(numbers)
+        decision = reader.decide(row, epoch, repetition)
+        noted[number] = (reader._index.clip_ids[row], decision)
+        return number
 
-    monkeypatch.setattr(batches._ClipReader, "fill", fill)
+    monkeypatch.setattr(clip_reader.ClipReader, "read", read)
     return noted
 
 
@@ -51,14 +57,17 @@ def made_index(*, order=1, num_shards=2):
     )
 
 
+def source_of(index, view, plan, num_workers=1):
+    decoders = clip_decoders.ClipDecoders(
+        index, view, seed=plan.seed, num_workers=num_workers
+    )
+    return batches.BatchSource(index, view, plan, decoders=decoders)
+
+
 def opened(rank=0, num_ranks=1, *, num_workers=2, index=None, state=None, **plan):
     plan = {"batch_size": BATCH_SIZE, "seed": SEED} | plan
-    source = batches.BatchSource(
-        index or made_index(),
-        VIEW,
-        batches.BatchPlan(rank=rank, num_ranks=num_ranks, **plan),
-        num_workers=num_workers,
-    )
+    plan = batches.BatchPlan(rank=rank, num_ranks=num_ranks, **plan)
+    source = source_of(index or made_index(), VIEW, plan, num_workers=num_workers)
     split = reader.SplitReader("000001", "train", source)
     if state:
         split.resume(state)
@@ -152,7 +161,7 @@ def test_evaluation_sees_each_clip_once_in_the_order_of_the_table(num_ranks):
     parts = []
     for rank in range(num_ranks):
         plan = batches.BatchPlan(BATCH_SIZE, rank=rank, num_ranks=num_ranks)
-        parts.append(batches.BatchSource(index, view, plan).rows().tolist())
+        parts.append(source_of(index, view, plan).rows().tolist())
     assert sorted(itertools.chain(*parts)) == list(range(NUM_CLIPS))
     assert all(part == sorted(part) for part in parts)
     assert max(map(len, parts)) - min(map(len, parts)) <= STEPS_PER_EPOCH
@@ -167,7 +176,7 @@ def test_states_in_table_order_do():
     states = []
     for order in (1, -1):
         index, plan = made_index(order=order), batches.BatchPlan(BATCH_SIZE)
-        source = batches.BatchSource(index, views.CentreView(), plan)
+        source = source_of(index, views.CentreView(), plan)
         states.append(reader.SplitReader("000001", "train", source).state())
     assert states[0].clips_digest != states[1].clips_digest
 

@@ -123,7 +123,7 @@ def encode(pixels, interval=0):
 
 def decode(jpeg, crop, crop_px, size=(240, 427)):
     out = np.zeros((3, crop_px, crop_px), np.uint8)
-    frames.CropDecoder(crop_px).decode(jpeg, size, [crop], [out])
+    frames.CropDecoder(crop_px).decode([jpeg], size, [crop], out[None, None])
     return out
 
 
@@ -190,7 +190,8 @@ def test_a_decoder_serves_frames_of_several_sizes():
         for interval in (0, jpeg_regions.restart_interval(width)):
             pixels = np.full((height, width, 3), (height // 2, 99, 7), np.uint8)
             crop = views.CropDecision(0, 0, height, height)
-            decoder.decode(encode(pixels, interval), (height, width), [crop], [out])
+            jpegs = [encode(pixels, interval)]
+            decoder.decode(jpegs, (height, width), [crop], out[None, None])
             colour = out.reshape(3, -1).mean(axis=1)
             assert np.abs(colour - (height // 2, 99, 7)).max() < 3
 
@@ -240,8 +241,38 @@ def test_inexact_resampling_is_off_by_one_at_most():
 def test_crops_of_one_frame_are_those_taken_singly(interval):
     jpeg = encode(gradient(), interval)
     crops = views.ThreeCropView().decide(1, height=240, width=427, label_id=0).crops
-    outs = [np.empty((3, 96, 96), np.uint8) for _ in crops]
-    frames.CropDecoder(96).decode(jpeg, (240, 427), crops, outs)
-    for crop, out in zip(crops, outs, strict=True):
+    outs = np.empty((1, 3, 3, 96, 96), np.uint8)
+    frames.CropDecoder(96).decode([jpeg], (240, 427), crops, outs)
+    for crop, out in zip(crops, outs[0], strict=True):
         # Where cells or a reduced size begin elsewhere, edges may move by half a pixel.
         assert np.abs(out - decode(jpeg, crop, 96).astype(int)).mean() < 1
+
+
+@pytest.mark.parametrize("interval", [0, 3, 27])
+@pytest.mark.parametrize("name", CROPS)
+def test_frames_decoded_together_are_those_decoded_singly(name, interval):
+    crop, crop_px = CROPS[name]
+    jpegs = [encode(np.roll(gradient(), 7 * i, axis=1), interval) for i in range(5)]
+    outs = np.empty((5, 1, 3, crop_px, crop_px), np.uint8)
+    frames.CropDecoder(crop_px).decode(jpegs, (240, 427), [crop], outs)
+    for jpeg, out in zip(jpegs, outs, strict=True):
+        np.testing.assert_array_equal(out[0], decode(jpeg, crop, crop_px))
+
+
+def test_more_frames_than_a_jpeg_can_hold_are_decoded_all_the_same(monkeypatch):
+    monkeypatch.setattr(jpeg_regions, "_MAX_HEIGHT", 480)  # 2 frames
+    jpegs = [encode(np.roll(gradient(), 7 * i, axis=1), 3) for i in range(5)]
+    crop = views.CropDecision(15, 108, 210, 210)
+    outs = np.empty((5, 1, 3, 64, 64), np.uint8)
+    frames.CropDecoder(64).decode(jpegs, (240, 427), [crop], outs)
+    for jpeg, out in zip(jpegs, outs, strict=True):
+        np.testing.assert_array_equal(out[0], decode(jpeg, crop, 64))
+
+
+def test_frames_with_different_headers_are_decoded_all_the_same():
+    jpegs = [encode(gradient(), interval) for interval in (3, 27, 0)]
+    crop = views.CropDecision(15, 108, 210, 210)
+    outs = np.empty((3, 1, 3, 64, 64), np.uint8)
+    frames.CropDecoder(64).decode(jpegs, (240, 427), [crop], outs)
+    for jpeg, out in zip(jpegs, outs, strict=True):
+        np.testing.assert_array_equal(out[0], decode(jpeg, crop, 64))

@@ -79,45 +79,80 @@ def test_read_grid_leaves_what_it_cannot_cut(jpeg):
     assert jpeg_regions.read_grid(jpeg) is None
 
 
+@pytest.mark.parametrize("num_frames", [1, 3])
 @pytest.mark.parametrize(
     ("rectangle", "expected"),
     [
-        ((0, 0, 100, 190), (0, 0, 100, 190)),  # all of it
+        ((0, 0, 100, 190), (0, 0, 112, 190)),  # all of it
         ((16, 48, 16, 48), (16, 48, 16, 48)),  # one cell
         ((17, 50, 1, 1), (16, 48, 16, 48)),
         ((15, 47, 2, 2), (0, 0, 32, 96)),  # where four cells meet
-        ((90, 150, 10, 40), (80, 144, 20, 46)),  # cells cut off right and below
+        ((90, 150, 10, 40), (80, 144, 32, 46)),  # the frame ends within the cells
     ],
 )
-def test_cut_is_exactly_that_part_of_the_frame(rectangle, expected):
-    jpeg = encode(picture(100, 190), 3)
-    part = jpeg_regions.cut(jpeg, jpeg_regions.read_grid(jpeg), rectangle)
+def test_a_stack_is_exactly_that_part_of_each_frame(rectangle, expected, num_frames):
+    pictures = [np.roll(picture(100, 190), 31 * i, axis=1) for i in range(num_frames)]
+    jpegs = [encode(pixels, 3) for pixels in pictures]
+    grid = jpeg_regions.read_grid(jpegs[0])
+    part = jpeg_regions.stack(jpegs, grid, rectangle)
     assert (part.top, part.left, part.height, part.width) == expected
-    rows = slice(part.top, part.top + part.height)
-    columns = slice(part.left, part.left + part.width)
-    whole = simplejpeg.decode_jpeg(jpeg, **FAST)
     found = simplejpeg.decode_jpeg(part.jpeg, **FAST)
-    np.testing.assert_array_equal(found, whole[rows, columns])
+    assert found.shape == (num_frames * part.height, part.width, 3)
+    for jpeg, pixels in zip(jpegs, np.split(found, num_frames), strict=True):
+        whole = simplejpeg.decode_jpeg(jpeg, **FAST)
+        whole = whole[part.top : part.top + part.height]
+        columns = slice(part.left, part.left + part.width)
+        np.testing.assert_array_equal(pixels[: len(whole)], whole[:, columns])
 
 
-def test_cut_keeps_whole_rows_where_a_cell_is_a_row():
+def test_a_stack_has_whole_rows_where_a_cell_is_a_row():
     jpeg = encode(picture(100, 200), jpeg_regions.restart_interval(200))
-    part = jpeg_regions.cut(jpeg, jpeg_regions.read_grid(jpeg), (40, 50, 10, 10))
+    part = jpeg_regions.stack([jpeg], jpeg_regions.read_grid(jpeg), (40, 50, 10, 10))
     assert (part.top, part.left, part.height, part.width) == (32, 0, 32, 200)
 
 
-def test_cut_numbers_the_markers_anew():
+@pytest.mark.parametrize("num_frames", [1, 2])
+def test_a_stack_numbers_the_markers_anew(num_frames):
     jpeg = encode(picture(160, 96), 3)  # 10 rows of 2 cells
     grid = jpeg_regions.read_grid(jpeg)
-    part = jpeg_regions.cut(jpeg, grid, (32, 48, 128, 48))  # 8 cells: 7 markers
+    part = jpeg_regions.stack([jpeg] * num_frames, grid, (32, 48, 128, 48))  # 8 cells
     data = part.jpeg[len(grid.header) :]
     markers = [data[i + 1] for i in range(len(data)) if data[i] == 0xFF and data[i + 1]]
-    assert markers == [0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD9]
+    eight = [0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7]
+    assert markers == [*(eight * num_frames)[:-1], 0xD9]
 
 
-@pytest.mark.parametrize("damage", [lambda j: j[:-300], lambda j: j[:-1] + b"\x00"])
-def test_cut_refuses_a_jpeg_that_lacks_cells_or_its_end(damage):
+def test_what_looks_like_a_marker_in_the_header_is_none():
+    jpeg = encode(picture(100, 190), 3)
+    comment = b"\xff\xfe\x00\x06\xff\xd3\xff\xd4"
+    with_comment = jpeg[:2] + comment + jpeg[2:]
+    grid = jpeg_regions.read_grid(with_comment)
+    part = jpeg_regions.stack([with_comment] * 2, grid, (0, 0, 100, 190))
+    whole = simplejpeg.decode_jpeg(jpeg, **FAST)
+    found = simplejpeg.decode_jpeg(part.jpeg, **FAST)
+    for pixels in np.split(found, 2):
+        np.testing.assert_array_equal(pixels[:100], whole)
+
+
+def test_a_stack_is_no_higher_than_a_jpeg_may_be():
+    jpeg = encode(picture(240, 427), 3)
+    grid = jpeg_regions.read_grid(jpeg)
+    most = jpeg_regions.max_num_stacked(grid)
+    assert most == 272  # 65,500 / 240
+    part = jpeg_regions.stack([jpeg] * most, grid, (0, 0, 240, 20))
+    assert simplejpeg.decode_jpeg(part.jpeg, **FAST).shape == (272 * 240, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda j: j[:-300], "restart intervals, expected 10 x 2"),
+        (lambda j: j[: len(j) // 2], "restart intervals, expected 10 x 2"),
+        (lambda j: j[:-1] + b"\x00", "has no end of the image"),
+    ],
+)
+def test_a_jpeg_that_lacks_cells_or_its_end_is_refused(damage, expected):
     jpeg = encode(picture(160, 96), 3)
     grid = jpeg_regions.read_grid(jpeg)
-    with pytest.raises(ValueError, match="restart intervals, expected 10 x 2"):
-        jpeg_regions.cut(damage(jpeg), grid, (0, 0, 16, 16))
+    with pytest.raises(ValueError, match=expected):
+        jpeg_regions.stack([jpeg, damage(jpeg)], grid, (0, 0, 16, 16))

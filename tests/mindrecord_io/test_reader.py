@@ -6,6 +6,7 @@ import pytest
 
 from mindrecord_io import (
     batches,
+    clip_decoders,
     clip_index,
     clip_sampling,
     manifest,
@@ -28,7 +29,8 @@ def test_open_split_gives_the_batches_of_the_source(published_version):
     )
     index = clip_index.read_clip_index(published_version, "train")
     plan = batches.BatchPlan(3, seed=4, epoch=2)
-    expected = list(batches.BatchSource(index, TRAIN, plan))
+    decoders = clip_decoders.ClipDecoders(index, TRAIN, seed=4)
+    expected = list(batches.BatchSource(index, TRAIN, plan, decoders=decoders))
     found = rows_of(opened)
     assert len(found) == len(expected) == 3
     for row, batch in zip(found, expected, strict=True):
@@ -77,7 +79,7 @@ def test_errors_of_decoders_reach_the_loop_with_the_clip(published_version, tmp_
     index = clip_index.read_clip_index(manifest.open_version(dataset), "validation")
     with index.shard_paths[0].open("r+b") as shard:
         shard.seek(int(index.frames_offsets[2]))
-        shard.write(bytes(int(index.frame_ranges(2)[1].sum())))
+        shard.write(bytes(sum(index.frame_ranges(2)[1])))
     opened = reader.open_split(dataset, "validation", CENTRE, batch_size=2)
     with pytest.raises(RuntimeError, match=rf"clip {index.clip_ids[2]}, frame \d+ in "):
         rows_of(opened)

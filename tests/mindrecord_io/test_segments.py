@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mindrecord_io import segments
+from mindrecord_io import clip_random, segments
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_centre_segment_indices(num_frames, num_segments, expected):
 def test_random_segment_indices_draw_every_frame_of_their_segment(
     num_frames, num_segments, begins, ends
 ):
-    rng = np.random.default_rng(0)
+    rng = clip_random.ClipRandom(0, 0, "7")
     draws = [
         segments.random_segment_indices(num_frames, num_segments, rng).tolist()
         for _ in range(300)
@@ -49,7 +49,7 @@ def test_random_segment_indices_draw_every_frame_of_their_segment(
 
 def test_random_segment_indices_follow_the_generator():
     def draw(seed):
-        rng = np.random.default_rng(seed)
+        rng = clip_random.ClipRandom(seed, 0, "7")
         return segments.random_segment_indices(60, 8, rng).tolist()
 
     assert draw(1) == draw(1)
@@ -58,7 +58,7 @@ def test_random_segment_indices_follow_the_generator():
 
 @pytest.mark.parametrize("num_frames", range(1, 171))
 def test_indices_are_in_range_and_in_order(num_frames):
-    rng = np.random.default_rng(num_frames)
+    rng = clip_random.ClipRandom(num_frames, 0, "7")
     for indices in (
         segments.centre_segment_indices(num_frames, 8),
         segments.random_segment_indices(num_frames, 8, rng),
@@ -78,7 +78,7 @@ def test_indices_need_frames_and_segments(num_frames, num_segments):
         segments.centre_segment_indices(num_frames, num_segments)
     with pytest.raises(ValueError, match=expected):
         segments.random_segment_indices(
-            num_frames, num_segments, np.random.default_rng(0)
+            num_frames, num_segments, clip_random.ClipRandom(0, 0, "7")
         )
 
 
@@ -116,7 +116,7 @@ def test_dense_indices(num_frames, num_segments, begin, expected):
     [(64, {0}), (10, {0}), (67, {0, 1, 2, 3})],
 )
 def test_random_dense_indices_draw_every_window(num_frames, begins):
-    rng = np.random.default_rng(1)
+    rng = clip_random.ClipRandom(1, 0, "7")
     found = [segments.random_dense_indices(num_frames, 8, rng) for _ in range(200)]
     assert {int(indices[0]) for indices in found} == begins
     for indices in found:
@@ -146,7 +146,7 @@ def test_dense_sampling_has_no_more_frames_than_its_window():
 
 @pytest.mark.parametrize("num_segments", [1, 3, 16])
 def test_ways_to_sample_give_as_many_frames_as_they_promise(num_segments):
-    rng = np.random.default_rng(1)
+    rng = clip_random.ClipRandom(1, 0, "7")
     for sample in segments.RANDOM.values():
         assert sample(20, num_segments, rng).shape == (num_segments,)
     for num_times, sample in segments.FIXED.values():

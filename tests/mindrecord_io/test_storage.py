@@ -83,7 +83,7 @@ def test_files_are_read_listed_and_copied(local, tmp_path):
     assert local.read_bytes("a/two.txt") == b"2"
     assert local.list_names("a") == ["one.txt", "two.txt"]
     assert local.list_names("nowhere") == []
-    local.download("a/one.txt", tmp_path / "copy")
+    local.copy("a/one.txt", tmp_path / "copy")
     assert (tmp_path / "copy").read_text() == "1"
 
 

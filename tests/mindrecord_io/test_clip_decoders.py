@@ -1,0 +1,85 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindrecord_io import clip_decoders, clip_index, frames, views
+
+VIEW = views.CentreView(num_segments=4, crop_px=16, resize_px=16)
+
+
+@pytest.fixture
+def index(published_version):
+    return clip_index.read_clip_index(published_version, "train")
+
+
+def all_of(index):
+    rows = np.arange(len(index))
+    pixels = np.empty((len(index), 4, 3, 16, 16), np.uint8)
+    return clip_decoders.Samples(0, rows, np.zeros_like(rows)), pixels
+
+
+def names_of_threads():
+    return [t.name for t in threading.enumerate() if "clip-decoder" in t.name]
+
+
+def links_to(paths):
+    links = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return [link for link in links if link.resolve() in paths]
+
+
+def test_batches_are_filled(index):
+    decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=2)
+    pixels, label_ids = decoders.submit(*all_of(index)).result()
+    assert label_ids.tolist() == [int(name) % 3 for name in index.clip_ids]
+    assert (pixels[:, :, 0, :, -1] > 150).all()  # red in the right half
+    decoders.close()
+
+
+def test_a_batch_of_no_clips_is_empty(index):
+    decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=2)
+    nothing = np.arange(0)
+    samples = clip_decoders.Samples(0, nothing, nothing)
+    pixels, label_ids = decoders.submit(samples, np.empty((0, 4, 3, 16, 16))).result()
+    assert (len(pixels), len(label_ids)) == (0, 0)
+
+
+def test_closing_ends_the_threads_and_closes_the_files(index):
+    decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=2)
+    decoders.submit(*all_of(index)).result()
+    assert names_of_threads()
+    assert links_to(index.shard_paths)
+    decoders.close()
+    decoders.close()
+    assert not names_of_threads()
+    assert not links_to(index.shard_paths)
+
+
+def test_who_forgets_them_ends_them_too(index):
+    decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=2)
+    decoders.submit(*all_of(index)).result()
+    del decoders
+    assert not names_of_threads()
+
+
+def test_after_an_error_nobody_writes_to_the_batch(index, monkeypatch):
+    decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=2)
+    samples, pixels = all_of(index)
+    samples = clip_decoders.Samples(0, samples.rows + 1, samples.repetitions)  # no row
+    batch = decoders.submit(samples, pixels)
+    with pytest.raises(IndexError):
+        batch.result()
+    assert all(task.done() for task in batch.tasks)
+
+
+def test_a_file_that_is_gone_is_named_with_the_clip(index, tmp_path):
+    decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=1)
+    decoders._files._paths = [tmp_path / "gone"] * 2
+    with pytest.raises(frames.FrameError, match=r"clip \d+ in .*No such file"):
+        decoders.submit(*all_of(index)).result()
+
+
+def test_threads_are_needed(index):
+    with pytest.raises(ValueError, match="num_workers must be at least 1, got 0"):
+        clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=0)
