@@ -48,7 +48,14 @@ Header = dict[str, Any]
 
 
 class ChildDiedError(RuntimeError):
-    """The child process ended before it answered; the text says how."""
+    """The child process ended before it answered; the text says how.
+
+    `by_signal` is the signal that ended it, 0 if none did.
+    """
+
+    def __init__(self, text: str, by_signal: int = 0) -> None:
+        super().__init__(text)
+        self.by_signal = by_signal
 
 
 class ChildTimeoutError(TimeoutError):
@@ -86,7 +93,7 @@ class ChildProcess:
             self._socket.settimeout(None)
             _send(self._socket, header, b"")
         except OSError as cause:
-            raise ChildDiedError(self._how_it_ended()) from cause
+            raise self._death() from cause
 
     def receive(
         self, max_seconds: float | None, max_payload_num_bytes: int
@@ -103,7 +110,7 @@ class ChildProcess:
         except TimeoutError as cause:
             raise ChildTimeoutError(f"no answer within {max_seconds:g} s") from cause
         except (OSError, EOFError, ValueError, RecursionError) as cause:
-            raise ChildDiedError(self._how_it_ended(cause)) from cause
+            raise self._death(cause) from cause
 
     def close(self) -> None:
         """Lets an idle child end by itself; kills it if it does not."""
@@ -120,16 +127,17 @@ class ChildProcess:
         self._socket.close()
         interrupts.discard_clean_up(self.kill)
 
-    def _how_it_ended(self, cause: BaseException | None = None) -> str:
+    def _death(self, cause: BaseException | None = None) -> ChildDiedError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         code = self._process.poll()
         if code is None:
             self.kill()
-            return f"broke the protocol: {cause}"
+            return ChildDiedError(f"broke the protocol: {cause}")
         if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
-        return f"exited with status {code}"
+            text = f"killed by {signal.Signals(-code).name}"
+            return ChildDiedError(text, by_signal=-code)
+        return ChildDiedError(f"exited with status {code}")
 
 
 Finish = Callable[[], tuple[Header, bytes]]

@@ -109,11 +109,16 @@ class KillableDecoder:
             self._child = None
         self._num_asked = 0
 
-    def _blamed(self, error: Exception) -> Decoded:
+    def _blamed(
+        self, error: child_process.ChildDiedError | child_process.ChildTimeoutError
+    ) -> Decoded:
         if isinstance(error, child_process.ChildTimeoutError):
             limit = f"{self._limits.max_seconds} s"
             detail = f"decoding takes longer than {limit} (--max_clip_seconds)"
             return self._with_limits(records.Quarantined("timeout", detail))
+        if error.by_signal in limits.OUTSIDE_SIGNALS:
+            detail = limits.killed_from_outside(error.by_signal)
+            return records.Quarantined("decoder_killed", detail)
         detail = f"the decoding process {error}, {_MAX_TRIES} times"
         return self._with_limits(records.Quarantined("decoder_crashed", detail))
 

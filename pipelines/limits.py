@@ -2,17 +2,37 @@
 
 import dataclasses
 import json
+import signal
 from dataclasses import dataclass
 
-__all__ = ["LIMIT_REASONS", "UNSETTLED_REASONS", "DecodeLimits"]
+__all__ = [
+    "LIMIT_REASONS",
+    "OUTSIDE_SIGNALS",
+    "UNSETTLED_REASONS",
+    "DecodeLimits",
+    "killed_from_outside",
+]
 
 LIMIT_REASONS = frozenset(
     {"decoder_crashed", "frame_too_large", "out_of_memory", "timeout", "too_long"}
 )
 """Reasons to quarantine a clip that other limits, or a calmer machine, may lift."""
 
-UNSETTLED_REASONS = frozenset({"changed", "unreadable"})
+UNSETTLED_REASONS = frozenset({"changed", "decoder_killed", "no_ffmpeg", "unreadable"})
 """Reasons that say nothing of the clip: the shard cannot be made now."""
+
+OUTSIDE_SIGNALS = frozenset(
+    {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
+)
+"""Signals that no clip makes a decoder end by: someone, or the kernel, ends it."""
+
+
+def killed_from_outside(signal_number: int) -> str:
+    """Returns what to say of a decoder that one of OUTSIDE_SIGNALS ended."""
+    return (
+        f"its decoder was killed by {signal.Signals(signal_number).name} from outside; "
+        f"if memory is short, use fewer --num_workers"
+    )
 
 
 @dataclass(frozen=True, slots=True)

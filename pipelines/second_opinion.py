@@ -9,6 +9,7 @@ group ends ffmpeg too; it inherits the limits of the process.
 import os
 import re
 import resource
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,8 +89,8 @@ def ask(
         whether its colours are as fine as its brightness (4:4:4).
 
     Raises:
-      DecodeError: frames are larger than the limit.
-      FfmpegNotFoundError: there is no ffmpeg.
+      DecodeError: there is no ffmpeg, it crashed or was killed, or frames are larger
+        than the limit.
     """
     log = os.memfd_create("ffmpeg-log")
     try:
@@ -108,6 +109,7 @@ def ask(
         finally:
             process.kill()
             process.wait()
+        _check_end(path, status)
         return _opinion(_text(log), num_frames, status)
     finally:
         os.close(log)
@@ -148,8 +150,22 @@ def _command(path: Path, clip_limits: limits.DecodeLimits) -> list[str]:
     )
     stream = stream.global_args("-hide_banner", "-nostdin", "-loglevel", "level+info")
     stream = stream.global_args("-filter_threads", "1")
-    command: list[str] = stream.compile(cmd=ffmpeg.ffmpeg_path(), overwrite_output=True)
+    try:
+        program = ffmpeg.ffmpeg_path()
+    except ffmpeg.FfmpegNotFoundError as cause:
+        raise clip_file.DecodeError("no_ffmpeg", f"{path}: {cause}") from cause
+    command: list[str] = stream.compile(cmd=program, overwrite_output=True)
     return command
+
+
+def _check_end(path: Path, status: int) -> None:
+    """Raises DecodeError where ffmpeg did not come to an end of its own."""
+    if -status in limits.OUTSIDE_SIGNALS:
+        detail = limits.killed_from_outside(-status)
+        raise clip_file.DecodeError("decoder_killed", f"{path}: {detail}")
+    if status < 0:
+        detail = f"{path}: ffmpeg was killed by {signal.Signals(-status).name}"
+        raise clip_file.DecodeError("decoder_crashed", detail)
 
 
 def _take_all(

@@ -19,6 +19,7 @@ __all__ = [
 
 _HEADER_TOLERANCE = 1  # containers round duration x rate
 _REASONS_OF_LOSS = frozenset({"damaged", "truncated"})
+_OUT_OF_MEMORY = "Cannot allocate memory"
 _CUT_OFF = re.compile(
     "File ended prematurely|partial file|moov atom not found|Truncating packet"
     "|[Pp]acket corrupt"
@@ -129,6 +130,8 @@ def _reason(
     is_cut_off = bool(file.structure and file.structure.is_cut_off) or any(
         _CUT_OFF.search(complaint) for complaint in opinion.complaints
     )
+    if any(_OUT_OF_MEMORY in complaint for complaint in opinion.complaints):
+        return "out_of_memory", f"{path}: ffmpeg has too little (--max_decoder_mib)"
     if not opinion.has_video and (opinion.has_audio or _has_only_sound(file)):
         return "audio_only", f"{path}: sound and no video stream"
     if is_cut_off:

@@ -64,11 +64,28 @@ def _fork(path):
     _crash(path)
 
 
+def _breed(path):
+    children = [subprocess.Popen(["sleep", "1000"]) for _ in range(20)]
+    path.with_suffix(".pids").write_text(" ".join(str(c.pid) for c in children))
+    _sleep(path)
+
+
+def _killed(path):
+    os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does that is out of memory
+
+
 def _once(path):
     marker = path.with_suffix(".tried")
     if not marker.exists():
         marker.touch()
         _crash(path)
+
+
+def _spared(path):
+    marker = path.with_suffix(".tried")
+    if not marker.exists():
+        marker.touch()
+        _killed(path)
 
 
 def _wait(path):
@@ -88,7 +105,10 @@ _MISBEHAVIOURS = {
     "nested": _nested,
     "wrong": _wrong,
     "fork": _fork,
+    "breed": _breed,
+    "killed": _killed,
     "once": _once,
+    "spared": _spared,
     "wait": _wait,
 }
 

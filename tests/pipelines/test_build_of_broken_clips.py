@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mindrecord_io import manifest, naming
+from pipelines import matroska
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,13 @@ BROKEN = {
     "playlist": ("not_video", "begins 23 45 58 54 4d 33 55"),
     "header": ("truncated", "header.webm is cut off: 0 "),
     "sound": ("audio_only", "sound and no video stream"),
+    "twice": ("concatenated", "2 files one behind the other"),
+    "ogg": ("wrong_container", "but Ogg"),
+    "flipped": ("damaged", " of 6 frames; ffmpeg: [vp9"),
     "crash": ("decoder_crashed", "killed by SIGSEGV, 2 times"),
+    "breed": ("timeout", "longer than 4 s (--max_clip_seconds)"),
+    "fork": ("decoder_crashed", "killed by SIGSEGV, 2 times"),
+    "leave": ("decoder_crashed", "exited with status 7, 2 times"),
     "sleep": ("timeout", "longer than 4 s (--max_clip_seconds)"),
     "eat": ("out_of_memory", "more than 600 MiB (--max_decoder_mib)"),
 }
@@ -30,6 +37,12 @@ FLAGS = (
     *("--num_shards", 6, "--num_workers", 2, "--page_mib", 1),
     *("--max_clip_seconds", 4, "--max_decoder_mib", 600),
 )
+
+
+def with_zeroed_frame(content):
+    """Destroys the fourth frame of a clip."""
+    begin, end = matroska.read(content).blocks[3]
+    return content[:begin] + bytes(end - begin) + content[end:]
 
 
 def break_clips(package, tools):
@@ -52,10 +65,14 @@ def break_clips(package, tools):
     tools.run_ffmpeg(
         "-f", "lavfi", "-i", sine, "-c:a", "libopus", package.clip("sound")
     )
-    for clip_id in ("crash", "sleep", "eat"):
+    for clip_id in ("twice", "ogg"):
+        package.clip(clip_id).write_bytes(good + good)
+    package.clip("ogg").write_bytes(b"OggS" + good[4:])
+    package.clip("flipped").write_bytes(with_zeroed_frame(good))
+    for clip_id in ("crash", "sleep", "eat", "breed", "fork", "leave", "talk"):
         package.clip(clip_id).write_bytes(good)
     package.clip("unlisted").write_bytes(good)
-    train = dict.fromkeys(["missing", *BROKEN], 1)
+    train = dict.fromkeys(["missing", "talk", *BROKEN], 1)
     package.annotate(tools.SPLITS | {"train": {**tools.SPLITS["train"], **train}})
 
 
@@ -119,17 +136,19 @@ def test_the_next_build_reuses_every_shard_of_the_failed_one(builds):
     assert said["version"] == "000001"
     assert said["shards"]["reused"] > 3
     assert (said["shards"]["relabelled"], said["shards"]["decoded"]) == (0, 0)
-    assert (said["num_clips"], said["num_quarantined"]) == (8, NUM_LOST)
+    assert (said["num_clips"], said["num_quarantined"]) == (9, NUM_LOST)
 
 
 def test_every_good_clip_is_stored(version, tools):
     good = {clip_id for label_ids in tools.SPLITS.values() for clip_id in label_ids}
+    good |= {"talk"}  # its decoder prints, and is none the worse
 
     stored = {k: row for k, row in rows(version).items() if row["status"] == "stored"}
 
     assert set(stored) == good
     for clip_id, row in stored.items():
-        assert row["num_frames"] == tools.NUM_FRAMES.get(clip_id, 3)
+        num_frames = 6 if clip_id == "talk" else tools.NUM_FRAMES.get(clip_id, 3)
+        assert row["num_frames"] == num_frames
 
 
 @pytest.mark.parametrize("clip_id", BROKEN)
@@ -149,12 +168,14 @@ def test_missing_and_unlisted_clips_are_in_the_table_too(version):
     assert found["missing"]["uri"] is None
     assert found["unlisted"]["status"] == "unlisted"
     said = version.manifest
-    assert (said.num_quarantined, said.num_missing, said.num_unlisted) == (10, 1, 1)
+    assert (said.num_quarantined, said.num_missing, said.num_unlisted) == (
+        *(len(BROKEN), 1, 1),
+    )
 
 
 def test_the_label_files_name_no_bad_clip(version):
     listed = naming.labels_folder(version.folder) / "train_videofolder.txt"
 
     assert listed.read_text().split("\n") == [
-        *("101 6 0", "102 3 1", "103 5 2", "104 4 0", "105 4 1")
+        *("101 6 0", "102 3 1", "103 5 2", "104 4 0", "105 4 1", "talk 6 1")
     ]

@@ -123,8 +123,9 @@ def test_send_to_a_dead_child_tells_how_it_ended(child, tools):
     os.kill(child.pid, signal.SIGTERM)
     tools.wait_until(lambda: not tools.is_alive(child.pid), "SIGTERM ends the child")
 
-    with pytest.raises(ChildDiedError, match=r"^killed by SIGTERM$"):
+    with pytest.raises(ChildDiedError, match=r"^killed by SIGTERM$") as caught:
         child.send({"do": "echo", "text": "?"})
+    assert caught.value.by_signal == signal.SIGTERM
 
 
 def test_receive_gives_up_in_time_and_the_child_can_be_killed(child, tools):

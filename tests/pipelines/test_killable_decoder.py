@@ -25,9 +25,10 @@ MISBEHAVING = {
     "nested": ("decoder_crashed", "broke the protocol: maximum recursion depth"),
     "wrong": ("decoder_crashed", "bad answer: ClipFrames: missing fields"),
     "fork": ("decoder_crashed", "decoding process killed by SIGSEGV, 2 times"),
+    "killed": ("decoder_killed", "was killed by SIGKILL from outside; if memory is"),
     "eat": ("out_of_memory", r"needs more than 600 MiB \(--max_decoder_mib\)"),
 }
-HARMLESS = ("talk", "once")
+HARMLESS = ("talk", "once", "spared")
 
 # A parent that says who its children are while they decode a clip that never ends.
 PARENT = """\
@@ -157,6 +158,20 @@ def test_a_clip_that_killed_twice_is_not_tried_again(mixed):
     assert tries["once"] == 2
 
 
+def test_a_decoder_killed_from_outside_says_nothing_of_its_clip(mixed):
+    killed = result_of("killed", mixed)
+
+    assert killed.reason in limits.UNSETTLED_REASONS
+    assert killed.limits == ""
+
+
+def test_a_crash_is_settled_under_its_limits(mixed):
+    crashed = result_of("crash", mixed)
+
+    assert crashed.reason not in limits.UNSETTLED_REASONS
+    assert crashed.limits == PATIENT.text
+
+
 def test_what_a_crashed_decoder_had_started_is_killed_too(mixed, tools):
     (clip,) = (clip for clip in mixed[0] if clip.clip_id == "fork")
     grandchild = int(beside(clip, ".pid").read_text())
@@ -189,6 +204,18 @@ def test_decoding_that_sleeps_for_ever_is_killed_in_time(make_clips, make_decode
     assert results[1][1].detail == (
         "decoding takes longer than 3 s (--max_clip_seconds)"
     )
+
+
+@pytest.mark.slow
+def test_all_that_a_decoder_has_bred_is_killed_with_it(make_clips, make_decoder, tools):
+    clips = make_clips("breed", "good")
+
+    results = list(make_decoder(IMPATIENT).decode_all(clips, SETTINGS))
+
+    assert outcomes(results) == [("breed", "timeout"), ("good", "decoded")]
+    bred = [int(pid) for pid in beside(clips[0], ".pids").read_text().split()]
+    assert len(bred) == 20
+    tools.wait_until(lambda: not any(map(tools.is_alive, bred)), "they all end")
 
 
 @pytest.mark.slow

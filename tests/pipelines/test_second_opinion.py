@@ -157,11 +157,43 @@ def test_only_warnings_and_worse_are_complaints(tmp_path, monkeypatch, grey):
     assert opinion.is_failure
 
 
+@pytest.mark.parametrize(
+    ("script", "reason", "detail"),
+    [
+        ("kill -KILL $$", "decoder_killed", "killed by SIGKILL from outside"),
+        ("kill -TERM $$", "decoder_killed", "killed by SIGTERM from outside"),
+        ("kill -SEGV $$", "decoder_crashed", "ffmpeg was killed by SIGSEGV"),
+    ],
+)
+def test_an_ffmpeg_that_is_killed_is_no_verdict(
+    tmp_path, monkeypatch, grey, script, reason, detail
+):
+    fake_ffmpeg(tmp_path, monkeypatch, script)
+
+    with pytest.raises(clip_file.DecodeError, match=detail) as caught:
+        asked(grey)
+
+    assert caught.value.reason == reason
+
+
+def test_no_ffmpeg_is_no_verdict(monkeypatch, grey):
+    def fail():
+        raise ffmpeg.FfmpegNotFoundError("pip install imageio-ffmpeg")
+
+    monkeypatch.setattr(ffmpeg, "ffmpeg_path", fail)
+
+    with pytest.raises(clip_file.DecodeError, match="pip install") as caught:
+        asked(grey)
+
+    assert caught.value.reason in limits.UNSETTLED_REASONS
+
+
 def test_a_log_without_end_ends_ffmpeg(tmp_path, monkeypatch, grey):
     monkeypatch.setattr(second_opinion, "_MAX_LOG_NUM_BYTES", 100_000)
     fake_ffmpeg(tmp_path, monkeypatch, "sleep 0.2; while :; do echo words >&2; done")
 
-    assert asked(grey)[0].is_failure
+    with pytest.raises(clip_file.DecodeError, match=r"SIGXFSZ|SIGPIPE"):
+        asked(grey)
 
 
 @pytest.mark.parametrize(

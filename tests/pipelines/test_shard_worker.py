@@ -244,6 +244,22 @@ def test_a_data_set_that_cannot_be_written_is_an_error_and_the_worker_goes_on(
     built(worker, dataset, planned(clips[0]))
 
 
+def test_a_decoder_that_is_killed_from_outside_settles_nothing(
+    worker, dataset, clips, tmp_path
+):
+    killed = tmp_path / "killed-1.webm"
+    killed.write_bytes(clips[0].read_bytes())
+    plan = planned(clips[0], killed)
+
+    answer = ask(worker, dataset, plan)
+
+    assert answer["error"] == (
+        "ClipUnsettledError: clip killed-1: its decoder was killed by SIGKILL from "
+        "outside; if memory is short, use fewer --num_workers"
+    )
+    assert shards.read_summary(dataset, "train", plan.key) is None
+
+
 def test_limits_may_change_from_shard_to_shard(worker, dataset, clips):
     strict = dataclasses.replace(LIMITS, max_frames=4)
 

@@ -132,6 +132,16 @@ def test_a_problem_that_only_we_see_loses_no_clip():
             ("not_decodable", f"{PATH}: no video stream can be opened", 10),
         ),
         (
+            file_of(10),
+            {"num_frames": 4, "complaints": ("[vp9] Cannot allocate memory",)},
+            (
+                "out_of_memory",
+                f"{PATH}: ffmpeg has too little (--max_decoder_mib); ffmpeg: [vp9] "
+                "Cannot allocate memory",
+                6,
+            ),
+        ),
+        (
             NO_MATROSKA,
             {"num_frames": 0, "has_video": False, "has_audio": True},
             ("audio_only", f"{PATH}: sound and no video stream", 10),
