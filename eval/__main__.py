@@ -17,6 +17,7 @@ logger = logging.getLogger("eval")
 _TOOLS = {
     "export": "write a trained network for other programs",
     "import_weights": "make a checkpoint of published weights",
+    "infer": "tell the most probable labels of some clips",
 }
 
 

@@ -6,14 +6,17 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("tool", ["export", "import_weights"])
-def test_a_tool_has_flags_of_its_own(tool):
+@pytest.mark.parametrize(
+    ("tool", "flag"),
+    [("export", "--output"), ("import_weights", "--weights"), ("infer", "--clip_id")],
+)
+def test_a_tool_has_flags_of_its_own(tool, flag):
     run = subprocess.run(
         [sys.executable, "-m", "eval", tool, "--help"], capture_output=True, text=True
     )
     assert run.returncode == 0
     assert f"usage: python -m eval {tool}" in run.stdout
-    assert "--output" in run.stdout
+    assert flag in run.stdout
 
 
 def test_tools_are_named_in_the_help():

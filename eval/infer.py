@@ -1,0 +1,162 @@
+"""`python -m eval infer`: what a network says of some clips of a data set, by id."""
+
+import argparse
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval import config, evaluate
+from mindrecord_io import manifest, reader, records, views
+from model import checkpoint
+
+__all__ = ["InferOptions", "Predicted", "infer", "main"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InferOptions:
+    """One look at some clips.
+
+    Attributes:
+      clip_ids: of stored clips of the split.
+      version: of the data set; None for the newest.
+      crop_px, resize_px: of the centre view, as in evaluation.
+    """
+
+    dataset: Path
+    checkpoint: Path
+    clip_ids: tuple[str, ...]
+    split: str = "validation"
+    version: str | None = None
+    device_target: str = "CPU"
+    crop_px: int = 224
+    resize_px: int = 256
+
+    def __post_init__(self) -> None:
+        config.EvalConfig(
+            device_target=self.device_target,
+            crop_px=self.crop_px,
+            resize_px=self.resize_px,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a line of the command's output tells of a clip.
+
+    Attributes:
+      label: of the data set; None where it is not known.
+      labels: up to five, the most probable first, with `probabilities`.
+    """
+
+    clip_id: str
+    label: str | None
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+def infer(options: InferOptions) -> Iterator[Predicted]:
+    """Gives what the network says of each of the clips, in the order of the table.
+
+    Raises:
+      checkpoint.CheckpointError: the checkpoint cannot be used.
+      ValueError: a clip is not in the split, or the data set has not the classes the
+        network was trained for.
+    """
+    config.use_device(options.device_target)
+    network, facts = checkpoint.load(options.checkpoint)
+    logger.info("loaded %s: %s", options.checkpoint, facts)
+    if network.config.consensus != "avg":
+        raise ValueError(
+            f"{options.checkpoint} has logits for each segment (consensus "
+            f"{network.config.consensus!r}), not for the clip: it needs 'avg'"
+        )
+    names = manifest.open_version(options.dataset, options.version).category_names()
+    if len(names) != network.config.num_classes:
+        raise ValueError(
+            f"{options.checkpoint} knows {network.config.num_classes} classes, but "
+            f"{options.dataset} has {len(names)}"
+        )
+    clips = reader.open_split(
+        options.dataset,
+        options.split,
+        views.CentreView(
+            num_segments=network.config.num_segments,
+            crop_px=options.crop_px,
+            resize_px=options.resize_px,
+        ),
+        batch_size=1,
+        version=options.version,
+        clip_ids=options.clip_ids,
+    )
+    predict = evaluate.make_predict(network)
+    for clip_id, (frames, label_ids) in zip(clips.index.clip_ids, clips, strict=True):
+        said = evaluate.Evaluation.of(predict(frames), label_ids)
+        yield _predicted(clip_id, said, names)
+
+
+def _predicted(
+    clip_id: str, said: evaluate.Evaluation, names: Sequence[str]
+) -> Predicted:
+    label_id = int(said.label_ids[0])
+    return Predicted(
+        clip_id,
+        None if label_id == records.UNLABELLED else names[label_id],
+        tuple(names[ranked] for ranked in said.ranked[0].tolist()),
+        tuple(round(p, 6) for p in said.probabilities[0].tolist()),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints a line a clip; returns 0, 1 if that failed, or 2 for wrong usage."""
+    flags = vars(_parser().parse_args(argv))
+    try:
+        options = InferOptions(clip_ids=tuple(flags.pop("clip_id")), **flags)
+    except ValueError as error:
+        logger.error("%s", error)
+        return 2
+    try:
+        for predicted in infer(options):
+            print(json.dumps(dataclasses.asdict(predicted)), flush=True)  # noqa: T201
+    except (OSError, ValueError, RuntimeError) as error:
+        logger.error("%s", error)
+        logger.debug("where it happened", exc_info=True)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = {f.name: f.default for f in dataclasses.fields(InferOptions)}
+    parser = argparse.ArgumentParser(
+        prog="python -m eval infer",
+        description="Tells the five most probable labels of clips of a data set.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--dataset", type=Path, required=True, help="data set folder")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"
+    )
+    parser.add_argument(
+        "--clip_id", nargs="+", required=True, help="ids of stored clips of the split"
+    )
+    parser.add_argument(
+        "--split",
+        choices=records.SPLITS,
+        default=defaults["split"],
+        help="where the clips are",
+    )
+    parser.add_argument("--version", help="of the data set; the newest if not given")
+    parser.add_argument(
+        "--device_target",
+        choices=config.DEVICE_TARGETS,
+        default=defaults["device_target"],
+        help="what computes",
+    )
+    for name, text in (("crop_px", "side of the frames"), ("resize_px", "short side")):
+        parser.add_argument(f"--{name}", type=int, default=defaults[name], help=text)
+    return parser
