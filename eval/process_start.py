@@ -17,6 +17,9 @@ def prepare_mindspore() -> None:
     # On processors with AVX-512 oneDNN falls back to a reference convolution that is
     # 20 to 50 times slower than the one it has for AVX2.
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+    # How long msrun's scheduler waits for a rank that gives no sign of life: 30 s if
+    # not said, and as long again until the job has ended.
+    os.environ.setdefault("MS_NODE_TIMEOUT", "15")
     os.environ.setdefault("GLOG_v", "3")  # errors; warnings are about its own ways
 
 

@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         logger.debug("where it happened", exc_info=True)
         return 1
-    print(json.dumps(dataclasses.asdict(result)))
+    if result is not None:  # one of several ranks tells
+        print(json.dumps(dataclasses.asdict(result)))
     return 0
 
 

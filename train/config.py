@@ -113,6 +113,8 @@ class TrainConfig:
             raise ValueError(f"scales must be in (0, 1]: {self.scales}")
         if list(self.milestones) != sorted(self.milestones):
             raise ValueError(f"milestones must rise: {self.milestones}")
+        if self.sync_norm and self.amp_level != "O0":
+            raise ValueError(f"sync_norm needs amp_level O0, got {self.amp_level!r}")
         for part in self.fresh_parts:
             if part not in weights.FRESH_PARTS:
                 raise ValueError(

@@ -101,8 +101,8 @@ def load_config(
     )
 
 
-def run(options: TrainOptions) -> loop.TrainResult:
-    """Trains and evaluates on the validation split.
+def run(options: TrainOptions) -> loop.TrainResult | None:
+    """Trains and evaluates on the validation split; only the first rank has a result.
 
     Raises:
       config_file.ConfigError: the configuration is wrong, or not the one to resume.
@@ -148,7 +148,8 @@ def run(options: TrainOptions) -> loop.TrainResult:
         training.begin()
     else:
         training.resume(step)
-    return training.run(is_profiled=options.profile)
+    result = training.run(is_profiled=options.profile)
+    return result if joined.is_first else None
 
 
 def make_network(settings: RunConfig) -> tsm.TSM:

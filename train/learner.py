@@ -9,7 +9,7 @@ from mindspore import Parameter, Tensor, amp, dtype, nn
 
 from eval.ranks import Ranks
 from model.tsm import TSM
-from train import config, dropout, loss, optimizer, schedule, step
+from train import config, dropout, loss, optimizer, schedule, step, sync_norm
 from train.clips import Batch
 
 __all__ = ["Learner", "Outcome"]
@@ -67,6 +67,8 @@ class Learner:
         self._dropout = dropout.Dropout(
             network, num_clips, first_clip=ranks.rank * num_clips, seed=settings.seed
         )
+        if settings.sync_norm and ranks.num_ranks > 1:
+            sync_norm.synchronise(network, ranks.num_ranks)
         self._optimizer = _make_optimizer(network, settings, self.rates)
         self._loss_scale: amp.DynamicLossScaler | None = None
         trained = network

@@ -9,9 +9,11 @@ import pytest
 
 from eval import config as eval_config
 from eval import evaluate
+from eval.metrics import TopK
 from model import checkpoint
 from tests.train.moving_bars import NETWORK, SETTINGS, Trial, moving_bars
-from train import loop
+from train import learner, loop
+from train.checkpoints import Checkpoints
 from train.config import TrainConfig
 
 
@@ -159,6 +161,23 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(undisturbed, tmp_path, st
         result.best_top1,
         12,
     )
+
+
+def test_statistics_are_averaged_before_every_checkpoint(tmp_path, monkeypatch):
+    done = []
+    outcome = learner.Outcome(0.5, 1.0, np.zeros((2, 2), np.float32), is_skipped=False)
+    monkeypatch.setattr(learner.Learner, "learn", lambda self, batch, step: outcome)
+    monkeypatch.setattr(
+        learner.Learner, "synchronise_norms", lambda self: done.append("average")
+    )
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, *values, **keys: done.append(keys["step"])
+    )
+    settings = dataclasses.replace(STOPPABLE, epochs=1, checkpoint_every=3)
+    trial = Trial(tmp_path, settings)
+    monkeypatch.setattr(trial.training, "_score", TopK.empty)
+    trial.begin()
+    assert done == ["average", 3, "average", 4]
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_clips(tmp_path):

@@ -1,0 +1,143 @@
+"""Two processes that train together, started by msrun, against one alone."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from train.checkpoints import Checkpoints
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name("ranks_program.py")
+
+
+def free_port():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+def msrun(logs, *words, **popen):
+    """Starts two workers; what they write goes to files in `logs` and to the output."""
+    command = [
+        *(sys.executable, "-m", "mindspore.parallel.cluster.run"),
+        *("--worker_num=2", "--local_worker_num=2", "--join=True"),
+        *(f"--master_port={free_port()}", f"--log_dir={logs}", "--tail_worker_log=-1"),
+        *("python", *map(str, words)),
+    ]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **popen,
+    )
+
+
+def train_together(folder, *pairs):
+    folder.mkdir()
+    process = msrun(folder / "logs", PROGRAM, folder, *pairs)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return [np.load(folder / f"rank{rank}of2.npz") for rank in (0, 1)]
+
+
+def train_alone(folder, *pairs):
+    folder.mkdir()
+    subprocess.run(
+        [sys.executable, PROGRAM, folder, *pairs],
+        check=True,
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+    )
+    return np.load(folder / "rank0of1.npz")
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    return train_together(tmp_path_factory.mktemp("ranks") / "a", "sync_norm=true")
+
+
+@pytest.mark.slow
+def test_two_ranks_train_to_the_weights_of_one(together, tmp_path):
+    """After 20 steps, of a batch of 4 clips: 2 and 2 against 4, with dropout."""
+    alone = train_alone(tmp_path / "alone")
+    assert len(alone["hashes"]) == 20
+    for name in alone.files:
+        if name.startswith(("base_model.", "new_fc.")):
+            difference = np.abs(together[0][name] - alone[name]).max()
+            assert difference < 1e-5, (name, difference)
+
+
+@pytest.mark.slow
+def test_all_ranks_have_the_same_weights_after_every_step(together):
+    first, second = together
+    assert len(set(first["hashes"])) == 20
+    assert first["hashes"].tolist() == second["hashes"].tolist()
+    for name in set(first.files) - {"own"}:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_sums_means_and_first_values_are_over_all_ranks(together):
+    for rank, found in enumerate(together):
+        assert found["own"].tolist() == [rank + 1.0, 10.0]
+        assert found["summed"].tolist() == [3.0, 20.0]
+        assert found["average"].tolist() == [1.5, 10.0]
+        assert found["equalised"].tolist() == [1.0, 10.0]
+
+
+CONFIG = """
+model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
+evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
+training: {epochs: 500, batch_size: 2, learning_rate: 0.0001, evaluate_every: 500}
+"""
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_ends_the_job_with_its_reason(published_version, tmp_path):
+    (tmp_path / "run.yaml").write_text(CONFIG)
+    process = msrun(
+        *(tmp_path / "logs", "-m", "train", "--config_path", tmp_path / "run.yaml"),
+        *("--dataset", published_version.dataset, "--output", tmp_path / "output"),
+    )
+    try:
+        while not (tmp_path / "output/checkpoints/step-00000003").exists():
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.01)
+        (worker,) = workers_of(process.pid, rank=1)
+        began = time.monotonic()
+        os.kill(worker, signal.SIGKILL)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.send_signal(signal.SIGINT)  # msrun ends its workers then
+    assert process.returncode != 0
+    assert f"Worker process {worker} exit with exception. Error code: -9." in output
+    assert time.monotonic() - began < 60
+    steps = Checkpoints(tmp_path / "output/checkpoints").steps()
+    assert steps[-1] >= 3
+
+
+def workers_of(parent, rank):
+    """The process ids of msrun's worker of a rank."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            environment = (path / "environ").read_bytes().split(b"\0")
+            is_worker = {b"MS_ROLE=MS_WORKER", b"RANK_ID=%d" % rank} <= {*environment}
+            is_python = (path / "cmdline").read_bytes().startswith(b"python")
+            if int(fields[1]) == parent and is_worker and is_python:
+                found.append(int(path.name))
+    return found
