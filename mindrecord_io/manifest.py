@@ -7,15 +7,24 @@ began gets a PublishConflictError, loses nothing (its shards are there to be reu
 and runs again.
 """
 
+import contextlib
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from mindrecord_io import clips_table, files, naming, records, schema, shard_cache
+from mindrecord_io import (
+    clips_table,
+    files,
+    incomplete,
+    naming,
+    records,
+    schema,
+    shard_cache,
+)
 
 __all__ = [
     "Manifest",
@@ -27,6 +36,7 @@ __all__ = [
     "list_versions",
     "open_version",
     "publish",
+    "staging_folder",
     "utc_now",
 ]
 
@@ -235,6 +245,21 @@ def open_version(dataset: Path, version: str | None = None) -> Version:
             f"{path}: not a manifest: it is of version {manifest.version!r}"
         )
     return Version(dataset, manifest)
+
+
+@contextlib.contextmanager
+def staging_folder(dataset: Path) -> Iterator[Path]:
+    """Makes a folder for a version in the making; removes what is left of it after.
+
+    While it is there, prune removes nothing. It is made before a job looks at any
+    shard, and in turn with prune: so no job finds shards that are about to go.
+    """
+    versions = dataset / "versions"
+    versions.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        with files.locked_directory(versions):
+            staging = stack.enter_context(incomplete.folder_in(versions))
+        yield staging
 
 
 def publish(dataset: Path, incomplete: Path, manifest: Manifest) -> Version:

@@ -3,13 +3,13 @@
 A shard that no manifest lists may be one that a job at this moment makes, or has found
 and counts on, for the version it will publish. Such a job holds, from before it looks
 at the first shard until it has published, a folder of work in progress beside the
-versions (see incomplete). So, while nobody can publish (manifest.publish and this take
-turns by one lock):
+versions (manifest.staging_folder). So, while nobody can begin such a folder or publish
+a version (these and this take turns by one lock):
 
 1. if such a folder is there, and its process lives, nothing is removed;
 2. the old versions are moved out of sight, into a folder of work in progress;
 3. then the shards that no version lists any more;
-4. if a job has begun since 1, it may have seen these shards: all is put back;
+4. if a job has begun since 1 all the same, where locks are ignored, all is put back;
 5. what was moved is deleted.
 
 A job that begins after 4 does not see them and makes its own. Wherever this stops, no
@@ -23,7 +23,9 @@ import dataclasses
 import datetime
 import json
 import logging
+import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,13 +184,24 @@ def _refuse_others(versions: Path, own: Path) -> None:
 def _put_back_unless_done() -> Iterator[dict[Path, Path]]:
     """Lends a record of what was moved to where; an error undoes the moves."""
     moved: dict[Path, Path] = {}
-    try:
+    with contextlib.ExitStack() as undo:  # whatever goes wrong with one, to the last
+        undo.callback(_put_back, moved)
         yield moved
-    except BaseException:
-        for path, where in reversed(moved.items()):
-            if not path.exists():  # else made again by another job, and equal
-                where.rename(path)
-        raise
+        undo.pop_all()
+
+
+def _put_back(moved: dict[Path, Path]) -> None:
+    with contextlib.ExitStack() as undo:
+        for path, where in moved.items():
+            undo.callback(_rename_back, where, path)
+
+
+def _rename_back(where: Path, path: Path) -> None:
+    try:
+        where.rename(path)
+    except OSError:
+        if not path.exists():  # else made again by another job, and equal
+            raise
 
 
 def _move(
@@ -215,12 +228,13 @@ def _result(dataset: Path, plan: _Plan, num_abandoned_bytes: int) -> PruneResult
 
 
 def _num_bytes(folder: Path) -> int:
-    """Returns the size of a folder's files; ones that vanish meanwhile have none."""
+    """Returns the size of a folder's files; what vanishes meanwhile has none."""
     num_bytes = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file() and not path.is_symlink():
-                num_bytes += path.stat().st_size
+    for parent, _, names in os.walk(folder):  # which is silent about folders that do
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                found = Path(parent, name).lstat()
+                num_bytes += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return num_bytes
 
 

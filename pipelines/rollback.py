@@ -15,7 +15,6 @@ from pathlib import Path
 
 from mindrecord_io import (
     files,
-    incomplete,
     manifest,
     naming,
     shard_verification,
@@ -57,7 +56,7 @@ def rollback(dataset: Path, name: str) -> RollbackResult:
         logger.info("version %s says what %s says: it stays", again.parent, name)
         return RollbackResult(again.parent, same_as=name)
     # Held from before the shards are looked at, so that none of them is pruned.
-    with incomplete.folder_in(dataset / "versions") as staging:
+    with manifest.staging_folder(dataset) as staging:
         _refuse_damaged(old)
         folder = staging / "version"
         _copy(old.folder, folder)

@@ -120,12 +120,13 @@ def run(job: VersionJob) -> JobResult:
 
     Raises:
       JobError: more clips are broken or missing than allowed, or a shard failed.
-      PublishConflictError: another version was published in the meantime.
+      PublishConflictError: another version, of other clips or labels, was published in
+        the meantime.
     """
     begin = time.monotonic()
     refuse_early(job)
     _remove_abandoned(job.dataset)
-    with incomplete.folder_in(job.dataset / "versions") as staging:
+    with manifest.staging_folder(job.dataset) as staging:
         receipts = _make_shards(job, staging / "receipts")
         draft = publication.Draft(
             dataset=job.dataset,

@@ -205,23 +205,6 @@ def test_a_data_set_that_is_read_only_is_one_clear_error(
     assert_unharmed(disk.dataset, before)
 
 
-def test_a_data_set_that_is_a_file_is_one_clear_error(
-    made, tmp_path, other_labels, caplog
-):
-    dataset = tmp_path / "dataset"
-    dataset.touch()
-    flags = ["--annotations", other_labels, "--dataset", dataset]
-
-    assert command(build, "--clips", made.clips, *flags) == (1, None)
-    told = error_of(caplog)
-    caplog.clear()
-    assert command(relabel, *flags) == (1, None)
-
-    why = f"{dataset / 'CURRENT'}: does not name a version: [Errno 20] Not a directory"
-    assert told.startswith(f"build failed: {why}")
-    assert error_of(caplog).startswith(f"relabel failed: {why}")
-
-
 def test_a_data_set_of_a_newer_format_is_one_clear_error(
     made, tmp_path, other_labels, caplog
 ):
