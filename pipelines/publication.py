@@ -86,14 +86,15 @@ def publish(draft: Draft, staging: Path) -> manifest.Version:
     """Publishes the draft as the newest version.
 
     A draft that says just what the current version says is not published again: the
-    current version is returned.
+    current version is returned, even if another process has published it meanwhile.
 
     Args:
       draft: what to publish.
       staging: an incomplete folder beside the versions; it becomes the version.
 
     Raises:
-      PublishConflictError: another version was published since the job began.
+      PublishConflictError: another version was published since the job began, and it
+        does not say the same.
     """
     folder = staging / "version"  # the staging folder itself holds the job's receipts
     folder.mkdir()
@@ -106,7 +107,15 @@ def publish(draft: Draft, staging: Path) -> manifest.Version:
     if parent is not None and _says_the_same(written, parent.manifest):
         logger.info("nothing changed: version %s stays", parent.manifest.version)
         return parent
-    return manifest.publish(draft.dataset, folder, written)
+    try:
+        return manifest.publish(draft.dataset, folder, written)
+    except manifest.PublishConflictError:
+        rival = manifest.open_version(draft.dataset)
+        if not _says_the_same(written, rival.manifest):
+            raise
+    name = rival.manifest.version
+    logger.info("nothing changed: another process has published %s, the same", name)
+    return rival
 
 
 def _row_groups(draft: Draft) -> list[list[dict[str, object]]]:

@@ -230,6 +230,22 @@ def test_a_rival_that_published_meanwhile_is_a_conflict(tmp_path):
     assert manifest.current_version(tmp_path) == "000001"
 
 
+@pytest.mark.parametrize("has_parent", [False, True])
+def test_a_rival_that_published_the_same_is_none(tmp_path, caplog, has_parent):
+    parent = publish(draft_in(tmp_path, salt="other")) if has_parent else None
+    first = publish(draft_in(tmp_path, parent=parent))
+
+    with caplog.at_level(logging.INFO):
+        second = publish(draft_in(tmp_path, parent=parent))
+
+    name = "000002" if has_parent else "000001"
+    assert second == first
+    assert second.manifest.version == manifest.list_versions(tmp_path)[-1] == name
+    assert caplog.messages == [
+        f"nothing changed: another process has published {name}, the same"
+    ]
+
+
 def test_nothing_is_left_of_the_staging_folder(tmp_path):
     publish(draft_in(tmp_path))
 

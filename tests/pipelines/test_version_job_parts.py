@@ -317,3 +317,20 @@ def test_a_version_published_meanwhile_is_a_conflict(version, monkeypatch):
     )
     assert manifest.list_versions(version.dataset) == ["000001", "000002"]
     assert work_in_progress(version.dataset) == []
+
+
+def test_an_equal_job_that_published_meanwhile_is_as_good(version, monkeypatch):
+    def publish_late(draft, staging):
+        monkeypatch.setattr(publication, "publish", publish)
+        rivals.append(version_job.run(job_for(version, label_map=RENAMED)).version)
+        return publish(draft, staging)
+
+    publish, rivals = publication.publish, []
+    monkeypatch.setattr(publication, "publish", publish_late)
+
+    result = version_job.run(job_for(version, label_map=RENAMED))
+
+    assert [result.version] == rivals
+    assert result.to_json()["version"] == "000002"
+    assert manifest.list_versions(version.dataset) == ["000001", "000002"]
+    assert work_in_progress(version.dataset) == []
