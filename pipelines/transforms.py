@@ -225,8 +225,8 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
 
     def teardown(self) -> None:
         if self._pool is not None:
+            worker_pool.release(self._pool)
             self._pool = None
-            worker_pool.release()
 
     def _build(self, plan: records.ShardPlan) -> records.ShardSummary:
         assert self._pool is not None

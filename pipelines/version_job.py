@@ -217,6 +217,9 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
                 worker_pool.THREADS_PER_WORKER * job.num_workers,
             )
         except running.PipelineError as cause:
+            # Other shards are still being made; nothing is to be left of them.
+            worker_pool.abandon()
+            _remove_abandoned(job.dataset)
             raise JobError(str(cause)) from cause
     receipts = transforms.read_receipts(folder)
     if len(receipts) != len(num_clips):

@@ -18,6 +18,7 @@ __all__ = [
     "THREADS_PER_WORKER",
     "Worker",
     "WorkerPool",
+    "abandon",
     "acquire",
     "release",
 ]
@@ -70,12 +71,19 @@ class WorkerPool:
         self._num_workers = num_workers
         self._num_lent: dict[Worker, int] = {}
         self._changed = threading.Condition()
+        self._is_ended = False
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[Worker]:
-        """Lends a worker for one shard; waits while all have enough to do."""
+        """Lends a worker for one shard; waits while all have enough to do.
+
+        Raises:
+          ChildDiedError: that worker died, or the pool has ended.
+        """
         with self._changed:
             self._changed.wait_for(self._has_room)
+            if self._is_ended:
+                raise child_process.ChildDiedError("was ended with its job")
             worker = self._least_busy()
             self._num_lent[worker] += 1
         try:
@@ -90,16 +98,19 @@ class WorkerPool:
                     self._num_lent[worker] -= 1
                 self._changed.notify()
 
-    def kill(self) -> None:
-        """Ends all processes: what they published is on the disk."""
+    def end(self) -> None:
+        """Ends all processes, for good: what they published is on the disk."""
         with self._changed:
+            self._is_ended = True
             for worker in self._num_lent:
                 worker.kill()
             self._num_lent.clear()
+            self._changed.notify_all()
 
     def _has_room(self) -> bool:
         return (
-            len(self._num_lent) < self._num_workers
+            self._is_ended
+            or len(self._num_lent) < self._num_workers
             or min(self._num_lent.values()) < MAX_ASKED
         )
 
@@ -122,16 +133,27 @@ def acquire(num_workers: int) -> WorkerPool:
     global _shared, _num_users
     with _lock:
         if _shared is None:
-            _shared = WorkerPool(num_workers)
+            _shared, _num_users = WorkerPool(num_workers), 0
         _num_users += 1
         return _shared
 
 
-def release() -> None:
-    """Ends one use of the shared pool; with the last one its processes end too."""
+def release(pool: WorkerPool) -> None:
+    """Ends one use of a pool; with the last one its processes end too."""
     global _shared, _num_users
     with _lock:
+        if pool is not _shared:  # it was abandoned
+            return
         _num_users -= 1
-        if _num_users == 0 and _shared is not None:
-            _shared.kill()
+        if _num_users == 0:
+            _shared.end()
+            _shared = None
+
+
+def abandon() -> None:
+    """Ends the processes of the shared pool, whatever they do; nobody waits for it."""
+    global _shared
+    with _lock:
+        if _shared is not None:
+            _shared.end()
             _shared = None

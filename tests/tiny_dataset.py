@@ -67,11 +67,11 @@ def annotate(
 @contextlib.contextmanager
 def lent_worker() -> Iterator[None]:
     """Makes jobs in this process faster by the start of a worker: they share one."""
-    worker_pool.acquire(1)
+    pool = worker_pool.acquire(1)
     try:
         yield
     finally:
-        worker_pool.release()
+        worker_pool.release(pool)
 
 
 @dataclass(frozen=True)

@@ -128,12 +128,49 @@ def test_the_shared_pool_ends_with_its_last_user(started):
     assert one is other
     with one.lent() as worker:
         worker.ask({"text": "x"})
-    worker_pool.release()
+    worker_pool.release(one)
     with one.lent() as worker:
         worker.ask({"text": "y"})
-    worker_pool.release()
+    worker_pool.release(other)
     assert len(started) == 1
     with pytest.raises(child_process.ChildDiedError):
         worker.ask({"text": "z"})
-    assert worker_pool.acquire(1) is not one
-    worker_pool.release()
+    with (
+        pytest.raises(child_process.ChildDiedError, match="was ended with its job"),
+        one.lent(),
+    ):
+        pass
+
+
+def test_an_abandoned_pool_does_not_end_the_next_one(started):
+    abandoned = worker_pool.acquire(1)
+    with abandoned.lent() as worker:
+        worker.ask({"text": "x"})
+    worker_pool.abandon()
+    with pytest.raises(child_process.ChildDiedError):
+        worker.ask({"text": "y"})
+
+    pool = worker_pool.acquire(1)
+    worker_pool.release(abandoned)
+    with pool.lent() as worker:
+        assert worker.ask({"text": "z"}) == {"said": "z"}
+    worker_pool.release(pool)
+
+
+def test_who_waits_for_a_worker_is_told_that_the_pool_has_ended(started):
+    pool = worker_pool.WorkerPool(1)
+    errors = []
+
+    def wait():
+        try:
+            with pool.lent():
+                pass
+        except child_process.ChildDiedError as error:
+            errors.append(str(error))
+
+    with pool.lent(), pool.lent():
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        pool.end()
+        waiting.join(60)
+    assert errors == ["was ended with its job"]
