@@ -20,6 +20,7 @@ __all__ = [
     "STORED",
     "UNLABELLED",
     "UNLISTED",
+    "WRONG_CHECKSUM",
     "Annotation",
     "ClipFrames",
     "ClipOutcome",
@@ -46,6 +47,9 @@ STORED = "stored"
 QUARANTINED = "quarantined"
 MISSING = "missing"
 UNLISTED = "unlisted"
+
+WRONG_CHECKSUM = "wrong_checksum"
+"""The reason of a clip whose file is not the one that its supplier sent."""
 
 PARTIAL = "partial"
 """The reason of a clip that is stored although it lost frames."""
@@ -129,9 +133,14 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class ClipRef(Annotation):
-    """An annotated clip and where its file is; this, never frames, travels in Beam."""
+    """An annotated clip and where its file is; this, never frames, travels in Beam.
+
+    Attributes:
+      expected_sha256: of the file, as its supplier says; "" where nobody does.
+    """
 
     uri: str
+    expected_sha256: str = ""
 
     def __post_init__(self) -> None:
         Annotation.__post_init__(self)  # super() breaks in a dataclass with slots
@@ -192,6 +201,7 @@ class PlannedClip:
       stored_in: "<split>/<key>" of a published shard that holds this very file's
         frames, decoded with the plan's settings; "" if it must be decoded. A way to
         the same bytes, so no part of the shard's key.
+      expected_sha256: what the file should have, where it has another; else "".
     """
 
     clip_id: str
@@ -199,6 +209,7 @@ class PlannedClip:
     uri: str
     source: Fingerprint
     stored_in: str = ""
+    expected_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def plan_shard(
         if before.clip_id == clip.clip_id:
             raise ValueError(f"clip {clip.clip_id} is given twice: {before}, {clip}")
     place = [split, index, num_shards, schema.FORMAT_VERSION, records.to_json(settings)]
-    frames = [[c.clip_id, c.source.num_bytes, c.source.sha256] for c in ordered]
+    frames = [_identity(clip) for clip in ordered]
     labels = [c.label_id for c in ordered]
     return records.ShardPlan(
         split=split,
@@ -106,6 +106,12 @@ def plan_shard(
 def key_under_limits(key: str, limits: str) -> str:
     """Returns the key of a shard that is made once more, under other limits."""
     return _key([key, limits])
+
+
+def _identity(clip: records.PlannedClip) -> list[object]:
+    """Returns what a clip's part in its shard's frames depends on."""
+    identity = [clip.clip_id, clip.source.num_bytes, clip.source.sha256]
+    return [*identity, clip.expected_sha256] if clip.expected_sha256 else identity
 
 
 def _key(value: object) -> str:

@@ -1,5 +1,6 @@
 """`python -m pipelines build`: clips and annotations in, a published version out."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from mindrecord_io import manifest, naming
 from pipelines import (
     annotations,
     changes,
+    checksums,
     options,
     sources,
     stored,
@@ -25,11 +27,15 @@ def build(asked: options.BuildOptions) -> version_job.JobResult:
 
     Raises:
       JobError: more clips are broken or missing than allowed, or a shard failed.
-      AnnotationError, SourceError, ManifestError: the input cannot be used.
+      AnnotationError, SourceError, ChecksumError, ManifestError: the input cannot be
+        used.
       PublishConflictError: another version was published in the meantime.
     """
     annotated = annotations.read_annotations(asked.annotations)
     listing = sources.match_clips(annotated, asked.clips)
+    if asked.checksums is not None:
+        refs = checksums.with_checksums(listing.refs, asked.checksums)
+        listing = dataclasses.replace(listing, refs=refs)
     if listing.unlisted:
         logger.warning(
             "%d files are not annotated and not stored; the first: %s",

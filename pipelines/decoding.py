@@ -44,9 +44,11 @@ def decode_clip(
     """Decodes every frame of a clip and encodes each as JPEG.
 
     Raises:
-      DecodeError: the file has changed since it was planned, is no video of a known
-        container, breaks a limit, is damaged, or yields other frames than it holds.
+      DecodeError: the file is not the one its supplier or the plan knows, is no video
+        of a known container, breaks a limit, is damaged, or yields other frames than
+        it holds.
     """
+    _check_checksum(clip)
     file = clip_file.read_clip_file(Path(clip.uri), clip.source)
     jpegs = decoding_jpegs.JpegCollector(settings, clip_limits)
     with decoder_log.captured() as log:
@@ -60,6 +62,15 @@ def decode_clip(
         times = file.structure.times_seconds
         return jpegs.stored(**verdicts.facts(header, times, jpegs.num_frames))
     return _decode_by_ffmpeg(file, header, settings, clip_limits)
+
+
+def _check_checksum(clip: records.PlannedClip) -> None:
+    if clip.expected_sha256:
+        raise DecodeError(
+            records.WRONG_CHECKSUM,
+            f"{clip.uri} has SHA-256 {clip.source.sha256}, its checksum is "
+            f"{clip.expected_sha256}",
+        )
 
 
 def _decode_by_opencv(

@@ -32,6 +32,7 @@ class BuildOptions:
     Attributes:
       num_shards: of all splits together; None keeps those of the data set's current
         version, or chooses by the number of clips where there is none.
+      checksums: SHA-256 of the clips' files, as sha256sum lists them; None: unchecked.
       max_quarantined: clips that may be quarantined or missing.
       num_workers: processes that make shards at once on the local runner.
       beam_flags: handed to Beam as they are.
@@ -43,6 +44,7 @@ class BuildOptions:
     settings: records.DecodeSettings = field(default_factory=records.DecodeSettings)
     clip_limits: limits.DecodeLimits = field(default_factory=limits.DecodeLimits)
     num_shards: int | None = None
+    checksums: Path | None = None
     max_quarantined: int = 0
     num_workers: int = 1
     beam_flags: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ def parse_build(argv: Sequence[str] | None) -> BuildOptions:
                 max_memory_mib=flags.max_decoder_mib,
             ),
             num_shards=flags.num_shards,
+            checksums=flags.checksums,
             max_quarantined=flags.max_quarantined,
             num_workers=flags.num_workers,
             beam_flags=tuple(beam_flags),
@@ -183,6 +186,13 @@ def _build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="shards of all splits together; by default those of the current version, "
         "or by the number of clips",
+    )
+    parser.add_argument(
+        "--checksums",
+        type=Path,
+        metavar="FILE",
+        help="SHA-256 of the clips as sha256sum lists them; clips that have another "
+        "are quarantined",
     )
     parser.add_argument(
         "--max_quarantined",

@@ -18,10 +18,12 @@ def sources_of(
     """Returns, by clip_id, every clip's file and the shard that tells of it.
 
     Quarantined clips are among them: what is wrong with the same file is known. Left
-    out are those that broke other limits than `clip_limits` (None: whatever limits).
+    out are those that broke other limits than `clip_limits` (None: whatever limits),
+    and with limits those of a wrong checksum: another list may say otherwise.
     """
     columns = [
-        *("clip_id", "status", "source_num_bytes", "source_sha256", "shard", "limits")
+        *("clip_id", "status", "source_num_bytes", "source_sha256", "shard", "limits"),
+        "reason",
     ]
     holding = None if clip_limits is None else ("", clip_limits.text)
     table = version.read_clips(columns)
@@ -29,10 +31,13 @@ def sources_of(
         clip_id: transforms.StoredSource(
             records.Fingerprint(num_bytes, sha256), _stored_in(shard)
         )
-        for clip_id, status, num_bytes, sha256, shard, broken in zip(
+        for clip_id, status, num_bytes, sha256, shard, broken, reason in zip(
             *(table.column(name).to_pylist() for name in columns), strict=True
         )
-        if status in _IN_SHARDS and (holding is None or broken in holding)
+        if status in _IN_SHARDS
+        and (
+            holding is None or (broken in holding and reason != records.WRONG_CHECKSUM)
+        )
     }
 
 

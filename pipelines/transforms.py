@@ -261,7 +261,8 @@ def _encoded(
         for ref in refs[begin : begin + _REFS_PER_ELEMENT]:
             known = stored.get(ref.clip_id)
             encoded = None if known is None else records.to_json(known)
-            rows.append([ref.split, ref.clip_id, ref.label_id, ref.uri, encoded])
+            ours = [ref.split, ref.clip_id, ref.label_id, ref.uri, ref.expected_sha256]
+            rows.append([*ours, encoded])
         yield json.dumps(rows)
 
 
@@ -269,12 +270,14 @@ def _placed_clips(
     encoded: str, job: ShardJob, identify: Identify
 ) -> Iterator[tuple[_Place, str]]:
     """Yields every clip's place and, as JSON, its PlannedClip."""
-    for split, clip_id, label_id, uri, row in json.loads(encoded):
+    for split, clip_id, label_id, uri, expected, row in json.loads(encoded):
         known = None if row is None else records.from_json(StoredSource, row)
         found = identify(clip_id, uri, known)
         clip = records.PlannedClip(
             clip_id, label_id, uri, found.source, found.stored_in
         )
+        if expected not in ("", found.source.sha256):
+            clip = dataclasses.replace(clip, stored_in="", expected_sha256=expected)
         index = sharding.shard_index(clip_id, job.num_shards[split], job.salt)
         yield (split, index), json.dumps(records.to_json(clip))
 

@@ -149,6 +149,7 @@ OTHER_SIZE = records.Fingerprint(num_bytes=8, sha256=SHA)
         plan([planned("a"), planned("b"), planned("c")]),
         plan([planned("a"), planned("b", source=OTHER_SHA)]),
         plan([planned("a"), planned("b", source=OTHER_SIZE)]),
+        plan([planned("a"), planned("b", expected_sha256=SHA[::-1])]),
         plan([planned("a"), planned("b")], split="test"),
         plan([planned("a"), planned("b")], index=1),
         plan([planned("a"), planned("b")], num_shards=5),

@@ -40,12 +40,13 @@ def test_the_three_folders_are_all_that_is_needed():
 def test_every_flag_reaches_its_place():
     asked = parse(
         *("--short_side", "128", "--jpeg_quality", "75", "--page_mib", "2"),
-        *("--accept_partial", "0.25"),
+        *("--accept_partial", "0.25", "--checksums", "/sums"),
         *("--num_shards", "9", "--max_quarantined", "3", "--num_workers", "5"),
         *("--max_clip_seconds", "7", "--max_clip_frames", "300"),
         *("--max_decoder_mib", "512"),
     )
 
+    assert asked.checksums == Path("/sums")
     assert asked.settings == records.DecodeSettings(128, 75, 2 << 20, 0.25)
     assert asked.clip_limits == limits.DecodeLimits(
         max_seconds=7, max_frames=300, max_memory_mib=512
