@@ -22,7 +22,7 @@ from typing import Any
 
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 
-__all__ = ["AnnotationError", "Annotations", "read_annotations"]
+__all__ = ["AnnotationError", "Annotations", "is_one_line", "read_annotations"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,17 +42,22 @@ class Annotations:
     Attributes:
       label_map: label texts by label_id.
       clips: train, then validation, then test clips, each in file order; ids unique.
+      paths: of each clip's file below the folder of clips; () where the files are
+        found by the clips' ids.
       digest: BLAKE2b-256 in hex of the label texts and of every clip's split, id and
         label_id, in order; equal for equal annotations, however they are written.
     """
 
     label_map: LabelMap
     clips: tuple[Annotation, ...]
+    paths: tuple[str, ...] = ()
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.clips:
             raise ValueError("annotations must name at least one clip")
+        if self.paths and len(self.paths) != len(self.clips):
+            raise ValueError(f"{len(self.paths)} paths of {len(self.clips)} clips")
         digest = _digest(self.label_map, self.clips)
         object.__setattr__(self, "digest", digest)
 
@@ -90,6 +95,15 @@ def read_annotations(folder: Path) -> Annotations:
         raise AnnotationError(f"{folder}: the annotation files list no clips")
     logger.info("read %s: %d clips, %d labels", folder, len(clips), len(label_map))
     return Annotations(label_map, tuple(clips))
+
+
+def is_one_line(text: str) -> bool:
+    """Tells whether a text can be a line of category.txt, as every label's must."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
+        return False
+    return text.splitlines() == [text]
 
 
 def _find_files(folder: Path) -> dict[str, Path]:
@@ -188,16 +202,8 @@ def _check_label(path: Path, position: int, name: str, number: Any) -> None:
             f'got "{number:.80}"'
         )
     # category.txt is one label a line, so a label must be one line of valid text.
-    if name.splitlines() != [name] or not _is_encodable(name):
+    if not is_one_line(name):
         raise AnnotationError(f"{place}: its text must be one line of valid Unicode")
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
-        return False
-    return True
 
 
 def _read_split(path: Path, split: str, label_map: LabelMap) -> Iterator[Annotation]:

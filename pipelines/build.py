@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mindrecord_io import manifest, naming
 from pipelines import (
-    annotations,
+    annotation_sources,
     changes,
     checksums,
     options,
@@ -31,7 +31,7 @@ def build(asked: options.BuildOptions) -> version_job.JobResult:
         used.
       PublishConflictError: another version was published in the meantime.
     """
-    annotated = annotations.read_annotations(asked.annotations)
+    annotated = annotation_sources.read(asked.annotations)
     listing = sources.match_clips(annotated, asked.clips)
     if asked.checksums is not None:
         refs = checksums.with_checksums(listing.refs, asked.checksums)

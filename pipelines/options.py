@@ -13,6 +13,7 @@ from mindrecord_io import records
 from pipelines import limits
 
 __all__ = [
+    "ANNOTATIONS_HELP",
     "BuildOptions",
     "beam_options",
     "is_local",
@@ -21,6 +22,11 @@ __all__ = [
     "parse_with_beam",
     "positive_int",
 ]
+
+ANNOTATIONS_HELP = (
+    "Something-Something-v2's folder of JSON files; a .csv or .parquet file (path, "
+    "label, split); Jester's folder of lists; or a folder of <split>/<class>/<clip>"
+)
 
 _LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
 
@@ -143,10 +149,13 @@ def _build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--clips", type=Path, required=True, help="folder of <id>.webm files"
+        "--clips",
+        type=Path,
+        required=True,
+        help="folder of <id>.webm files, or of those that the annotations name",
     )
     parser.add_argument(
-        "--annotations", type=Path, required=True, help="folder of the JSON files"
+        "--annotations", type=Path, required=True, help=ANNOTATIONS_HELP
     )
     parser.add_argument(
         "--dataset", type=Path, required=True, help="folder of the data set"

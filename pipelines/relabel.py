@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mindrecord_io import manifest
 from pipelines import (
-    annotations,
+    annotation_sources,
     changes,
     options,
     planning,
@@ -37,7 +37,7 @@ def planned_job(
     """
     version = manifest.open_version(flags.dataset)
     said = version.manifest
-    annotated = annotations.read_annotations(flags.annotations)
+    annotated = annotation_sources.read(flags.annotations)
     listing = stored.listing_of(version, annotated)
     max_quarantined = flags.max_quarantined
     if max_quarantined is None:
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--annotations", type=Path, required=True, help="folder of the JSON files"
+        "--annotations", type=Path, required=True, help=options.ANNOTATIONS_HELP
     )
     parser.add_argument(
         "--dataset", type=Path, required=True, help="folder of the data set"

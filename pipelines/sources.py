@@ -1,6 +1,7 @@
 """Which clips are on the disk, and how they meet the annotations.
 
-Clips lie flat in one folder, as the Something-Something-v2 package unpacks them:
+Where the annotations name files, these are looked for, and nothing else. Otherwise
+clips lie flat in one folder, as the Something-Something-v2 package unpacks them:
 `<clip_id>.webm`. Files of other kinds, hidden files and subfolders are not looked at;
 links to files are followed.
 """
@@ -86,7 +87,7 @@ def match_clips(annotations: Annotations, folder: Path) -> ClipListing:
     Raises:
       SourceError: as `find_clips`, or not one annotated clip is in the folder.
     """
-    paths = find_clips(folder)
+    paths = _listed_files(annotations, folder) or find_clips(folder)
     refs: list[ClipRef] = []
     missing: list[Annotation] = []
     for clip in annotations.clips:
@@ -109,6 +110,26 @@ def match_clips(annotations: Annotations, folder: Path) -> ClipListing:
         len(unlisted),
     )
     return ClipListing(tuple(refs), tuple(missing), unlisted)
+
+
+def _listed_files(annotations: Annotations, folder: Path) -> dict[str, str]:
+    """Returns the files that the annotations name and that are there, by clip id."""
+    if not annotations.paths:
+        return {}
+    root = folder.absolute()
+    if not root.is_dir():
+        raise SourceError(f"{folder}: no such folder of clips")
+    listed = {
+        clip.clip_id: str(root / path)
+        for clip, path in zip(annotations.clips, annotations.paths, strict=True)
+    }
+    found = {clip_id: p for clip_id, p in listed.items() if Path(p).is_file()}
+    if not found:
+        raise SourceError(
+            f"{folder}: none of the {len(listed)} files that the annotations name is "
+            f"in it; the first: {annotations.paths[0]}"
+        )
+    return found
 
 
 def _clip_id_of(entry: "os.DirEntry[str]") -> str | None:

@@ -1,0 +1,201 @@
+"""Reads annotations of whatever kind is there; one function a source.
+
+What a path holds tells its kind, so no flag does:
+
+    a .csv or .parquet file      path, label, split (and clip_id) a clip: read_list
+    *jester-v1-train.csv ...     Jester's lists, "id;label": read_jester
+    folders named by splits      in each a folder a class (Kinetics): read_class_folders
+    *labels.json, ...            Something-Something-v2: annotations.read_annotations
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from pipelines.annotations import AnnotationError, Annotations, read_annotations
+from pipelines.listed_clips import ListedClip, assembled, split_named
+
+__all__ = ["read", "read_class_folders", "read_jester", "read_list"]
+
+_REQUIRED_COLUMNS = ("path", "label", "split")
+_OPTIONAL_COLUMN = "clip_id"
+_JESTER = "jester-v1-"
+_SPLIT_FOLDER = re.compile(r"(?:videos_)?(?P<split>[a-z]+)(?:_\d+)?")
+_CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+
+
+def read(path: Path) -> Annotations:
+    """Reads annotations, their kind told by what the path is or holds.
+
+    Raises:
+      AnnotationError: they cannot be used; the message says what, where and why.
+    """
+    for is_kind, read_kind in _KINDS:
+        if is_kind(path):
+            return read_kind(path)
+    if path.exists() and not path.is_dir():
+        raise AnnotationError(
+            f"{path}: annotations are a .csv or .parquet file, or a folder: of "
+            f"Something-Something-v2's JSON files, of Jester's lists, or of "
+            f"<split>/<class>/<clip>"
+        )
+    return read_annotations(path)
+
+
+def read_list(path: Path) -> Annotations:
+    """Reads a CSV (comma, with a header) or Parquet file of a row a clip.
+
+    Its columns are `path`, below the folder of clips; `label`, a text or a number;
+    `split`, train, validation (val, valid) or test; and, if wanted, `clip_id`. Test
+    clips' labels are not read. Other columns are ignored.
+    """
+    rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+    return assembled(path, (_listed(row, place) for row, place in rows))
+
+
+def read_jester(folder: Path) -> Annotations:
+    """Reads Jester's lists: `id;label` a line, `id` in the test's, labels in a file."""
+    names = [line for line, _ in _lines(folder / f"{_JESTER}labels.csv")]
+    clips = []
+    for split in ("train", "validation", "test"):
+        path = folder / f"{_JESTER}{split}.csv"
+        if split == "test" and not path.exists():
+            continue
+        for line, place in _lines(path):
+            clip_id, _, label = line.partition(";")
+            clips.append(ListedClip("", split, label, place, clip_id))
+    return assembled(folder, clips, names)
+
+
+def read_class_folders(folder: Path) -> Annotations:
+    """Reads `<split>/<class>/<clip>`, as Kinetics is kept; give it as --clips too.
+
+    Folders of splits may be named as mmaction2 and others name them: `val_256`,
+    `videos_train`. Clips of the test split may lie in its folder without a class.
+    """
+    clips = []
+    for split_folder in sorted(folder.iterdir()):
+        split = _split_of(split_folder)
+        if not split:
+            continue
+        for path in sorted(split_folder.rglob("*")):
+            if path.suffix.lower() in _CLIP_SUFFIXES and path.is_file():
+                clips.append(_in_class_folder(folder, split_folder, split, path))
+    return assembled(folder, clips)
+
+
+def _in_class_folder(
+    folder: Path, split_folder: Path, split: str, path: Path
+) -> ListedClip:
+    inner = path.relative_to(split_folder).parts
+    if len(inner) != 2 and (split != "test" or len(inner) > 2):
+        raise AnnotationError(
+            f"{path}: a clip must lie in a folder of its class, {split_folder.name}/"
+            f"<class>/<clip>"
+        )
+    label = inner[0] if len(inner) == 2 else ""
+    relative = path.relative_to(folder).as_posix()
+    return ListedClip(relative, split, label, str(path))
+
+
+def _split_of(folder: Path) -> str:
+    match = _SPLIT_FOLDER.fullmatch(folder.name)
+    return split_named(match["split"]) if match and folder.is_dir() else ""
+
+
+def _listed(row: dict[str, str], place: str) -> ListedClip:
+    split = split_named(row["split"])
+    if not split:
+        raise AnnotationError(
+            f"{place}: split must be train, validation (val, valid) or test, got "
+            f"{row['split']!r:.80}"
+        )
+    if not row["path"]:
+        raise AnnotationError(f"{place}: no path")
+    clip_id = row.get(_OPTIONAL_COLUMN, "")
+    return ListedClip(row["path"], split, row["label"], place, clip_id)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        _check_columns(path, reader.fieldnames or [])
+        for row in reader:
+            place = f"{path} line {reader.line_num}"
+            if None in row or None in row.values():
+                raise AnnotationError(
+                    f"{place}: must have {len(reader.fieldnames or [])} values, as "
+                    f"the header"
+                )
+            yield row, place
+    except csv.Error as cause:
+        line = reader.reader.line_num
+        raise AnnotationError(f"{path} line {line}: {cause}") from cause
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+    try:
+        columns = parquet.read_schema(path).names
+        _check_columns(path, columns)
+        wanted = [*_REQUIRED_COLUMNS, *({_OPTIONAL_COLUMN} & set(columns))]
+        table = parquet.read_table(path, columns=wanted, partitioning=None)
+    except (OSError, pa.ArrowException) as cause:
+        raise AnnotationError(f"{path}: cannot be read as Parquet: {cause}") from cause
+    for number, row in enumerate(table.to_pylist()):
+        texts = {k: "" if value is None else str(value) for k, value in row.items()}
+        yield texts, f"{path} row_index {number}"
+
+
+def _check_columns(path: Path, columns: Iterable[str]) -> None:
+    missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
+    if missing:
+        raise AnnotationError(
+            f"{path}: no column {', no '.join(missing)} among {list(columns)[:8]}"
+        )
+
+
+def _lines(path: Path) -> list[tuple[str, str]]:
+    """Returns the lines of a text file that are not empty, each with its place."""
+    return [
+        (line.strip(), f"{path} line {number}")
+        for number, line in enumerate(_text(path).splitlines(), 1)
+        if line.strip()
+    ]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as cause:
+        raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
+    except UnicodeDecodeError as cause:
+        raise AnnotationError(
+            f"{path}: not UTF-8 text: {cause.reason} at byte {cause.start}"
+        ) from cause
+
+
+def _is_list(path: Path) -> bool:
+    return path.suffix in (".csv", ".parquet") and not path.is_dir()
+
+
+def _is_jester(path: Path) -> bool:
+    return (path / f"{_JESTER}labels.csv").exists()
+
+
+def _is_class_folders(path: Path) -> bool:
+    return path.is_dir() and any(_split_of(inner) for inner in path.iterdir())
+
+
+_KINDS: tuple[
+    tuple[Callable[[Path], bool], Callable[[Path], Annotations]],
+    ...,
+] = (
+    (_is_list, read_list),
+    (_is_jester, read_jester),
+    (_is_class_folders, read_class_folders),
+)
