@@ -42,13 +42,13 @@ def temporal_shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
     _, channels, height, width = x.shape
     fold = channels // shift_div
     x = x.reshape((-1, num_segments, channels, height, width))  # (N, T, C, H, W)
-    blank = ops.zeros_like(x[:, :1, :fold])
-    from_next = ops.cat((x[:, 1:, :fold], blank), axis=1)
-    from_previous = ops.cat((blank, x[:, :-1, fold : 2 * fold]), axis=1)
-    if 2 * fold == channels:
-        moved = ops.cat((from_next, from_previous), axis=2)
-    else:
-        moved = ops.cat((from_next, from_previous, x[:, :, 2 * fold :]), axis=2)
+    # Split, not sliced: the gradient of every slice is as large as x, and they are
+    # added up, which took 10 percent of a step of ResNet-50 (CPU), not 3 to 5.
+    folds = ops.split(x, fold, axis=2)
+    blank = ops.zeros_like(folds[0][:, :1])
+    from_next = ops.cat((folds[0][:, 1:], blank), axis=1)
+    from_previous = ops.cat((blank, folds[1][:, :-1]), axis=1)
+    moved = ops.cat((from_next, from_previous, *folds[2:]), axis=2)
     return moved.reshape((-1, channels, height, width))
 
 
@@ -66,9 +66,10 @@ def online_shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
     _, channels, height, width = x.shape
     fold = channels // shift_div
     x = x.reshape((-1, num_segments, channels, height, width))  # (N, T, C, H, W)
-    blank = ops.zeros_like(x[:, :1, :fold])
-    from_previous = ops.cat((blank, x[:, :-1, :fold]), axis=1)
-    moved = ops.cat((from_previous, x[:, :, fold:]), axis=2)
+    folds = ops.split(x, fold, axis=2)
+    blank = ops.zeros_like(folds[0][:, :1])
+    from_previous = ops.cat((blank, folds[0][:, :-1]), axis=1)
+    moved = ops.cat((from_previous, *folds[1:]), axis=2)
     return moved.reshape((-1, channels, height, width))
 
 
