@@ -8,6 +8,7 @@ import pytest
 
 from eval import config
 from model.config import TSMConfig
+from train.config import TrainConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "infra" / "SEED_MAP.md").read_text()
@@ -135,7 +136,12 @@ def test_files_of_ours_exist():
 
 
 @pytest.mark.parametrize(
-    ("section", "cls"), [("model", TSMConfig), ("evaluation", config.EvalConfig)]
+    ("section", "cls"),
+    [
+        ("model", TSMConfig),
+        ("evaluation", config.EvalConfig),
+        ("training", TrainConfig),
+    ],
 )
 def test_keys_of_ours_exist(section, cls):
     known = {field.name for field in dataclasses.fields(cls)}
