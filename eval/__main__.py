@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         logger.debug("where it happened", exc_info=True)
         return 1
+    if result is None:  # one of several ranks tells
+        return 0
     if result.num_labelled:
         print(f"top_1 {result.top1:.6f}, top_5 {result.top5:.6f}")
     print(json.dumps(dataclasses.asdict(result)))
@@ -78,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", help="of the data set; the newest if not given")
     parser.add_argument("--output", type=Path, help="Parquet file for the predictions")
+    parser.add_argument(
+        "--report", type=Path, help="JSON file for the classes and their confusions"
+    )
+    parser.add_argument(
+        "--submission", type=Path, help="file for the test server: id;p1;p2;p3;p4;p5"
+    )
     return parser
 
 

@@ -4,9 +4,17 @@ from dataclasses import dataclass
 
 import mindspore
 
-__all__ = ["DEVICE_TARGETS", "EvalConfig", "use_device", "use_graph_mode"]
+from eval import evaluate
+from mindrecord_io import segments, views
+
+__all__ = ["DEVICE_TARGETS", "VIEWS", "EvalConfig", "use_device", "use_graph_mode"]
 
 DEVICE_TARGETS = ("CPU", "GPU", "Ascend")
+
+VIEWS: dict[str, type[views.CentreView] | type[views.ThreeCropView]] = {
+    "centre": views.CentreView,
+    "three": views.ThreeCropView,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +25,11 @@ class EvalConfig:
       device_target: one of DEVICE_TARGETS.
       crop_px: height and width of the frames that the network sees.
       resize_px: short side of the frame, before its centre is cut out.
-      eval_batch_size: clips scored at once.
+      eval_crops: one of VIEWS: the centre of the frame, or three squares along it.
+      eval_frames: one of segments.FIXED: the centres of the segments, "twice" their
+        beginnings as well, "dense" ten windows of 64 frames.
+      average: one of AVERAGES: what is averaged over the views of a clip.
+      eval_batch_size: views scored at once; a rank's, if there are several.
       num_workers: decoding threads; null for one a processor.
       check_hashes: hash every shard that will be read before the first is read. Sizes
         are always checked.
@@ -26,16 +38,19 @@ class EvalConfig:
     device_target: str = "CPU"
     crop_px: int = 224
     resize_px: int = 256
+    eval_crops: str = "centre"
+    eval_frames: str = "centre"
+    average: str = "logits"
     eval_batch_size: int = 16
     num_workers: int | None = None
     check_hashes: bool = False
 
     def __post_init__(self) -> None:
-        if self.device_target not in DEVICE_TARGETS:
-            raise ValueError(
-                f"device_target must be one of {DEVICE_TARGETS}, "
-                f"got {self.device_target!r}"
-            )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {choices}, got {getattr(self, name)!r}"
+                )
         if self.crop_px < 32:
             raise ValueError(f"crop_px must be at least 32, got {self.crop_px}")
         if self.resize_px < self.crop_px:
@@ -49,6 +64,23 @@ class EvalConfig:
             )
         if self.num_workers is not None and self.num_workers < 1:
             raise ValueError(f"num_workers must be at least 1, got {self.num_workers}")
+
+    def view(self, num_segments: int) -> views.View:
+        """Returns what is seen of each clip."""
+        return VIEWS[self.eval_crops](
+            num_segments=num_segments,
+            crop_px=self.crop_px,
+            resize_px=self.resize_px,
+            frame_sampling=self.eval_frames,
+        )
+
+
+_CHOICES = {
+    "device_target": DEVICE_TARGETS,
+    "eval_crops": tuple(VIEWS),
+    "eval_frames": tuple(segments.FIXED),
+    "average": tuple(evaluate.AVERAGES),
+}
 
 
 def use_device(device_target: str) -> None:

@@ -9,12 +9,34 @@ from mindspore import Tensor, nn
 
 from eval.metrics import ConfusionMatrix, TopK, ranked_label_ids
 
-__all__ = ["Evaluation", "Predict", "evaluate", "make_predict"]
+__all__ = ["AVERAGES", "Evaluation", "Predict", "make_predict", "score_clips"]
 
-Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
+
+Predict = Callable[[npt.NDArray[np.uint8]], Floats]
 """Frames (N, T, 3, H, W) to logits (N, K)."""
 
 _NUM_RANKED = 5
+_LEAST_PROBABILITY = np.finfo(np.float32).tiny  # so that its logarithm is finite
+
+
+def _mean_logits(logits: Floats) -> Floats:
+    mean: Floats = logits.mean(axis=1)
+    return mean
+
+
+def _mean_probabilities(logits: Floats) -> Floats:
+    mean = _softmax(logits).mean(axis=1)
+    scores: Floats = np.log(np.maximum(mean, _LEAST_PROBABILITY))
+    return scores
+
+
+AVERAGES: dict[str, Callable[[Floats], Floats]] = {
+    "logits": _mean_logits,
+    "probabilities": _mean_probabilities,
+}
+"""Logits (N, V, K) of V views of each clip to scores (N, K), whose softmax are the
+probabilities."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,39 +47,27 @@ class Evaluation:
       top_k, confusion: of the clips that have a label.
       label_ids: (M,) int32; negative where the label is not known.
       ranked: (M, min(5, K)) int64, label_ids by falling probability.
-      probabilities: the same shape, float32, softmax of the logits.
+      probabilities: the same shape, float32, softmax of the scores.
     """
 
     top_k: TopK
     confusion: ConfusionMatrix
     label_ids: npt.NDArray[np.int32]
     ranked: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float32]
+    probabilities: Floats
 
     @classmethod
-    def of(
-        cls, logits: npt.NDArray[np.float32], label_ids: npt.NDArray[np.int32]
-    ) -> "Evaluation":
-        """Ranks logits (M, K) and scores those whose label_ids (M,) are known."""
+    def of(cls, scores: Floats, label_ids: npt.NDArray[np.int32]) -> "Evaluation":
+        """Ranks scores (M, K) and compares those whose label_ids (M,) are known."""
         has_label = label_ids >= 0
-        known = logits[has_label], label_ids[has_label]
-        ranked = ranked_label_ids(logits)[:, :_NUM_RANKED]
+        known = scores[has_label], label_ids[has_label]
+        ranked = ranked_label_ids(scores)[:, :_NUM_RANKED]
         return cls(
             TopK.of(*known),
             ConfusionMatrix.of(*known),
             label_ids,
             ranked,
-            np.take_along_axis(_softmax(logits), ranked, axis=1),
-        )
-
-    def merge(self, later: "Evaluation") -> "Evaluation":
-        """Returns the evaluation of these clips and the later ones."""
-        return Evaluation(
-            self.top_k.merge(later.top_k),
-            self.confusion.merge(later.confusion),
-            np.concatenate([self.label_ids, later.label_ids]),
-            np.concatenate([self.ranked, later.ranked]),
-            np.concatenate([self.probabilities, later.probabilities]),
+            np.take_along_axis(_softmax(scores), ranked, axis=1),
         )
 
     @property
@@ -85,38 +95,43 @@ def make_predict(network: nn.Cell) -> Predict:
     return predict
 
 
-def evaluate(
+def score_clips(
     predict: Predict,
     batches: Iterable[Mapping[str, npt.NDArray[np.generic]]],
     *,
     batch_size: int,
     num_classes: int,
-) -> Evaluation:
-    """Scores all batches.
+    average: str = "logits",
+) -> Floats:
+    """Returns the scores (M, K) of all clips, in their order.
 
     Args:
-      predict: always gets `batch_size` clips, so that a graph is compiled for one
-        shape: a short batch is filled up and the surplus logits cut off.
-      batches: of `frames` (N, T, 3, H, W) and `label` (N,), N <= batch_size.
-      batch_size: clips that `predict` gets.
+      predict: always gets `batch_size` views, so that a graph is compiled for one
+        shape: what is missing at the end of a batch is filled up with black.
+      batches: of `frames` (N, T, 3, H, W), or (N, V, T, 3, H, W) for V views a clip.
       num_classes: K.
+      average: of AVERAGES, for a clip's views.
 
     Raises:
-      ValueError: there are no clips, or logits are not (batch_size, num_classes).
+      ValueError: logits are not (batch_size, num_classes).
     """
-    total = None
+    scores = [np.empty((0, num_classes), np.float32)]
     for batch in batches:
-        frames, label_ids = batch["frames"], batch["label"].astype(np.int32)
-        logits = predict(_filled_up(frames, batch_size))
-        if logits.shape != (batch_size, num_classes):
-            raise ValueError(
-                f"logits must be {(batch_size, num_classes)}, got {logits.shape}"
-            )
-        part = Evaluation.of(logits[: len(label_ids)], label_ids)
-        total = total.merge(part) if total else part
-    if total is None:
-        raise ValueError("there are no clips to evaluate")
-    return total
+        frames = batch["frames"]
+        num_views = frames.shape[1] if frames.ndim == 6 else 1
+        views = frames.reshape((len(frames) * num_views, *frames.shape[-4:]))
+        logits = [np.empty((0, num_classes), np.float32)]
+        for begin in range(0, len(views), batch_size):
+            part = views[begin : begin + batch_size]
+            said = predict(_filled_up(part, batch_size))
+            if said.shape != (batch_size, num_classes):
+                raise ValueError(
+                    f"logits must be {(batch_size, num_classes)}, got {said.shape}"
+                )
+            logits.append(said[: len(part)])
+        by_clip = np.concatenate(logits).reshape((len(frames), num_views, num_classes))
+        scores.append(AVERAGES[average](by_clip))
+    return np.concatenate(scores)
 
 
 def _filled_up(
@@ -124,15 +139,13 @@ def _filled_up(
 ) -> npt.NDArray[np.uint8]:
     """Appends black clips until there are `batch_size`."""
     num_missing = batch_size - len(frames)
-    if num_missing < 0:
-        raise ValueError(f"a batch has {len(frames)} clips, at most {batch_size} fit")
     if num_missing:
         blank = np.zeros((num_missing, *frames.shape[1:]), frames.dtype)
         frames = np.concatenate([frames, blank])
     return np.ascontiguousarray(frames)
 
 
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return shares.astype(np.float32)

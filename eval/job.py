@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval import config, config_file, evaluate, predictions
-from mindrecord_io import clip_index, manifest, reader, shard_hashes, views
+import numpy as np
+
+from eval import class_report, config, config_file, evaluate, predictions, ranks
+from mindrecord_io import clip_index, files, manifest, reader, shard_hashes
 from model import checkpoint, tsm
 
 __all__ = ["EvalOptions", "EvalResult", "evaluate_split", "run"]
@@ -24,6 +26,8 @@ class EvalOptions:
       overrides: keys of the configuration file and their values as text.
       version: of the data set; None for the newest.
       output: where to write the predictions as Parquet; None for nowhere.
+      report: where to write what is known of every class as JSON; None for nowhere.
+      submission: where to write the predictions for the test server; None for nowhere.
     """
 
     config_path: Path
@@ -33,6 +37,8 @@ class EvalOptions:
     split: str = "validation"
     version: str | None = None
     output: Path | None = None
+    report: Path | None = None
+    submission: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,10 @@ class EvalResult:
     clips_per_second: float
 
 
-def run(options: EvalOptions) -> EvalResult:
+def run(options: EvalOptions) -> EvalResult | None:
     """Rebuilds the checkpoint's network and scores every clip of the split.
+
+    Of several ranks only the first writes files and has a result.
 
     Raises:
       config_file.ConfigError: the configuration is wrong, or is not the checkpoint's.
@@ -74,6 +82,7 @@ def run(options: EvalOptions) -> EvalResult:
     settings = config_file.build(config.EvalConfig, sections["evaluation"])
     version = manifest.open_version(options.dataset, options.version)
     config.use_device(settings.device_target)
+    joined = ranks.join()
     if settings.check_hashes:
         shard_hashes.check_hashes(version, options.split)
     network, facts = checkpoint.load(options.checkpoint)
@@ -86,13 +95,17 @@ def run(options: EvalOptions) -> EvalResult:
             f"{options.dataset} has {len(names)}"
         )
     evaluation = evaluate_split(
-        evaluate.make_predict(network), network.config, settings, version, options.split
+        evaluate.make_predict(network),
+        network.config,
+        settings,
+        version=version,
+        split=options.split,
+        joined=joined,
     )
+    if not joined.is_first:
+        return None
     clip_ids = clip_index.read_clip_index(version, options.split).clip_ids
-    table = predictions.to_table(evaluation, clip_ids, names)
-    if options.output:
-        predictions.write(table, options.output)
-        logger.info("wrote %d predictions to %s", table.num_rows, options.output)
+    _write_files(options, evaluation, clip_ids, names)
     return _result(options, version.manifest.version, evaluation, began)
 
 
@@ -100,29 +113,58 @@ def evaluate_split(
     predict: evaluate.Predict,
     network_config: tsm.TSMConfig,
     settings: config.EvalConfig,
+    *,
     version: manifest.Version,
     split: str,
+    joined: ranks.Ranks | None = None,
 ) -> evaluate.Evaluation:
-    """Scores every clip of a split, in table order, by its centre view."""
-    view = views.CentreView(
-        num_segments=network_config.num_segments,
-        crop_px=settings.crop_px,
-        resize_px=settings.resize_px,
-    )
+    """Scores every clip of a split, in table order, each by one rank.
+
+    Every rank must call it, and gets the evaluation of all clips.
+    """
+    joined = joined or ranks.Ranks()
+    view = settings.view(network_config.num_segments)
+    num_clips = max(1, settings.eval_batch_size // view.num_views)
     batches = reader.open_split(
-        version.dataset,
+        version,
         split,
         view,
-        batch_size=settings.eval_batch_size,
+        batch_size=num_clips * joined.num_ranks,
         num_workers=settings.num_workers,
-        version=version.manifest.version,
+        rank=joined.rank,
+        num_ranks=joined.num_ranks,
     )
-    return evaluate.evaluate(
+    rows = batches.rows()
+    scores = np.zeros((len(batches.index), network_config.num_classes), np.float32)
+    scores[rows] = evaluate.score_clips(
         predict,
         batches.create_dict_iterator(num_epochs=1, output_numpy=True),
         batch_size=settings.eval_batch_size,
         num_classes=network_config.num_classes,
+        average=settings.average,
     )
+    # What another rank scored is zero here.
+    label_ids = batches.index.label_ids.astype(np.int32)
+    return evaluate.Evaluation.of(joined.summed(scores), label_ids)
+
+
+def _write_files(
+    options: EvalOptions,
+    evaluation: evaluate.Evaluation,
+    clip_ids: Sequence[str],
+    names: Sequence[str],
+) -> None:
+    table = predictions.to_table(evaluation, clip_ids, names)
+    if options.output:
+        predictions.write(table, options.output)
+        logger.info("wrote %d predictions to %s", table.num_rows, options.output)
+    if options.report:
+        class_report.write(class_report.to_json(evaluation, names), options.report)
+        logger.info("wrote a report of %d classes to %s", len(names), options.report)
+    if options.submission:
+        options.submission.parent.mkdir(parents=True, exist_ok=True)
+        files.replace_file(options.submission, predictions.to_submission(table))
+        logger.info("wrote %d lines to %s", table.num_rows, options.submission)
 
 
 def _check_agreement(

@@ -94,10 +94,6 @@ class ConfusionMatrix:
         )
         return cls(cells.reshape(num_classes, num_classes).astype(np.int64))
 
-    def merge(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
-        """Returns the matrix of both sets of clips."""
-        return ConfusionMatrix(self.counts + other.counts)
-
     def per_class_accuracy(self) -> npt.NDArray[np.float64]:
         """Returns the share of each class's clips that was right; NaN of no clips."""
         num_clips = self.counts.sum(axis=1)
@@ -110,6 +106,22 @@ class ConfusionMatrix:
         accuracies = self.per_class_accuracy()
         known = accuracies[~np.isnan(accuracies)]
         return float(known.mean()) if len(known) else None
+
+    def most_confused(self, limit: int) -> list[tuple[int, int, int]]:
+        """Returns (label_id, predicted label_id, clips) of wrong pairs, most first.
+
+        Pairs that never occur are left out; of equally frequent ones the lower
+        label_ids come first.
+        """
+        wrong = self.counts.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:limit].tolist()
+        pairs = [divmod(cell, len(wrong)) for cell in order]
+        return [
+            (label_id, predicted, int(wrong[label_id, predicted]))
+            for label_id, predicted in pairs
+            if wrong[label_id, predicted]
+        ]
 
 
 def ranked_label_ids(logits: Logits) -> npt.NDArray[np.int64]:

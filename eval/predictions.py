@@ -1,4 +1,4 @@
-"""Predictions per clip as a Parquet file."""
+"""Predictions per clip as a Parquet file, and as the test server's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from pyarrow import parquet
 from eval.evaluate import Evaluation
 from mindrecord_io import files
 
-__all__ = ["to_table", "write"]
+__all__ = ["to_submission", "to_table", "write"]
 
 _SCHEMA = pa.schema(
     [
@@ -54,6 +54,22 @@ def to_table(
         for values, field in zip(columns, _SCHEMA, strict=True)
     ]
     return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+
+
+def to_submission(table: pa.Table) -> bytes:
+    """Returns a table of predictions as Something-Something-v2's test server reads it.
+
+    A line a clip, `id;p1;p2;p3;p4;p5`: the label_ids by falling probability.
+    """
+    lines = [
+        ";".join(map(str, (clip_id, *label_ids)))
+        for clip_id, label_ids in zip(
+            table["clip_id"].to_pylist(),
+            table["top_label_ids"].to_pylist(),
+            strict=True,
+        )
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def write(table: pa.Table, path: Path) -> None:

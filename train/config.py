@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mindrecord_io import clip_sampling
+from mindrecord_io import clip_sampling, segments
 from model import weights
 from train import optimizer, schedule
 
@@ -50,6 +50,8 @@ class TrainConfig:
       sampling: one of SAMPLINGS: each clip once an epoch, or every label as often.
       label_smoothing: probability mass taken from the label and spread over all.
       scales: sides of the random crop as parts of the frame's short side.
+      train_frames: one of segments.RANDOM: a random frame of each segment, or "dense"
+        ones of a window of 64 frames.
       flip: mirror half of the clips, where their label tells what they become.
       seed: of the weights, the order, the frames and the crops.
       evaluate_every: epochs from one evaluation to the next; the last epoch has one.
@@ -80,6 +82,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     sampling: str = "each_once"
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    train_frames: str = "segments"
     flip: bool = False
     seed: int = 1
     evaluate_every: int = 1
@@ -150,4 +153,5 @@ _CHOICES = {
     "amp_level": AMP_LEVELS,
     "trainable": TRAINABLE,
     "sampling": tuple(SAMPLINGS),
+    "train_frames": tuple(segments.RANDOM),
 }

@@ -132,7 +132,12 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
 
     def score() -> TopK:
         return eval_job.evaluate_split(
-            predict, settings.model, settings.evaluation, version, "validation"
+            predict,
+            settings.model,
+            settings.evaluation,
+            version=version,
+            split="validation",
+            joined=joined,
         ).top_k
 
     training = loop.Training(
@@ -180,6 +185,7 @@ def epoch_opener(
         num_segments=settings.model.num_segments,
         crop_px=settings.evaluation.crop_px,
         scales=training.scales,
+        frame_sampling=training.train_frames,
         flip_label_map=views.flip_label_map(category_names) if training.flip else None,
     )
 

@@ -28,7 +28,7 @@ class Recorder:
 def scored(published_version):
     recorder = Recorder()
     evaluation = job.evaluate_split(
-        recorder, NETWORK, SETTINGS, published_version, "validation"
+        recorder, NETWORK, SETTINGS, version=published_version, split="validation"
     )
     return recorder, evaluation
 
@@ -63,7 +63,9 @@ def test_accuracy_counts_the_clips_of_the_class_that_is_always_said(scored):
 def test_scoring_twice_shows_the_same_pixels(scored, published_version):
     recorder, _ = scored
     again = Recorder()
-    job.evaluate_split(again, NETWORK, SETTINGS, published_version, "validation")
+    job.evaluate_split(
+        again, NETWORK, SETTINGS, version=published_version, split="validation"
+    )
     for first, second in zip(recorder.batches, again.batches, strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -81,4 +83,76 @@ def test_frames_are_those_of_the_middle_of_each_segment(scored, published_versio
 
 def test_a_split_that_is_not_there_is_an_error(published_version):
     with pytest.raises(ValueError, match="test"):
-        job.evaluate_split(Recorder(), NETWORK, SETTINGS, published_version, "test")
+        job.evaluate_split(
+            Recorder(), NETWORK, SETTINGS, version=published_version, split="test"
+        )
+
+
+class Brightness:
+    """Says how bright the left and the right half of the first frame are."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def __call__(self, frames):
+        self.shapes.append(frames.shape)
+        red = frames[:, 0, 0].astype(np.float32) / 255  # (N, H, W)
+        half = red.shape[2] // 2
+        left, right = red[..., :half].mean((1, 2)), red[..., half:].mean((1, 2))
+        return np.stack([left, right, np.zeros_like(left)], axis=1)
+
+
+@pytest.mark.parametrize("eval_batch_size", [4, 6, 16])
+def test_three_crops_twice_are_averaged_over_all_of_the_frame(
+    published_version, eval_batch_size
+):
+    """Stored frames are 24 x 32, dark on the left, bright on the right."""
+    predict = Brightness()
+    settings = config.EvalConfig(
+        crop_px=32,
+        resize_px=32,
+        eval_crops="three",
+        eval_frames="twice",
+        eval_batch_size=eval_batch_size,
+    )
+    evaluation = job.evaluate_split(
+        predict, NETWORK, settings, version=published_version, split="validation"
+    )
+    assert evaluation.num_clips == 4
+    assert set(predict.shapes) == {(eval_batch_size, 4, 3, 32, 32)}
+    assert evaluation.ranked[:, 0].tolist() == [1, 1, 1, 1]
+
+
+class OtherRanks:
+    """This rank's scores and, in place of the others', what they would have sent."""
+
+    def __init__(self, num_ranks):
+        self.num_ranks, self.is_first, self.rank = num_ranks, True, 0
+        self.sent = []
+
+    def summed(self, values):
+        self.sent.append(values)
+        return values
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3, 7])
+def test_ranks_score_each_clip_once_and_leave_the_others_zero(
+    published_version, num_ranks
+):
+    """Four clips, for 7 ranks too: some have none."""
+    parts = []
+    for rank in range(num_ranks):
+        joined = OtherRanks(num_ranks)
+        joined.rank = rank
+        job.evaluate_split(
+            Recorder(),
+            NETWORK,
+            SETTINGS,
+            version=published_version,
+            split="validation",
+            joined=joined,
+        )
+        (scores,) = joined.sent
+        parts.append(scores)
+    total = np.sum(parts, axis=0)
+    np.testing.assert_array_equal(total, [[1.0, 0.0, 0.0]] * 4)

@@ -70,7 +70,9 @@ def run_eval(published_version, config_path):
 @pytest.mark.slow
 def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
     path, output = make_checkpoint(), tmp_path / "predictions.parquet"
-    run = run_eval(path, "--output", output)
+    report, submission = tmp_path / "report.json", tmp_path / "submission.csv"
+    files = ("--output", output, "--report", report, "--submission", submission)
+    run = run_eval(path, *files, "--eval_crops", "three", "--eval_frames=twice")
     assert run.returncode == 0, run.stderr
     line, last = run.stdout.splitlines()
     result = json.loads(last)
@@ -84,6 +86,10 @@ def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
     assert all(row["label_id"] == int(row["clip_id"]) % 3 for row in rows)
     hits = sum(row["label_id"] == row["predicted_label_id"] for row in rows)
     assert hits / 4 == result["top1"]
+    assert json.loads(report.read_text())["top1"] == result["top1"]
+    assert submission.read_text() == "".join(
+        f"{row['clip_id']};{';'.join(map(str, row['top_label_ids']))}\n" for row in rows
+    )
 
 
 @pytest.mark.slow

@@ -100,10 +100,25 @@ def test_per_class_accuracy_is_nan_for_classes_without_clips():
     assert matrix.mean_class_accuracy() == 0.375
 
 
-def test_empty_confusion_is_neutral():
-    matrix = ConfusionMatrix.of(LOGITS, np.array([0, 6, 2]))
-    merged = ConfusionMatrix.empty(7).merge(matrix)
-    np.testing.assert_array_equal(merged.counts, matrix.counts)
+def test_no_clips_are_an_empty_matrix():
     assert ConfusionMatrix.empty(7).mean_class_accuracy() is None
     nothing = ConfusionMatrix.of(NO_LOGITS, NO_LABELS)
     np.testing.assert_array_equal(nothing.counts, ConfusionMatrix.empty(7).counts)
+
+
+@pytest.mark.parametrize(
+    ("limit", "pairs"),
+    [
+        (9, [(2, 0, 4), (0, 1, 2), (1, 2, 2), (2, 1, 1)]),
+        (2, [(2, 0, 4), (0, 1, 2)]),
+        (0, []),
+    ],
+)
+def test_the_most_confused_pairs_come_first(limit, pairs):
+    matrix = ConfusionMatrix(np.array([[9, 2, 0], [0, 5, 2], [4, 1, 7]]))
+    assert matrix.most_confused(limit) == pairs
+    assert matrix.counts[0, 0] == 9  # unchanged
+
+
+def test_where_nothing_is_wrong_nothing_is_confused():
+    assert ConfusionMatrix(np.diag([3, 0, 2])).most_confused(5) == []

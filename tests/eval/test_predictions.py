@@ -52,3 +52,8 @@ def test_file_has_the_table_and_nothing_is_left_beside_it(tmp_path):
     predictions.write(table, path)
     assert parquet.read_table(path).equals(table)
     assert [file.name for file in path.parent.iterdir()] == ["predictions.parquet"]
+
+
+def test_the_test_server_gets_a_line_a_clip():
+    table = predictions.to_table(EVALUATION, ["17", "9"], NAMES)
+    assert predictions.to_submission(table) == b"17;2;0;1\n9;1;2;0\n"

@@ -1,6 +1,7 @@
 """Two processes that train together, started by msrun, against one alone."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eval import config, evaluate, job
+from model import checkpoint
 from train.checkpoints import Checkpoints
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -101,7 +104,7 @@ def test_sums_means_and_first_values_are_over_all_ranks(together):
 CONFIG = """
 model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
 evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
-training: {epochs: 500, batch_size: 2, learning_rate: 0.0001, evaluate_every: 500}
+training: {epochs: 500, batch_size: 2, learning_rate: 0.01, keep_checkpoints: 500}
 """
 
 
@@ -125,8 +128,26 @@ def test_a_rank_that_dies_ends_the_job_with_its_reason(published_version, tmp_pa
     assert process.returncode != 0
     assert f"Worker process {worker} exit with exception. Error code: -9." in output
     assert time.monotonic() - began < 60
-    steps = Checkpoints(tmp_path / "output/checkpoints").steps()
-    assert steps[-1] >= 3
+    check_evaluation(published_version, tmp_path / "output")
+
+
+def check_evaluation(version, output):
+    """What two ranks found at the end of the first epoch is what one finds."""
+    step = Checkpoints(output / "checkpoints").steps()[0]
+    line = json.loads((output / "metrics.jsonl").read_text().splitlines()[0])
+    path = output / f"checkpoints/step-{step:08d}/network.ckpt"
+    network, facts = checkpoint.load(path)
+    assert (line["step"], line["top1"]) == (step, facts["top1"])
+    config.use_graph_mode()
+    evaluation = job.evaluate_split(
+        evaluate.make_predict(network),
+        network.config,
+        config.EvalConfig(crop_px=32, resize_px=32, eval_batch_size=3),
+        version=version,
+        split="validation",
+    )
+    assert evaluation.num_clips == line["num_clips"] == 4
+    assert (evaluation.top_k.top1, evaluation.top_k.top5) == (line["top1"], 1.0)
 
 
 def workers_of(parent, rank):
