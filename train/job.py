@@ -94,6 +94,11 @@ def load_config(
             f"num_classes is {model['num_classes']} in the configuration, but the data "
             f"set has {num_classes} classes; leave the key out to follow the data set"
         )
+    if model.get("consensus") == "identity":
+        raise config_file.ConfigError(
+            "a network with consensus 'identity' has logits for every segment and "
+            "cannot be trained: use 'avg'"
+        )
     return RunConfig(
         config_file.build(tsm.TSMConfig, model),
         config_file.build(eval_config.EvalConfig, sections["evaluation"]),

@@ -1,10 +1,12 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
 from eval import config_file
-from train import job
+from model.tsm import TSM
+from train import job, optimizer
 from train.config import TrainConfig
 
 CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
@@ -41,21 +43,75 @@ def test_what_cannot_be_is_refused(changes, message):
         TrainConfig(**changes)
 
 
+NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load(name, **overrides):
+    num_classes = 12 if name == "demo_cpu" else 174
+    path = CONFIGS / f"{name}.yaml"
+    return job.load_config(path, overrides, num_classes=num_classes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_configuration_makes_a_network_and_an_optimizer(name):
+    """Of a slimmer network: names and shapes of the rest do not depend on the width."""
+    settings = load(name, width="8", shift_div="4")
+    network = TSM(settings.model)
+    groups = optimizer.parameter_groups(
+        network.trainable_params(), is_classifier_faster=True
+    )
+    assert sum(len(group.parameters) for group in groups) > 60
+    assert settings.evaluation.view(settings.model.num_segments).num_views == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_configuration_names_its_source_and_its_accuracy(name):
+    comments = [
+        line
+        for line in (CONFIGS / f"{name}.yaml").read_text().splitlines()
+        if line.startswith("#")
+    ]
+    text = " ".join(line.removeprefix("# ") for line in comments)
+    assert re.search(r"top-1 (of )?\d+\.\d", text)
+    if name != "demo_cpu":
+        assert "Row to reproduce: " in text
+        assert "Not reproduced with this code yet" in text.replace("Not #", "Not")
+
+
 @pytest.mark.parametrize(
-    ("name", "num_classes"), [("demo_cpu", 12), ("tsm_sthv2_r50_8f", 174)]
+    ("name", "arch", "num_segments", "device_target"),
+    [
+        ("tsm_sthv2_r50_8f", "resnet50", 8, "Ascend"),
+        ("tsm_sthv2_r50_16f", "resnet50", 16, "Ascend"),
+        ("tsm_sthv2_r101_8f", "resnet101", 8, "Ascend"),
+        ("tsm_sthv2_r50_8f_ascend", "resnet50", 8, "Ascend"),
+        ("tsm_sthv2_r50_8f_gpu", "resnet50", 8, "GPU"),
+        ("tsm_sthv2_r50_8f_mmaction2", "resnet50", 8, "GPU"),
+        ("demo_cpu", "resnet18", 8, "CPU"),
+    ],
 )
-def test_shipped_configurations_can_be_read(name, num_classes):
-    settings = job.load_config(CONFIGS / f"{name}.yaml", {}, num_classes=num_classes)
-    assert settings.model.num_classes == num_classes
-    assert settings.model.num_segments == 8
+def test_there_is_a_configuration_for(name, arch, num_segments, device_target):
+    settings = load(name)
+    assert settings.model.arch == arch
+    assert settings.model.num_segments == num_segments
+    assert settings.evaluation.device_target == device_target
 
 
-def test_published_recipe_is_the_authors():
-    settings = job.load_config(CONFIGS / "tsm_sthv2_r50_8f.yaml", {}, num_classes=174)
-    defaults = dataclasses.asdict(TrainConfig())
-    assert dataclasses.asdict(settings.training) == defaults
+@pytest.mark.parametrize(
+    "name", ["tsm_sthv2_r50_8f", "tsm_sthv2_r50_16f", "tsm_sthv2_r101_8f"]
+)
+def test_published_recipe_is_the_authors(name):
+    settings = load(name)
+    expected = TrainConfig(base_batch_size=64, fresh_parts=("classifier",))
+    assert settings.training == expected
     assert settings.training.clip_gradient == 20.0
     assert settings.model.shift_place == "blockres"
+
+
+@pytest.mark.parametrize("name", ["tsm_sthv2_r50_8f_ascend", "tsm_sthv2_r50_8f_gpu"])
+def test_the_ports_recipe_has_no_clipping(name):
+    authors = load("tsm_sthv2_r50_8f").training
+    assert load(name).training == dataclasses.replace(authors, clip_gradient=None)
 
 
 def test_flags_reach_every_section():
@@ -95,3 +151,8 @@ def test_the_learning_rate_follows_the_batch_size_if_asked(
 ):
     settings = TrainConfig(base_batch_size=base_batch_size, batch_size=batch_size)
     assert settings.scaled_learning_rate == pytest.approx(rate)
+
+
+def test_a_network_without_consensus_is_not_trained():
+    with pytest.raises(config_file.ConfigError, match="cannot be trained: use 'avg'"):
+        load("demo_cpu", consensus="identity")
