@@ -88,7 +88,7 @@ def load_config(
         },
         overrides=overrides,
     )
-    model = {"num_classes": num_classes} | sections["model"]
+    model: dict[str, Any] = {"num_classes": num_classes} | sections["model"]
     if model["num_classes"] != num_classes:
         raise config_file.ConfigError(
             f"num_classes is {model['num_classes']} in the configuration, but the data "

@@ -1,0 +1,249 @@
+"""Measures a training step: what the temporal shift costs, and the waiting for clips.
+
+    shifted    a step of TSM by a batch that is in memory
+    unshifted  the same of the same network without its shift (TSN)
+    waiting    the share of the time in which TSM, trained from a data set by the reader
+               as `python -m train` does it, has no batch to go on with
+
+Both networks are compiled (graph mode), then take turns step by step, so that whatever
+else the machine does meets both; the cost is the median of the ratios of each pair, by
+the clock and by the time of the processors. Without --dataset a few clips are drawn and
+built first. A table goes to standard error; the last line of standard output is one
+JSON object.
+"""
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eval import process_start
+from infra.benchmarks import measuring
+
+if TYPE_CHECKING:  # MindSpore is imported when its process is prepared
+    from mindrecord_io import reader
+    from train import learner
+
+__all__ = ["Options", "Result", "Times", "main", "summarise", "table"]
+
+logger = logging.getLogger(__name__)
+
+PLACES = {"shifted": "blockres", "unshifted": "none"}
+_NUM_CLIPS = 24  # to draw
+_NUM_CLASSES = 174
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One benchmark.
+
+    Attributes:
+      batch_size: clips of a step.
+      num_steps: measured of each network, after the one that compiles it.
+      dataset: to read from; None draws one.
+      workdir: folder for what is drawn; None means a temporary one.
+    """
+
+    arch: str = "resnet50"
+    num_segments: int = 8
+    crop_px: int = 224
+    batch_size: int = 1
+    num_steps: int = 10
+    dataset: Path | None = None
+    workdir: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_segments", "crop_px", "batch_size", "num_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Of one step."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured.
+
+    Attributes:
+      median: of each network's steps.
+      seconds_ratio, cpu_ratio: shifted over unshifted, the median over the pairs.
+      waiting_share: in [0, 1].
+    """
+
+    median: Mapping[str, Times]
+    seconds_ratio: float
+    cpu_ratio: float
+    waiting_share: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; the last line of standard output is its result."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    parser = _parser()
+    flags = vars(parser.parse_args(argv))
+    try:
+        options = Options(**flags)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        with measuring.workdir(options.workdir) as folder:
+            dataset = options.dataset or _draw_dataset(folder)
+            result = _measure(options, dataset)
+    except (OSError, RuntimeError) as error:
+        logger.error("benchmark failed: %s", error)
+        return 1
+    logger.info("%s", table(result))
+    told = {"machine": measuring.machine(), **asdict(options), **asdict(result)}
+    print(json.dumps(told, default=str))  # noqa: T201
+    return 0
+
+
+def summarise(pairs: Sequence[Mapping[str, Times]], waiting_share: float) -> Result:
+    """Returns the medians of steps that were done in turns."""
+    ratios = [
+        (
+            pair["shifted"].seconds / pair["unshifted"].seconds,
+            pair["shifted"].cpu_seconds / pair["unshifted"].cpu_seconds,
+        )
+        for pair in pairs
+    ]
+    seconds, cpu_seconds = zip(*ratios, strict=True)
+    return Result(
+        median={
+            name: Times(
+                round(statistics.median(pair[name].seconds for pair in pairs), 4),
+                round(statistics.median(pair[name].cpu_seconds for pair in pairs), 4),
+            )
+            for name in PLACES
+        },
+        seconds_ratio=round(statistics.median(seconds), 4),
+        cpu_ratio=round(statistics.median(cpu_seconds), 4),
+        waiting_share=round(waiting_share, 4),
+    )
+
+
+def table(result: Result) -> str:
+    """Returns the result for people."""
+    lines = [f"{'step of':<12}{'seconds':>9}{'of processors':>15}"]
+    for name, times in result.median.items():
+        lines.append(f"{name:<12}{times.seconds:>9.3f}{times.cpu_seconds:>15.3f}")
+    return "\n".join(
+        [
+            *lines,
+            f"{'ratio':<12}{result.seconds_ratio:>9.3f}{result.cpu_ratio:>15.3f}",
+            f"waiting for clips: {result.waiting_share:.2%} of the time",
+        ]
+    )
+
+
+def _draw_dataset(folder: Path) -> Path:
+    package = measuring.draw_package(folder, folder, _NUM_CLIPS)
+    dataset = folder / "dataset"
+    measuring.run_job(
+        "build",
+        clips=package / measuring.CLIPS,
+        annotations=package / "annotations",
+        dataset=dataset,
+    )
+    return dataset
+
+
+def _measure(options: Options, dataset: Path) -> Result:
+    process_start.prepare_mindspore()
+    from eval import config
+
+    config.use_device("CPU")
+    batch = next(iter(_open(options, dataset)))
+    learners = {name: _learner(options, place) for name, place in PLACES.items()}
+    for name, compiled in learners.items():
+        logger.info("compiling %s ...", name)
+        compiled.learn(batch, 0)
+    pairs = []
+    for step in range(1, options.num_steps + 1):
+        turns = list(learners.items())[:: 1 if step % 2 else -1]
+        pairs.append({name: _timed(each, batch, step) for name, each in turns})
+        logger.info("%d of %d", step, options.num_steps)
+    waiting_share = _waiting_share(options, dataset, learners["shifted"])
+    return summarise(pairs, waiting_share)
+
+
+def _open(options: Options, dataset: Path) -> "reader.SplitReader":
+    from mindrecord_io import reader, views
+
+    view = views.TrainView(options.num_segments, options.crop_px)
+    return reader.open_split(
+        dataset, "train", view, batch_size=options.batch_size, drop_last=True
+    )
+
+
+def _learner(options: Options, shift_place: str) -> "learner.Learner":
+    from eval.ranks import Ranks
+    from model.tsm import TSM, TSMConfig
+    from train import config, learner
+
+    network = TSM(
+        TSMConfig(
+            num_classes=_NUM_CLASSES,
+            arch=options.arch,
+            num_segments=options.num_segments,
+            shift_place=shift_place,
+        )
+    )
+    settings = config.TrainConfig(batch_size=options.batch_size)
+    return learner.Learner(network, settings, 2 * options.num_steps + 2, Ranks())
+
+
+def _timed(learning: "learner.Learner", batch: object, step: int) -> Times:
+    began, cpu_began = time.monotonic(), time.process_time()
+    learning.learn(batch, step)  # type: ignore[arg-type]
+    return Times(time.monotonic() - began, time.process_time() - cpu_began)
+
+
+def _waiting_share(
+    options: Options, dataset: Path, learning: "learner.Learner"
+) -> float:
+    from train import watch
+
+    stopwatch, step = watch.Stopwatch(), 0
+    batches = _open(options, dataset)
+    while step <= options.num_steps:
+        for batch in stopwatch.timed(batches):
+            learning.learn(batch, step)
+            step += 1
+            if step == 1:
+                stopwatch.restart()  # starting the reader is not a step
+            if step > options.num_steps:
+                break
+    return stopwatch.spent.waiting_share
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    defaults = Options()
+    parser.add_argument("--arch", default=defaults.arch)
+    for name in ("num_segments", "crop_px", "batch_size", "num_steps"):
+        value = getattr(defaults, name)
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"({value})")
+    parser.add_argument("--dataset", type=Path, help="to read from; drawn if not given")
+    parser.add_argument("--workdir", type=Path, help="for what is drawn (temporary)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
