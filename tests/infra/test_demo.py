@@ -62,7 +62,7 @@ def test_an_interrupted_training_is_begun_anew(demo, tmp_path, monkeypatch):
 
 def test_the_table_names_where_everything_lies(demo, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(
-        demo, "demonstrate", lambda workdir, num_clips: [("clips", "3"), ("in", "x")]
+        demo, "demonstrate", lambda *args, **flags: [("clips", "3"), ("in", "x")]
     )
 
     assert demo.main(["--workdir", str(tmp_path)]) == 0
@@ -70,7 +70,7 @@ def test_the_table_names_where_everything_lies(demo, monkeypatch, tmp_path, caps
 
 
 def test_a_failure_is_exit_status_1(demo, monkeypatch, tmp_path):
-    def fail(workdir, num_clips):
+    def fail(workdir, num_clips, *, has_online):
         raise demo.DemoError("exit status 3: python -m train")
 
     monkeypatch.setattr(demo, "demonstrate", fail)
@@ -94,3 +94,41 @@ def test_a_command_runs_on_the_cores_it_gets(demo, monkeypatch):
     process = demo.start_command("train", cores=[core])
 
     assert demo.result_of(process) == {"cores": [core]}
+
+
+@pytest.mark.parametrize(
+    ("has_online", "names"),
+    [(False, ["TSM", "unshifted"]), (True, ["TSM", "unshifted", "online TSM"])],
+)
+def test_every_network_is_trained_and_measured_with_its_flags(
+    demo, monkeypatch, tmp_path, has_online, names
+):
+    built = {"num_clips": 3, "num_frames": 9, "shards": {"decoded": 0}, "damaged": []}
+    answers = built | {"version": "000001", "top1": 0.5, "top5": 1.0}
+    trained, measured = {}, {}
+
+    def run(*words):
+        if words[0] == "eval":
+            path = words[words.index("--checkpoint") + 1]
+            measured[Path(path).parent.name] = words[words.index(path) + 1 :]
+        return answers
+
+    def start(dataset, folder, *flags, log=None, cores=()):
+        trained[folder.name] = flags
+
+    monkeypatch.setattr(demo, "run_command", run)
+    monkeypatch.setattr(demo, "start_training", start)
+    monkeypatch.setattr(
+        demo, "finish_training", lambda process, folder: folder / "best.ckpt"
+    )
+
+    rows = demo.demonstrate(tmp_path, 3, has_online=has_online)
+
+    told = [name for name, _ in rows if name.endswith(": top-1, top-5")]
+    assert told == [f"{name}: top-1, top-5" for name in names]
+    expected = {
+        "tsm-000001": (),
+        "unshifted-000001": ("--shift_place", "none"),
+        "online-000001": ("--shift_mode", "online"),
+    }
+    assert trained == measured == dict(list(expected.items())[: len(names)])
