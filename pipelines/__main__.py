@@ -11,6 +11,7 @@ _JOBS = {
     "build": "turn clips and annotations into a published version",
     "relabel": "give the clips of a version other labels, without decoding",
     "verify": "check a version's shards byte by byte",
+    "report": "write a page that shows what a version holds",
     "history": "list the versions and what changed from one to the next",
     "rollback": "publish an older version again",
     "prune": "remove old versions and the shards that only they need",

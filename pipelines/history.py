@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mindrecord_io import manifest
 
-__all__ = ["PastVersion", "Unreadable", "history", "main"]
+__all__ = ["PastVersion", "Unreadable", "changes", "history", "main"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,31 @@ def history(dataset: Path) -> list[PastVersion | Unreadable]:
     return past
 
 
+def changes(
+    said: manifest.Manifest, parent: manifest.Manifest | None
+) -> tuple[str, ...]:
+    """Returns in words how a version differs from its parent, None if that is gone."""
+    if parent is None:
+        return ("which is gone",) if said.parent else ()
+    num_new = _num_new_shards(said, parent)
+    told = [f"{len(said.shards) - num_new} shards reused, {num_new} new"]
+    before, after = (dataclasses.asdict(m.settings) for m in (parent, said))
+    told += [
+        f"{name} {before[name]} -> {after[name]}"
+        for name in after
+        if before[name] != after[name]
+    ]
+    if said.num_shards != parent.num_shards:
+        told.append(f"shards by split {parent.num_shards} -> {said.num_shards}")
+    if said.label_digest != parent.label_digest:
+        told.append("annotations changed")
+    if said.num_classes != parent.num_classes:
+        told.append(f"{parent.num_classes} -> {said.num_classes} classes")
+    if said.num_clips != parent.num_clips:
+        told.append(f"{said.num_clips - parent.num_clips:+d} clips")
+    return tuple(told)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     flags = _parser().parse_args(argv)
@@ -104,8 +129,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _past_version(
     said: manifest.Manifest, parent: manifest.Manifest | None, *, is_current: bool
 ) -> PastVersion:
-    known = {entry.path for entry in parent.shards} if parent else set()
-    num_new = sum(entry.path not in known for entry in said.shards)
     return PastVersion(
         version=said.version,
         is_current=is_current,
@@ -117,33 +140,15 @@ def _past_version(
         num_missing=said.num_missing,
         num_classes=said.num_classes,
         num_shards=len(said.shards),
-        num_new_shards=num_new,
+        num_new_shards=_num_new_shards(said, parent),
         parent=said.parent,
-        changes=_changes(said, parent, num_new),
+        changes=changes(said, parent),
     )
 
 
-def _changes(
-    said: manifest.Manifest, parent: manifest.Manifest | None, num_new: int
-) -> tuple[str, ...]:
-    if parent is None:
-        return ("which is gone",) if said.parent else ()
-    changes = [f"{len(said.shards) - num_new} shards reused, {num_new} new"]
-    before, after = (dataclasses.asdict(m.settings) for m in (parent, said))
-    changes += [
-        f"{name} {before[name]} -> {after[name]}"
-        for name in after
-        if before[name] != after[name]
-    ]
-    if said.num_shards != parent.num_shards:
-        changes.append(f"shards by split {parent.num_shards} -> {said.num_shards}")
-    if said.label_digest != parent.label_digest:
-        changes.append("annotations changed")
-    if said.num_classes != parent.num_classes:
-        changes.append(f"{parent.num_classes} -> {said.num_classes} classes")
-    if said.num_clips != parent.num_clips:
-        changes.append(f"{said.num_clips - parent.num_clips:+d} clips")
-    return tuple(changes)
+def _num_new_shards(said: manifest.Manifest, parent: manifest.Manifest | None) -> int:
+    known = {entry.path for entry in parent.shards} if parent else set()
+    return sum(entry.path not in known for entry in said.shards)
 
 
 def _parser() -> argparse.ArgumentParser:

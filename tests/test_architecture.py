@@ -23,7 +23,12 @@ OUR_OWN = {*MAY_IMPORT, "infra", "tests"}
 
 MAY_BE_IMPORTED_BY = {
     "apache_beam": ["pipelines/*"],
-    "cv2": ["mindrecord_io/frames.py", "pipelines/decoding*.py", "pipelines/synth*.py"],
+    "cv2": [
+        "mindrecord_io/frames.py",
+        "pipelines/decoding*.py",
+        "pipelines/report_samples.py",
+        "pipelines/synth*.py",
+    ],
     "ffmpeg": ["pipelines/second_opinion.py", "pipelines/webm.py"],
     "imageio_ffmpeg": ["pipelines/ffmpeg.py"],
     "mindspore": [

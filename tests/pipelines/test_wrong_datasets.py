@@ -12,6 +12,7 @@ from pipelines import (
     history,
     prune,
     relabel,
+    report,
     rollback,
     verify,
 )
@@ -21,6 +22,7 @@ JOBS = {
     "build": build,
     "relabel": relabel,
     "verify": verify,
+    "report": report,
     "history": history,
     "rollback": rollback,
     "prune": prune,

@@ -1,0 +1,168 @@
+"""`python -m pipelines report`: a version as a page for people.
+
+The page is written beside the version's own files, at any time and as often as one
+likes: it is no part of what was published, since it also tells of the parent, which may
+be gone by then, and shows what can be read now. So no job looks at it, and it goes with
+its version when that is pruned.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from mindrecord_io import clips_table, files, manifest, naming
+from pipelines import history, report_figures, report_page, report_samples
+
+__all__ = ["ReportOptions", "ReportResult", "main", "report"]
+
+logger = logging.getLogger(__name__)
+
+_COMPARED = ("clip_id", "split", "label", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """One report.
+
+    Attributes:
+      version: None means the current one.
+      output: None means report.html in the version's folder.
+      num_samples: clips that are shown, chosen by `seed`.
+    """
+
+    dataset: Path
+    version: str | None = None
+    output: Path | None = None
+    num_samples: int = 12
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.version is not None:
+            naming.version_number(self.version)
+        if self.num_samples < 0 or self.seed < 0:
+            raise ValueError(
+                f"num_samples and seed must be at least 0, got {self.num_samples} and "
+                f"{self.seed}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    """What was written; `asdict` of it is the command's last line of output."""
+
+    report: str
+    version: str
+    num_clips: int
+    num_bytes: int
+    seconds: float
+
+
+def report(asked: ReportOptions) -> ReportResult:
+    """Writes the page; replaces an older one in one step.
+
+    Raises:
+      ManifestError, TableError: there is no such version, or its table is damaged.
+      OSError: the page cannot be written.
+    """
+    begin = time.monotonic()
+    version = manifest.open_version(asked.dataset, asked.version)
+    said = version.manifest
+    table = version.read_clips(report_figures.COLUMNS)
+    parent, parents_table = _parent(version)
+    page = report_page.page_of(
+        report_page.Content(
+            said=said,
+            label_names=version.category_names(),
+            figures=report_figures.figures_of(table, said.num_classes),
+            shards=report_figures.shard_figures(said),
+            changes=history.changes(said, parent),
+            difference=None
+            if parents_table is None
+            else report_figures.compare(parents_table, table),
+            samples=report_samples.samples_of(
+                version, table, num_samples=asked.num_samples, seed=asked.seed
+            ),
+        )
+    )
+    path = asked.output or version.folder / "report.html"
+    content = page.encode()
+    files.replace_file(path, content)
+    return ReportResult(
+        report=str(path),
+        version=said.version,
+        num_clips=said.num_clips,
+        num_bytes=len(content),
+        seconds=round(time.monotonic() - begin, 1),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; the result is the last line of standard output."""
+    parser = _parser()
+    flags = parser.parse_args(argv)
+    try:
+        asked = ReportOptions(**vars(flags))
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        result = report(asked)
+    except (OSError, ValueError) as error:
+        logger.error("report failed: %s", error)
+        return 1
+    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
+    return 0
+
+
+def _parent(
+    version: manifest.Version,
+) -> tuple[manifest.Manifest | None, pa.Table | None]:
+    """Returns the parent and its clips, if there is one that can still be read."""
+    if not version.manifest.parent:
+        return None, None
+    try:
+        parent = manifest.open_version(version.dataset, version.manifest.parent)
+        return parent.manifest, parent.read_clips(_COMPARED)
+    except (manifest.ManifestError, clips_table.TableError) as error:
+        logger.warning("not compared with its parent: %s", error)
+        return None, None
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = ReportOptions(Path())
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines report",
+        description="Writes a page that shows what a version holds: one file that "
+        "needs nothing else, with pictures of some clips in it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--dataset", type=Path, required=True, help="folder of the data set"
+    )
+    parser.add_argument(
+        "--version", metavar="V", help="such as 000003; by default the current one"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the page; by default report.html in the version's folder",
+    )
+    parser.add_argument(
+        "--num_samples",
+        type=int,
+        default=defaults.num_samples,
+        metavar="N",
+        help="clips to show frames of",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, help="equal seeds show equal clips"
+    )
+    return parser

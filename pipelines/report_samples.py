@@ -1,0 +1,133 @@
+"""Small pictures of a few stored clips, for a version's report."""
+
+import base64
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute
+
+from mindrecord_io import clips_table, manifest, records, shard_verification
+
+__all__ = ["Sample", "samples_of"]
+
+_HEIGHT_PX = 96
+_JPEG_QUALITY = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A clip and pictures of its first, middle and last frame.
+
+    Attributes:
+      pictures: JPEGs of a few kilobytes, as data URIs.
+      problem: why there are none, "" where there are.
+    """
+
+    clip_id: str
+    split: str
+    label: str
+    num_frames: int
+    pictures: tuple[str, ...]
+    problem: str = ""
+
+
+def samples_of(
+    version: manifest.Version, table: pa.Table, *, num_samples: int, seed: int
+) -> list[Sample]:
+    """Returns pictures of clips chosen at random, as many of each split as there can.
+
+    Args:
+      version: whose shards are read; a damaged one costs its clips their pictures.
+      table: its clips, with `clip_id`, `split`, `label`, `num_frames`, `status` and
+        `shard`.
+      num_samples: of all splits together.
+      seed: equal seeds choose equal clips.
+    """
+    entries = {entry.path: entry for entry in version.manifest.shards}
+    chosen = list(_chosen(table, num_samples, np.random.default_rng(seed)))
+    return [_sample(version, entries.get(row["shard"]), row) for row in chosen]
+
+
+def _chosen(
+    table: pa.Table, num_samples: int, generator: np.random.Generator
+) -> Iterator[dict[str, Any]]:
+    stored = table.filter(compute.equal(table["status"], records.STORED))
+    by_split = {
+        split: stored.filter(compute.equal(stored["split"], split))
+        for split in records.SPLITS
+    }
+    shares = _shares({s: rows.num_rows for s, rows in by_split.items()}, num_samples)
+    for split, rows in by_split.items():
+        picked = generator.choice(rows.num_rows, shares[split], replace=False)
+        yield from rows.take(pa.array(np.sort(picked))).to_pylist()
+
+
+def _shares(num_clips: Mapping[str, int], num_samples: int) -> dict[str, int]:
+    """Returns how many clips to show of each split: equal parts, as far as they go."""
+    shares, num_left = {}, num_samples
+    smallest_first = sorted(num_clips, key=lambda split: num_clips[split])
+    for index, split in enumerate(smallest_first):
+        part = num_left // (len(smallest_first) - index)
+        shares[split] = min(num_clips[split], part)
+        num_left -= shares[split]
+    return shares
+
+
+def _sample(
+    version: manifest.Version,
+    entry: manifest.ShardEntry | None,
+    row: dict[str, Any],
+) -> Sample:
+    pictures: tuple[str, ...] = ()
+    problem = ""
+    try:
+        if entry is None:
+            raise ValueError(f"{row['shard']} is no shard of this version")
+        pictures = tuple(_pictures(version, entry, row["clip_id"]))
+    except (OSError, ValueError, cv2.error) as error:
+        problem = " ".join(str(error).split())
+    return Sample(
+        clip_id=row["clip_id"],
+        split=row["split"],
+        label=row["label"],
+        num_frames=row["num_frames"],
+        pictures=pictures,
+        problem=problem,
+    )
+
+
+def _pictures(
+    version: manifest.Version, entry: manifest.ShardEntry, clip_id: str
+) -> Iterator[str]:
+    clips = shard_verification.shard_clips(version, entry)
+    found = [c for c in clips if c["clip_id"] == clip_id and c["frame_sizes"]]
+    if len(found) != 1:
+        raise clips_table.TableError(f"{entry.path}: no frames of clip {clip_id}")
+    sizes: Sequence[int] = found[0]["frame_sizes"]
+    begins = found[0]["frames_offset"] + np.cumsum([0, *sizes])
+    descriptor = os.open(version.shard_path(entry), os.O_RDONLY)
+    try:
+        for index in sorted({0, len(sizes) // 2, len(sizes) - 1}):
+            jpeg = os.pread(descriptor, sizes[index], int(begins[index]))
+            yield _reduced(jpeg, f"{entry.path}: clip {clip_id}, frame {index}")
+    finally:
+        os.close(descriptor)
+
+
+def _reduced(jpeg: bytes, name: str) -> str:
+    """Returns a JPEG as a data URI of a smaller one."""
+    encoded = np.frombuffer(jpeg, np.uint8)
+    pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if pixels is None:
+        raise ValueError(f"{name}: not a JPEG")
+    height, width = pixels.shape[:2]
+    if height > _HEIGHT_PX:
+        size = max(1, round(width * _HEIGHT_PX / height)), _HEIGHT_PX
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    _, small = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return f"data:image/jpeg;base64,{base64.b64encode(small.tobytes()).decode()}"

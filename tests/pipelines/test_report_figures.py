@@ -1,0 +1,161 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines import report_figures as figures
+from tests import versions_by_hand as by_hand
+
+
+def table_of(*rows, **columns):
+    """A table of clips: (clip_id, split, label_id, status, num_frames) by row."""
+    names = ("clip_id", "split", "label_id", "status", "num_frames")
+    made = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    num_rows = len(rows)
+    given = {
+        "label": [f"label {i}" for i in made["label_id"]],
+        "reason": ["" if s == "stored" else s for s in made["status"]],
+        "detail": [f"detail of {c}" for c in made["clip_id"]],
+        "source_num_bytes": [1000] * num_rows,
+        "width": [427] * num_rows,
+        "height": [240] * num_rows,
+        "fps_from_header": [12.0] * num_rows,
+        "shard": ["s"] * num_rows,
+    }
+    return pa.table(made | given | columns)
+
+
+CLIPS = table_of(
+    ("1", "train", 0, "stored", 40),
+    ("2", "train", 0, "stored", 10),
+    ("3", "train", 2, "stored", 50),
+    ("4", "train", 1, "quarantined", 0),
+    ("5", "validation", 2, "stored", 7),
+    ("6", "test", -1, "stored", 20),
+    ("7", "train", 1, "missing", 0),
+    ("8", "", -1, "unlisted", 0),
+    ("9", "", -1, "unlisted", 0),
+    width=[427, 320, 427, 0, 427, 427, 0, 0, 0],
+    fps_from_header=[12.0, 30000 / 1001, 12.0, 0, 12.0, 12.0, 0, 0, 0],
+)
+
+
+def test_clips_are_counted_by_split_and_status():
+    assert figures.figures_of(CLIPS, 3).counts == {
+        ("train", "stored"): 3,
+        ("train", "quarantined"): 1,
+        ("train", "missing"): 1,
+        ("validation", "stored"): 1,
+        ("test", "stored"): 1,
+        ("", "unlisted"): 2,
+    }
+
+
+def test_class_sizes_are_of_stored_clips_with_a_label():
+    assert figures.figures_of(CLIPS, 3).class_sizes == {
+        "train": (2, 0, 1),
+        "validation": (0, 0, 1),
+        "test": (0, 0, 0),
+    }
+
+
+def test_frames_pixels_rates_and_bytes_are_of_stored_clips():
+    found = figures.figures_of(CLIPS, 3)
+    assert found.num_frames == {
+        "train": figures.Spread(10, 10, 40, 40, 50, 100 / 3),
+        "validation": figures.Spread(7, 7, 7, 7, 7, 7),
+        "test": figures.Spread(20, 20, 20, 20, 20, 20),
+    }
+    assert found.pixels == (("427 x 240", 4), ("320 x 240", 1))
+    assert found.rates == (("12", 4), ("29.97", 1))
+    assert found.source_num_bytes == 5000
+
+
+def test_lost_clips_are_grouped_by_reason_the_most_frequent_first():
+    assert figures.figures_of(CLIPS, 3).lost == (
+        figures.Lost(
+            "unlisted", 2, (("8", "", "detail of 8"), ("9", "", "detail of 9"))
+        ),
+        figures.Lost("missing", 1, (("7", "train", "detail of 7"),)),
+        figures.Lost("quarantined", 1, (("4", "train", "detail of 4"),)),
+    )
+
+
+def test_of_many_lost_clips_some_are_shown_and_all_counted():
+    rows = [(str(n), "", -1, "unlisted", 0) for n in range(1000)]
+    (lost,) = figures.figures_of(table_of(*rows), 3).lost
+    assert lost.num_clips == 1000
+    assert [clip_id for clip_id, _, _ in lost.shown] == [str(n) for n in range(100)]
+
+
+def test_values_beyond_the_most_frequent_are_added_up():
+    rows = [(str(n), "train", 0, "stored", 5) for n in range(20)]
+    found = figures.figures_of(table_of(*rows, width=[*range(100, 120)]), 1).pixels
+    assert found[0] == ("100 x 240", 1)
+    assert found[12:] == (("8 others", 8),)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "expected"),
+    [
+        ([1], ((0, 1, 0), (1, 2, 1))),
+        ([0, 2, 2], ((0, 1, 1), (1, 2, 0), (2, 3, 2))),
+        ([79, 40, 41], ((40, 42, 2), (78, 80, 1))),
+    ],
+)
+def test_bins_hold_every_clip_and_begin_at_zero(num_frames, expected):
+    rows = [(str(n), "train", 0, "stored", n) for n in num_frames]
+    bins = figures.figures_of(table_of(*rows), 1).bins
+    assert bins[0][0] == 0
+    assert sum(n for _, _, n in bins) == len(num_frames)
+    assert len(bins) <= 40
+    assert set(expected) <= set(bins)
+
+
+def test_quantiles_are_of_the_values_themselves():
+    values = np.arange(1, 201)
+    assert figures.Spread.of(values) == figures.Spread(1, 2, 100, 198, 200, 100.5)
+    assert figures.Spread.of([]) is None
+
+
+def test_nothing_stored_is_no_error():
+    found = figures.figures_of(CLIPS.slice(3, 1), 3)
+    assert (found.num_frames, found.bins, found.pixels) == ({}, (), ())
+    assert found.source_num_bytes == 0
+    assert figures.figures_of(CLIPS.slice(0, 0), 3).counts == {}
+
+
+def test_two_versions_are_compared_clip_by_clip():
+    after = table_of(
+        ("1", "train", 0, "stored", 40),
+        ("2", "validation", 1, "stored", 10),  # moved and relabelled
+        ("4", "train", 2, "quarantined", 0),  # relabelled
+        ("5", "validation", 2, "missing", 0),  # its file is gone
+        ("8", "train", 0, "stored", 9),  # was not annotated
+    )
+    # Gone are clips 3, 5 and 6.
+    assert figures.compare(CLIPS, after) == figures.Difference(1, 3, 1, 2)
+    assert figures.compare(CLIPS, CLIPS) == figures.Difference(0, 0, 0, 0)
+    assert figures.compare(CLIPS.slice(0, 0), after).num_added == 4
+
+
+def test_shards_are_told_by_split_with_their_indexes(tmp_path):
+    said = by_hand.publish(tmp_path, quarantined=["201"]).manifest
+    train, validation, test = figures.shard_figures(said)
+    sizes = [
+        entry.mindrecord.num_bytes + entry.mindrecord_index.num_bytes
+        for entry in said.shards
+        if entry.split == "train"
+    ]
+    assert (train.split, train.num_shards) == ("train", 2)
+    assert train.num_rows == figures.Spread(2, 2, 2, 2, 2, 2)
+    assert (train.num_bytes.minimum, train.num_bytes.maximum) == (
+        min(sizes),
+        max(sizes),
+    )
+    assert (validation.num_rows.maximum, validation.num_bytes.maximum) == (0, 0)
+    assert test.num_rows.mean == 1
+
+
+def test_a_split_without_shards_is_left_out(tmp_path):
+    said = by_hand.publish(tmp_path, {"train": {"101": 0}}).manifest
+    assert [found.split for found in figures.shard_figures(said)] == ["train"]
