@@ -36,13 +36,8 @@ def build(asked: options.BuildOptions) -> version_job.JobResult:
     if asked.checksums is not None:
         refs = checksums.with_checksums(listing.refs, asked.checksums)
         listing = dataclasses.replace(listing, refs=refs)
-    if listing.unlisted:
-        logger.warning(
-            "%d files are not annotated and not stored; the first: %s",
-            len(listing.unlisted),
-            listing.unlisted[0],
-        )
     parent = version_job.current(asked.dataset)
+    _warn_of_unlisted(listing, parent)
     if parent is not None:
         changes.compare(parent, annotated.label_map, listing.refs).log()
     return version_job.run(
@@ -78,6 +73,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(json.dumps(result.to_json()))  # noqa: T201
     return 0
+
+
+def _warn_of_unlisted(
+    listing: sources.ClipListing, parent: manifest.Version | None
+) -> None:
+    """Tells of files that no annotation names, and if they alone make a version."""
+    if listing.unlisted:
+        logger.warning(
+            "%d files are not annotated and not stored; the first: %s",
+            len(listing.unlisted),
+            listing.unlisted[0],
+        )
+    if parent is not None and parent.manifest.num_unlisted != len(listing.unlisted):
+        logger.info(
+            "version %s lists %d such files: its table of clips will not do",
+            parent.manifest.version,
+            parent.manifest.num_unlisted,
+        )
 
 
 def _stored_sources(

@@ -109,6 +109,12 @@ def changes(
         told.append(f"{parent.num_classes} -> {said.num_classes} classes")
     if said.num_clips != parent.num_clips:
         told.append(f"{said.num_clips - parent.num_clips:+d} clips")
+    for name in ("quarantined", "missing", "unlisted"):
+        were, are = (getattr(m, f"num_{name}") for m in (parent, said))
+        if were != are:
+            told.append(f"{name} {were} -> {are}")
+    if len(told) == 1 and not num_new and said.clips_table != parent.clips_table:
+        told.append("the table of clips alone, as where files are")
     return tuple(told)
 
 

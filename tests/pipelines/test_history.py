@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -62,6 +63,24 @@ def test_another_number_of_shards_is_told(tmp_path, monkeypatch):
         "shards by split {'test': 1, 'train': 2, 'validation': 1} -> "
         "{'test': 1, 'train': 1, 'validation': 1}",
     )
+
+
+def test_other_clips_that_are_not_stored_are_told(tmp_path):
+    by_hand.publish(tmp_path, quarantined=["103"])
+    by_hand.publish(tmp_path, by_hand.without("103"))
+    changes = history.history(tmp_path)[-1].changes
+    assert changes[1:] == ("annotations changed", "quarantined 1 -> 0")
+
+
+def test_a_version_of_which_only_the_table_is_new_says_so(tmp_path):
+    first = by_hand.publish(tmp_path).manifest
+    table = dataclasses.replace(first.clips_table, sha256="ab" * 32)
+    second = dataclasses.replace(first, clips_table=table)
+    assert history.changes(second, first) == (
+        "4 shards reused, 0 new",
+        "the table of clips alone, as where files are",
+    )
+    assert history.changes(first, first) == ("4 shards reused, 0 new",)
 
 
 def test_a_parent_that_is_gone_is_told(tmp_path, capsys):
