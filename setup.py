@@ -27,6 +27,9 @@ setup(
     extras_require={
         "cloud": ["apache-beam[aws,gcp]>=2.77,<2.78"],
         "test": [
+            "flask>=3",  # moto's server, with flask-cors
+            "flask-cors>=6",
+            "moto[s3]>=5.1",
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout>=2.3",

@@ -118,8 +118,13 @@ class ShardCache:
                 self._copy(shard, path)
         return path
 
+    def release(self) -> None:
+        """Holds no shard any more, and removes what is beyond the limit."""
+        self.hold([])
+        self._make_room(0)
+
     def close(self) -> None:
-        """Lets go of all shards."""
+        """Ends the lease; the cache cannot be used any more."""
         self._lease.close()
 
     def _copy(self, shard: RemoteShard, path: Path) -> None:

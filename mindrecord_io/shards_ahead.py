@@ -46,7 +46,7 @@ class ShardsAhead:
         """Stops fetching, and lets go of everything."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._cache is not None:
-            self._cache.hold([])
+            self._cache.release()
 
     def ready(self, step: int) -> None:
         """Returns when all that a step reads is in the cache, where it is held.
