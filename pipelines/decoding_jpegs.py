@@ -49,7 +49,8 @@ class JpegCollector:
         if height * width > self._limits.max_pixels:
             raise clip_file.DecodeError(
                 "frame_too_large",
-                f"frames of {width}x{height}, the limit: {self._limits.max_pixels} px",
+                f"frames of {width}x{height}, the limit: {self._limits.max_pixels} px "
+                f"(--max_clip_pixels)",
             )
         sized = _reduced(frame, self._settings.short_side_px)
         jpeg = _encoded(sized, self._settings.jpeg_quality, has_fine_colours)

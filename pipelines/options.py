@@ -82,6 +82,7 @@ def parse_build(argv: Sequence[str] | None) -> BuildOptions:
             clip_limits=limits.DecodeLimits(
                 max_seconds=flags.max_clip_seconds,
                 max_frames=flags.max_clip_frames,
+                max_pixels=flags.max_clip_pixels,
                 max_memory_mib=flags.max_decoder_mib,
             ),
             num_shards=flags.num_shards,
@@ -230,6 +231,13 @@ def _build_parser() -> argparse.ArgumentParser:
         default=clip.max_frames,
         metavar="N",
         help="frames that a clip may have",
+    )
+    parser.add_argument(
+        "--max_clip_pixels",
+        type=int,
+        default=clip.max_pixels,
+        metavar="N",
+        help="width times height that a frame may have",
     )
     parser.add_argument(
         "--max_decoder_mib",

@@ -38,6 +38,7 @@ _FRAME = re.compile(
     r".*\bs:(?P<size>\d+x\d+)"
 )
 _STREAM = re.compile(r"Stream #0:\d+.*?: (?P<kind>Video|Audio): (?P<rest>.*)")
+_PACKETS = re.compile(r"Input stream #0:\d+ \(video\): (\d+) packets read")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
 
@@ -54,6 +55,7 @@ class Opinion:
 
     Attributes:
       num_frames: frames that it gave.
+      num_packets: coded frames that it read; an edit list may leave some of them out.
       times_seconds: when each is shown, as far as the file says.
       sizes: of the frames as decoded, "64x48"; more than one where the stream changes.
       complaints: warnings and errors, none of them harmless.
@@ -64,6 +66,7 @@ class Opinion:
     """
 
     num_frames: int
+    num_packets: int
     times_seconds: tuple[float, ...]
     sizes: tuple[str, ...]
     complaints: tuple[str, ...]
@@ -148,7 +151,9 @@ def _command(path: Path, clip_limits: limits.DecodeLimits) -> list[str]:
         threads=1,
         timelimit=clip_limits.max_seconds,
     )
-    stream = stream.global_args("-hide_banner", "-nostdin", "-loglevel", "level+info")
+    stream = stream.global_args(
+        "-hide_banner", "-nostdin", "-loglevel", "level+verbose"
+    )
     stream = stream.global_args("-filter_threads", "1")
     try:
         program = ffmpeg.ffmpeg_path()
@@ -188,7 +193,8 @@ def _next_frame(pipe: IO[bytes], max_pixels: int) -> tuple[int, int, bytes] | No
         return None
     width, height = map(int, fields[1].split())
     if height * width > max_pixels:
-        detail = f"frames of {width}x{height}, the limit: {max_pixels} px"
+        limit = f"{max_pixels} px (--max_clip_pixels)"
+        detail = f"frames of {width}x{height}, the limit: {limit}"
         raise clip_file.DecodeError("frame_too_large", detail)
     pixels = pipe.read(height * width * 3)
     return (height, width, pixels) if len(pixels) == height * width * 3 else None
@@ -213,8 +219,10 @@ def _opinion(text: str, num_frames: int, status: int) -> Opinion:
     duration = _DURATION.search(input_part)
     hours, minutes, seconds = duration.groups() if duration else (0, 0, 0)
     rotation = _ROTATION.search(input_part)
+    packets = _PACKETS.search(text)
     return Opinion(
         num_frames=num_frames,
+        num_packets=int(packets[1]) if packets else 0,
         times_seconds=tuple(times),
         sizes=tuple(dict.fromkeys(f["size"] for f in frames)),
         complaints=_complaints(text),

@@ -86,7 +86,7 @@ def verdict_on(
     """Returns what is wrong with a clip that ffmpeg was asked about."""
     num_expected = _num_expected(file, header, opinion)
     num_lost = max(0, num_expected - opinion.num_frames) if num_expected else -1
-    reason, detail = _reason(file, header, opinion, num_expected)
+    reason, detail = _reason(file, opinion, num_expected)
     if not reason:
         return Verdict("", "", 0)
     if said := second_opinion.words(opinion):
@@ -117,10 +117,7 @@ def _num_expected(
 
 
 def _reason(
-    file: clip_file.ClipFile,
-    header: Header,
-    opinion: second_opinion.Opinion,
-    num_expected: int,
+    file: clip_file.ClipFile, opinion: second_opinion.Opinion, num_expected: int
 ) -> tuple[str, str]:
     """Returns the reason and the detail of the first thing wrong, or two ""."""
     num_frames, path = opinion.num_frames, file.path
@@ -147,24 +144,20 @@ def _reason(
         return "damaged", f"{path}: frame {backwards} is to be shown before the last"
     if num_frames == 0:
         return "no_frames", f"{path}: the decoder found no frames"
-    return _miscount(file, header, opinion, num_expected)
+    return _miscount(file, opinion, num_expected)
 
 
 def _miscount(
-    file: clip_file.ClipFile,
-    header: Header,
-    opinion: second_opinion.Opinion,
-    num_expected: int,
+    file: clip_file.ClipFile, opinion: second_opinion.Opinion, num_expected: int
 ) -> tuple[str, str]:
     tolerance = 0 if file.has_exact_count else _HEADER_TOLERANCE
     num_frames = opinion.num_frames
-    by_duration = header.fps * opinion.duration_seconds
-    if not file.structure and abs(num_frames - by_duration) <= _HEADER_TOLERANCE:
-        return "", ""  # an edit list leaves out frames that the index counts
-    if num_expected and num_frames < num_expected - tolerance:
-        return "truncated", f"{num_frames} frames, the file promises {num_expected}"
+    # What an edit list leaves out is read all the same; Matroska has none.
+    num_read = num_frames if file.structure else max(num_frames, opinion.num_packets)
+    promise = f"{num_frames} frames, the file promises {num_expected}"
+    if num_expected and num_read < num_expected - tolerance:
+        return "truncated", promise
     if num_expected and num_frames > num_expected + tolerance:
-        promise = f"{num_frames} frames, the file promises {num_expected}"
         return "too_many_frames", promise
     return "", ""
 

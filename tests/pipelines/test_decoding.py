@@ -128,7 +128,7 @@ def test_a_header_without_a_number_of_frames_is_believed(tmp_path, grey):
         (
             {"max_pixels": 64 * 48 - 1},
             "frame_too_large",
-            "frames of 64x48, the limit: 3071 px",
+            "frames of 64x48, the limit: 3071 px (--max_clip_pixels)",
         ),
     ],
 )

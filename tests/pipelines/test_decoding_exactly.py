@@ -175,6 +175,18 @@ def test_frames_are_turned_upright_as_the_header_asks(tmp_path, tools, degrees):
     assert_exact(path, frames)
 
 
+def test_what_an_edit_list_leaves_out_is_not_missed(tmp_path, tools):
+    whole = made(tools, tmp_path / "whole.mp4", "-c:v", "libx264", "-bf", "2")
+    path = tmp_path / "1.mp4"
+    tools.run_ffmpeg("-ss", "0.2", "-i", whole, "-c", "copy", path)
+
+    frames = decode(path, jpeg_quality=95)
+
+    assert 3 <= len(frames.frame_sizes) < frames.num_frames_from_header == 6
+    assert frames.num_frames_lost == 0
+    assert_exact(path, frames)
+
+
 def test_frames_come_in_the_order_of_presentation(tmp_path, tools):
     path = tmp_path / "1.mp4"
     levels = "geq=lum='20+N*20':cb=128:cr=128"

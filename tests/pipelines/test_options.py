@@ -43,13 +43,14 @@ def test_every_flag_reaches_its_place():
         *("--accept_partial", "0.25", "--checksums", "/sums"),
         *("--num_shards", "9", "--max_quarantined", "3", "--num_workers", "5"),
         *("--max_clip_seconds", "7", "--max_clip_frames", "300"),
+        *("--max_clip_pixels", "90000"),
         *("--max_decoder_mib", "512"),
     )
 
     assert asked.checksums == Path("/sums")
     assert asked.settings == records.DecodeSettings(128, 75, 2 << 20, 0.25)
     assert asked.clip_limits == limits.DecodeLimits(
-        max_seconds=7, max_frames=300, max_memory_mib=512
+        max_seconds=7, max_frames=300, max_pixels=90_000, max_memory_mib=512
     )
     assert (asked.num_shards, asked.max_quarantined, asked.num_workers) == (9, 3, 5)
 

@@ -41,6 +41,7 @@ def test_a_good_clip_comes_whole_and_without_a_word(grey):
     assert {frame.shape for frame, _ in taken} == {(48, 64, 3)}
     assert opinion == second_opinion.Opinion(
         num_frames=3,
+        num_packets=3,
         times_seconds=pytest.approx((0, 0.083, 0.167), abs=0.001),
         sizes=("64x48",),
         complaints=(),
@@ -206,7 +207,9 @@ def test_a_log_without_end_ends_ffmpeg(tmp_path, monkeypatch, grey):
     ],
 )
 def test_words_are_few(complaints, text):
-    opinion = second_opinion.Opinion(0, (), (), complaints, True, True, False, 0.0, 0)
+    opinion = second_opinion.Opinion(
+        0, 0, (), (), complaints, True, True, False, 0.0, 0
+    )
     assert second_opinion.words(opinion) == text
 
 
