@@ -1,18 +1,13 @@
 """`python -m eval`: the accuracy of a checkpoint on a split; `python -m eval TOOL`."""
 
 import argparse
-import dataclasses
 import importlib
-import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval import config_file, process_start
+from eval import command, config_file, process_start
 from mindrecord_io import interrupts, records
-
-logger = logging.getLogger("eval")
 
 _TOOLS = {
     "export": "write a trained network for other programs",
@@ -36,24 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     process_start.prepare_mindspore()
     from eval import job  # leads to MindSpore, so not before the line above
 
-    try:
-        options = job.EvalOptions(
-            **vars(flags), overrides=config_file.parse_overrides(words)
-        )
-        result = job.run(options)
-    except config_file.ConfigError as error:
-        logger.error("%s", error)
-        return 2
-    except (OSError, ValueError, RuntimeError) as error:
-        logger.error("%s", error)
-        logger.debug("where it happened", exc_info=True)
-        return 1
-    if result is None:  # one of several ranks tells
-        return 0
-    if result.num_labelled:
-        print(f"top_1 {result.top1:.6f}, top_5 {result.top5:.6f}")
-    print(json.dumps(dataclasses.asdict(result)))
-    return 0
+    def run() -> job.EvalResult | None:
+        overrides = config_file.parse_overrides(words)
+        result = job.run(job.EvalOptions(**vars(flags), overrides=overrides))
+        if result is not None and result.num_labelled:
+            print(f"top_1 {result.top1:.6f}, top_5 {result.top5:.6f}")
+        return result
+
+    return command.exit_status(run)
 
 
 def _parser() -> argparse.ArgumentParser:

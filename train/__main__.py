@@ -1,17 +1,12 @@
 """`python -m train`: a trained network from a published version."""
 
 import argparse
-import dataclasses
-import json
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval import config_file, process_start
+from eval import command, config_file, process_start
 from mindrecord_io import interrupts
-
-logger = logging.getLogger("train")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,23 +14,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     process_start.configure_logging()
     flags, words = _parser().parse_known_args(argv)
     process_start.prepare_mindspore()
-    from train import job  # leads to MindSpore, so not before the line above
+    from train import job, loop  # leads to MindSpore, so not before the line above
 
-    try:
-        options = job.TrainOptions(
-            **vars(flags), overrides=config_file.parse_overrides(words)
-        )
-        result = job.run(options)
-    except config_file.ConfigError as error:
-        logger.error("%s", error)
-        return 2
-    except (OSError, ValueError, RuntimeError) as error:
-        logger.error("%s", error)
-        logger.debug("where it happened", exc_info=True)
-        return 1
-    if result is not None:  # one of several ranks tells
-        print(json.dumps(dataclasses.asdict(result)))
-    return 0
+    def run() -> loop.TrainResult | None:
+        overrides = config_file.parse_overrides(words)
+        return job.run(job.TrainOptions(**vars(flags), overrides=overrides))
+
+    return command.exit_status(run)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,7 +71,11 @@ def main(folder, *pairs):
         description={},
         ranks=joined,
     )
-    training.begin()
+    steps = run_folder.RunFolder(Path(folder) / "run").checkpoints.steps()
+    if steps:
+        training.resume(steps[-1])
+    else:
+        training.begin()
     training.run()
     weights = {p.name: p.asnumpy() for p in network.get_parameters()}
     weights["hashes"] = np.array(clips.hashes)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,7 +57,7 @@ def train_together(folder, *pairs):
 
 
 def train_alone(folder, *pairs):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     subprocess.run(
         [sys.executable, PROGRAM, folder, *pairs],
         check=True,
@@ -68,8 +69,20 @@ def train_alone(folder, *pairs):
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory):
-    return train_together(tmp_path_factory.mktemp("ranks") / "a", "sync_norm=true")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("ranks") / "together"
+
+
+@pytest.fixture(scope="module")
+def together(folder):
+    return train_together(folder, "sync_norm=true")
+
+
+def assert_close(weights, others):
+    for name in weights.files:
+        if name.startswith(("base_model.", "new_fc.")):
+            difference = np.abs(weights[name] - others[name]).max()
+            assert difference < 1e-5, (name, difference)
 
 
 @pytest.mark.slow
@@ -77,10 +90,7 @@ def test_two_ranks_train_to_the_weights_of_one(together, tmp_path):
     """After 20 steps, of a batch of 4 clips: 2 and 2 against 4, with dropout."""
     alone = train_alone(tmp_path / "alone")
     assert len(alone["hashes"]) == 20
-    for name in alone.files:
-        if name.startswith(("base_model.", "new_fc.")):
-            difference = np.abs(together[0][name] - alone[name]).max()
-            assert difference < 1e-5, (name, difference)
+    assert_close(together[0], alone)
 
 
 @pytest.mark.slow
@@ -90,6 +100,15 @@ def test_all_ranks_have_the_same_weights_after_every_step(together):
     assert first["hashes"].tolist() == second["hashes"].tolist()
     for name in set(first.files) - {"own"}:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_one_rank_goes_on_where_two_have_stopped(together, folder, tmp_path):
+    begun = folder / "run/checkpoints/step-00000012"
+    shutil.copytree(begun, tmp_path / "alone/run/checkpoints" / begun.name)
+    alone = train_alone(tmp_path / "alone")
+    assert len(alone["hashes"]) == 8
+    assert_close(together[0], alone)
 
 
 @pytest.mark.slow

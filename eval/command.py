@@ -1,0 +1,36 @@
+"""What commands have in common: their errors, their last line, their exit status."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from eval import config_file
+
+__all__ = ["exit_status"]
+
+logger = logging.getLogger(__name__)
+
+
+def exit_status(run: Callable[[], Any]) -> int:
+    """Runs a job and prints what it returns as one line of JSON.
+
+    Args:
+      run: returns a dataclass, or None where another rank tells the result.
+
+    Returns:
+      0; 1 if the job failed, 2 if it was asked for wrongly: then a line is logged.
+    """
+    try:
+        result = run()
+    except config_file.ConfigError as error:
+        logger.error("%s", error)
+        return 2
+    except (OSError, ValueError, RuntimeError) as error:
+        logger.error("%s", error)
+        logger.debug("where it happened", exc_info=True)
+        return 1
+    if result is not None:
+        print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
+    return 0
