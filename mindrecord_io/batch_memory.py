@@ -22,7 +22,7 @@ class BatchMemory:
     """
 
     def __init__(self, max_num_bytes: int) -> None:
-        self._max_num_bytes = max_num_bytes
+        self.max_num_bytes = max_num_bytes
         self._free: list[mmap.mmap] = []
         self.num_blocks = 0
 
@@ -37,7 +37,7 @@ class BatchMemory:
 
     def _new_block(self) -> mmap.mmap:
         self.num_blocks += 1
-        block = mmap.mmap(-1, max(1, self._max_num_bytes))
+        block = mmap.mmap(-1, max(1, self.max_num_bytes))
         if hasattr(mmap, "MADV_HUGEPAGE"):
             block.madvise(mmap.MADV_HUGEPAGE)
         return block

@@ -6,7 +6,6 @@ step can therefore be the first: nothing before it is read.
 """
 
 import contextlib
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io import (
-    batch_memory,
     clip_decoders,
     clip_index,
     clip_sampling,
@@ -116,14 +114,13 @@ class BatchSource:
         return self.num_steps - self.plan.begin_step
 
     def __iter__(self) -> Iterator[Batch]:
-        memory = batch_memory.BatchMemory(math.prod(self._shape(self.plan.batch_size)))
         pending: deque[tuple[int, clip_decoders.PendingBatch]] = deque()
         with contextlib.ExitStack() as undone:
             ahead = undone.enter_context(self._shards_ahead())
             undone.callback(_abandon, pending)
             for step in range(self.plan.begin_step, self.num_steps):
                 ahead.ready(step)
-                pending.append((step, self._submit(step, memory)))
+                pending.append((step, self._submit(step)))
                 if len(pending) > _PREFETCHED_BATCHES:
                     yield self._finish(*pending.popleft(), ahead)
             while pending:
@@ -149,18 +146,12 @@ class BatchSource:
         first, end = (size * r // plan.num_ranks for r in (plan.rank, plan.rank + 1))
         return slice(begin + first, begin + end)
 
-    def _shape(self, num_clips: int) -> tuple[int, ...]:
-        return (num_clips, *views.clip_shape(self.view))
-
-    def _submit(
-        self, step: int, memory: batch_memory.BatchMemory
-    ) -> clip_decoders.PendingBatch:
+    def _submit(self, step: int) -> clip_decoders.PendingBatch:
         part = self._positions(step)
         return self._decoders.submit(
             clip_decoders.Samples(
                 self.plan.epoch, self._order[part], self._repetitions[part]
-            ),
-            memory.lend(self._shape(part.stop - part.start)),
+            )
         )
 
     def _finish(

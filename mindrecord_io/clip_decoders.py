@@ -4,6 +4,7 @@ Threads, not processes: decoding and resampling, nine tenths of the time, happen
 without the interpreter's lock, and pixels need no way from one process to another.
 """
 
+import math
 import os
 import threading
 import weakref
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io import clip_index, clip_reader, frames, views
+from mindrecord_io import batch_memory, clip_index, clip_reader, frames, views
 
 __all__ = ["ClipDecoders", "PendingBatch", "Samples", "default_num_workers"]
 
@@ -84,6 +85,7 @@ class ClipDecoders:
             raise ValueError(f"num_workers must be at least 1, got {num_workers}")
         self._index, self._view, self._seed = index, view, seed
         self._files = frames.ShardFiles(index.shard_paths)
+        self._memory = batch_memory.BatchMemory(0)
         self._of_thread = threading.local()
         self._pool = futures.ThreadPoolExecutor(
             self._num_workers,
@@ -92,9 +94,13 @@ class ClipDecoders:
         )
         self._closing = weakref.finalize(self, _close, self._pool, self._files)
 
-    def submit(self, samples: Samples, pixels: npt.NDArray[np.uint8]) -> PendingBatch:
-        """Begins to read clips into `pixels`, (N, *clip_shape)."""
+    def submit(self, samples: Samples) -> PendingBatch:
+        """Begins to read clips into an array (N, *clip_shape)."""
         num_clips = len(samples.rows)
+        shape = (num_clips, *views.clip_shape(self._view))
+        if math.prod(shape) > self._memory.max_num_bytes:
+            self._memory = batch_memory.BatchMemory(math.prod(shape))
+        pixels = self._memory.lend(shape)
         label_ids = np.empty(num_clips, np.int32)
         size = max(1, -(-num_clips // (self._num_workers * _TASKS_PER_WORKER)))
         tasks = tuple(

@@ -55,7 +55,7 @@ class ClipReader:
           FrameError: a frame cannot be read or decoded; the message names it.
         """
         decision = self.decide(row, epoch, repetition)
-        jpegs = self._read_jpegs(row, decision.frame_indices)
+        jpegs = self.read_jpegs(row, decision)
         by_crop = out.reshape(len(decision.crops), len(jpegs), *out.shape[-3:])
         by_frame = by_crop.swapaxes(0, 1)  # (frames, crops, 3, H, W)
         size = int(self._index.heights[row]), int(self._index.widths[row])
@@ -65,13 +65,18 @@ class ClipReader:
             raise self._frame_error(row, decision, jpegs, cause) from cause
         return decision.label_id
 
-    def _read_jpegs(self, row: int, frame_indices: Sequence[int]) -> list[bytes]:
+    def read_jpegs(self, row: int, decision: views.ViewDecision) -> list[bytes]:
+        """Returns the JPEGs of the frames that are seen of a clip.
+
+        Raises:
+          FrameError: they cannot be read.
+        """
         offsets, num_bytes = self._index.frame_ranges(row)
         try:
             with self._files.borrow(int(self._index.shard_indices[row])) as descriptor:
                 return [
                     os.pread(descriptor, num_bytes[i], offsets[i])
-                    for i in frame_indices
+                    for i in decision.frame_indices
                 ]
         except OSError as cause:
             raise frames.FrameError(f"{self._named(row)}: {cause}") from cause
