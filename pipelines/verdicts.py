@@ -127,14 +127,14 @@ def _reason(
     is_cut_off = bool(file.structure and file.structure.is_cut_off) or any(
         _CUT_OFF.search(complaint) for complaint in opinion.complaints
     )
-    if any(_OUT_OF_MEMORY in complaint for complaint in opinion.complaints):
-        return "out_of_memory", f"{path}: ffmpeg has too little (--max_decoder_mib)"
     if not opinion.has_video and (opinion.has_audio or _has_only_sound(file)):
         return "audio_only", f"{path}: sound and no video stream"
     if is_cut_off:
         return "truncated", f"{path} is cut off: {counted}"
     if not opinion.has_video:
         return "not_decodable", f"{path}: no video stream can be opened"
+    if any(_OUT_OF_MEMORY in complaint for complaint in opinion.complaints):
+        return "out_of_memory", f"{path}: ffmpeg has too little (--max_decoder_mib)"
     if opinion.complaints or opinion.is_failure:
         return "damaged", f"{path} is damaged: {counted}"
     if len(opinion.sizes) > 1:

@@ -142,6 +142,20 @@ def test_a_problem_that_only_we_see_loses_no_clip():
             ),
         ),
         (
+            NO_MATROSKA,  # sizes beyond reason in a header that cannot be read
+            {
+                "num_frames": 0,
+                "has_video": False,
+                "complaints": ("Cannot allocate memory",),
+            },
+            (
+                "not_decodable",
+                f"{PATH}: no video stream can be opened; ffmpeg: Cannot allocate "
+                "memory",
+                10,
+            ),
+        ),
+        (
             NO_MATROSKA,
             {"num_frames": 0, "has_video": False, "has_audio": True},
             ("audio_only", f"{PATH}: sound and no video stream", 10),
