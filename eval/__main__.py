@@ -56,7 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config_path", type=Path, required=True, help="YAML file the network is of"
     )
-    parser.add_argument("--dataset", type=Path, required=True, help="data set folder")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="FOLDER_OR_URI",
+        help="data set: a folder, or s3://bucket/path, obs://, gs://, hdfs://",
+    )
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"
     )

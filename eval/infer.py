@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval import config, evaluate
-from mindrecord_io import manifest, reader, records, views
+from mindrecord_io import reader, records, remote_version, views
 from model import checkpoint
 
 __all__ = ["InferOptions", "Predicted", "infer", "main"]
@@ -27,7 +27,7 @@ class InferOptions:
       crop_px, resize_px: of the centre view, as in evaluation.
     """
 
-    dataset: Path
+    dataset: Path | str
     checkpoint: Path
     clip_ids: tuple[str, ...]
     split: str = "validation"
@@ -75,7 +75,9 @@ def infer(options: InferOptions) -> Iterator[Predicted]:
             f"{options.checkpoint} has logits for each segment (consensus "
             f"{network.config.consensus!r}), not for the clip: it needs 'avg'"
         )
-    names = manifest.open_version(options.dataset, options.version).category_names()
+    names = remote_version.open_version(
+        options.dataset, options.version
+    ).category_names()
     if len(names) != network.config.num_classes:
         raise ValueError(
             f"{options.checkpoint} knows {network.config.num_classes} classes, but "
@@ -137,7 +139,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--dataset", type=Path, required=True, help="data set folder")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="FOLDER_OR_URI",
+        help="data set: a folder, or s3://bucket/path, obs://, gs://, hdfs://",
+    )
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"
     )

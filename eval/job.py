@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from eval import class_report, config, config_file, evaluate, predictions, ranks
-from mindrecord_io import clip_index, files, manifest, reader, shard_hashes
+from mindrecord_io import (
+    clip_index,
+    files,
+    manifest,
+    reader,
+    remote_version,
+    shard_hashes,
+)
 from model import checkpoint, tsm
 
 __all__ = ["EvalOptions", "EvalResult", "evaluate_split", "run"]
@@ -31,7 +38,7 @@ class EvalOptions:
     """
 
     config_path: Path
-    dataset: Path
+    dataset: Path | str
     checkpoint: Path
     overrides: Mapping[str, str]
     split: str = "validation"
@@ -80,7 +87,7 @@ def run(options: EvalOptions) -> EvalResult | None:
         ignored=("training",),
     )
     settings = config_file.build(config.EvalConfig, sections["evaluation"])
-    version = manifest.open_version(options.dataset, options.version)
+    version = remote_version.open_version(options.dataset, options.version)
     config.use_device(settings.device_target)
     joined = ranks.join()
     if settings.check_hashes:

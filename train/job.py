@@ -13,7 +13,7 @@ from eval import config as eval_config
 from eval import config_file, evaluate, ranks
 from eval import job as eval_job
 from eval.metrics import TopK
-from mindrecord_io import manifest, reader, shard_hashes, views
+from mindrecord_io import manifest, reader, remote_version, shard_hashes, views
 from model import checkpoint, tsm, weights
 from train import clips, config, loop, run_folder, tuning
 
@@ -51,7 +51,7 @@ class TrainOptions:
     """
 
     config_path: Path
-    dataset: Path
+    dataset: Path | str
     output: Path
     overrides: Mapping[str, str]
     version: str | None = None
@@ -117,7 +117,7 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     """
     folder = run_folder.RunFolder(options.output)
     step = _step_to_resume(options, folder)
-    version = manifest.open_version(options.dataset, _version(options, folder))
+    version = remote_version.open_version(options.dataset, _version(options, folder))
     names = version.category_names()
     settings = load_config(
         options.config_path, options.overrides, num_classes=len(names)
@@ -196,7 +196,7 @@ def epoch_opener(
 
     def open_at(epoch: int, step: int) -> reader.SplitReader:
         return reader.open_split(
-            version.dataset,
+            version,
             "train",
             view,
             batch_size=training.batch_size,
@@ -204,7 +204,6 @@ def epoch_opener(
             epoch=epoch,
             begin_step=step,
             num_workers=settings.evaluation.num_workers,
-            version=version.manifest.version,
             drop_last=True,
             rank=joined.rank,
             num_ranks=joined.num_ranks,
