@@ -82,6 +82,8 @@ class RunFolder:
     def go_back(self, step: int) -> None:
         """Removes what tells of more steps than these: they will be done again."""
         self.checkpoints.remove_later(step)
+        for unfinished in self.path.glob(".incomplete-*.ckpt"):
+            unfinished.unlink()  # a best.ckpt that a crash cut off
         if not self.metrics_path.exists():
             return
         lines = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -77,3 +77,10 @@ def test_going_back_removes_a_line_that_a_crash_cut_off(tmp_path):
 def test_going_back_without_metrics_is_nothing(tmp_path):
     RunFolder(tmp_path).go_back(6)
     assert not RunFolder(tmp_path).metrics_path.exists()
+
+
+def test_going_back_removes_a_network_that_a_crash_cut_off(tmp_path):
+    (tmp_path / ".incomplete-1234.ckpt").write_bytes(b"half")
+    (tmp_path / "best.ckpt").write_bytes(b"whole")
+    RunFolder(tmp_path).go_back(6)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
