@@ -25,6 +25,8 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        # What infra/benchmarks/feed.py measures beside this program's own reader.
+        "bench": ["mosaicml-streaming>=0.13", "webdataset>=1.0"],
         "cloud": ["apache-beam[aws,gcp]>=2.77,<2.78"],
         "test": [
             "flask>=3",  # moto's server, with flask-cors
