@@ -19,6 +19,7 @@ from mindrecord_io import batch_memory, clip_index, clip_reader, frames, views
 __all__ = ["ClipDecoders", "PendingBatch", "Samples", "default_num_workers"]
 
 _TASKS_PER_WORKER = 4  # of each batch: few enough to cost nothing, many enough to share
+_MAX_OPEN_REMOTE = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +85,10 @@ class ClipDecoders:
         if self._num_workers < 1:
             raise ValueError(f"num_workers must be at least 1, got {num_workers}")
         self._index, self._view, self._seed = index, view, seed
-        self._files = frames.ShardFiles(index.shard_paths)
+        # A shard that leaves the cache keeps its room on the disk while it is open.
+        is_remote = bool(index.remote_shards)
+        max_open = _MAX_OPEN_REMOTE if is_remote else frames.MAX_OPEN_FILES
+        self._files = frames.ShardFiles(index.shard_paths, max_open=max_open)
         self._memory = batch_memory.BatchMemory(0)
         self._of_thread = threading.local()
         self._pool = futures.ThreadPoolExecutor(

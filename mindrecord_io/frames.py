@@ -1,7 +1,7 @@
 """From a shard file to the pixels of a crop: pread, JPEG decode, resample.
 
-Each call that does the work releases the interpreter lock, but they are short: with
-two threads, a third of the time goes into waiting for the lock between them.
+The calls that do the work release the interpreter lock. They are few, as the frames of
+a clip are decoded by one of them: that lets threads share the processors.
 """
 
 import contextlib
@@ -18,11 +18,17 @@ import simplejpeg
 
 from mindrecord_io import jpeg_regions, views
 
-__all__ = ["CropDecoder", "FrameError", "ShardFiles", "allow_inexact_resampling"]
+__all__ = [
+    "MAX_OPEN_FILES",
+    "CropDecoder",
+    "FrameError",
+    "ShardFiles",
+    "allow_inexact_resampling",
+]
 
 Pixels = npt.NDArray[np.uint8]
 
-_MAX_OPEN_FILES = 128  # a split may have more shards than a process may open files
+MAX_OPEN_FILES = 128  # a split may have more shards than a process may open files
 _DIVISORS = (8, 4, 2)  # sizes at which libjpeg decodes with less work, not more
 
 
@@ -48,7 +54,7 @@ class ShardFiles:
     """
 
     def __init__(
-        self, paths: Sequence[Path], *, max_open: int = _MAX_OPEN_FILES
+        self, paths: Sequence[Path], *, max_open: int = MAX_OPEN_FILES
     ) -> None:
         if max_open < 1:
             raise ValueError(f"max_open must be at least 1, got {max_open}")

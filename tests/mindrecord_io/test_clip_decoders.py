@@ -1,10 +1,18 @@
+import dataclasses
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mindrecord_io import clip_decoders, clip_index, frames, views
+from mindrecord_io import (
+    clip_decoders,
+    clip_index,
+    frames,
+    records,
+    shard_cache,
+    views,
+)
 
 VIEW = views.CentreView(num_segments=4, crop_px=16, resize_px=16)
 
@@ -55,6 +63,16 @@ def test_closing_ends_the_threads_and_closes_the_files(index):
     decoders.close()
     assert threads() <= before
     assert links_to(index.shard_paths) <= links_before
+
+
+def test_few_shards_that_may_leave_the_cache_stay_open(index):
+    remote = shard_cache.RemoteShard("x", records.Fingerprint(1, "0" * 64))
+    fetched = dataclasses.replace(index, remote_shards=(remote, remote))
+    found = [
+        clip_decoders.ClipDecoders(i, VIEW, seed=0, num_workers=1)._files._max_open
+        for i in (index, fetched)
+    ]
+    assert found == [frames.MAX_OPEN_FILES, 8]
 
 
 def test_who_forgets_them_ends_them_too(index):
