@@ -92,15 +92,8 @@ def run(options: EvalOptions) -> EvalResult | None:
     joined = ranks.join()
     if settings.check_hashes:
         shard_hashes.check_hashes(version, options.split)
-    network, facts = checkpoint.load(options.checkpoint)
-    logger.info("loaded %s: %s", options.checkpoint, facts)
-    _check_agreement(options, network.config, sections["model"])
     names = version.category_names()
-    if len(names) != network.config.num_classes:
-        raise ValueError(
-            f"{options.checkpoint} knows {network.config.num_classes} classes, but "
-            f"{options.dataset} has {len(names)}"
-        )
+    network = _load_network(options, sections["model"], len(names))
     evaluation = evaluate_split(
         evaluate.make_predict(network),
         network.config,
@@ -172,6 +165,20 @@ def _write_files(
         options.submission.parent.mkdir(parents=True, exist_ok=True)
         files.replace_file(options.submission, predictions.to_submission(table))
         logger.info("wrote %d lines to %s", table.num_rows, options.submission)
+
+
+def _load_network(
+    options: EvalOptions, fields: dict[str, Any], num_classes: int
+) -> tsm.TSM:
+    network, facts = checkpoint.load(options.checkpoint)
+    logger.info("loaded %s: %s", options.checkpoint, facts)
+    _check_agreement(options, network.config, fields)
+    if network.config.num_classes != num_classes:
+        raise ValueError(
+            f"{options.checkpoint} knows {network.config.num_classes} classes, but "
+            f"{options.dataset} has {num_classes}"
+        )
+    return network
 
 
 def _check_agreement(

@@ -118,13 +118,13 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     folder = run_folder.RunFolder(options.output)
     step = _step_to_resume(options, folder)
     version = remote_version.open_version(options.dataset, _version(options, folder))
-    names = version.category_names()
     settings = load_config(
-        options.config_path, options.overrides, num_classes=len(names)
+        options.config_path,
+        options.overrides,
+        num_classes=len(version.category_names()),
     )
-    description = {"version": version.manifest.version} | dataclasses.asdict(settings)
     if step is not None:
-        _check_same_run(folder, description)
+        _check_same_run(folder, _description(version, settings))
     if settings.evaluation.check_hashes:
         for split in ("train", "validation"):
             shard_hashes.check_hashes(version, split)
@@ -132,6 +132,21 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     joined = ranks.join()
     check_divides(settings, joined)
     mindspore.set_seed(settings.training.seed)
+    training = _make_training(version, settings, folder, joined)
+    if step is None:
+        training.begin()
+    else:
+        training.resume(step)
+    result = training.run(is_profiled=options.profile)
+    return result if joined.is_first else None
+
+
+def _make_training(
+    version: manifest.Version,
+    settings: RunConfig,
+    folder: run_folder.RunFolder,
+    joined: ranks.Ranks,
+) -> loop.Training:
     network = make_network(settings)
     predict = evaluate.make_predict(network)
 
@@ -145,21 +160,20 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
             joined=joined,
         ).top_k
 
-    training = loop.Training(
+    names = version.category_names()
+    return loop.Training(
         network,
         settings.training,
         clips=clips.SplitClips(epoch_opener(version, settings, names, joined)),
         score=score,
         folder=folder,
-        description=description,
+        description=_description(version, settings),
         ranks=joined,
     )
-    if step is None:
-        training.begin()
-    else:
-        training.resume(step)
-    result = training.run(is_profiled=options.profile)
-    return result if joined.is_first else None
+
+
+def _description(version: manifest.Version, settings: RunConfig) -> dict[str, Any]:
+    return {"version": version.manifest.version} | dataclasses.asdict(settings)
 
 
 def make_network(settings: RunConfig) -> tsm.TSM:

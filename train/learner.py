@@ -70,15 +70,7 @@ class Learner:
         if settings.sync_norm and ranks.num_ranks > 1:
             sync_norm.synchronise(network, ranks.num_ranks)
         self._optimizer = _make_optimizer(network, settings, self.rates)
-        self._loss_scale: amp.DynamicLossScaler | None = None
-        trained = network
-        if settings.amp_level != "O0":
-            trained = amp.auto_mixed_precision(
-                network, settings.amp_level, dtype.float16
-            )
-            self._loss_scale = amp.DynamicLossScaler(
-                settings.loss_scale, _SCALE_FACTOR, _SCALE_STEPS
-            )
+        trained, self._loss_scale = _at_precision(network, settings)
         self._step = step.TrainStep(
             trained,
             loss.make_loss(settings.label_smoothing),
@@ -123,6 +115,16 @@ class Learner:
     def _can_scale_down(self) -> bool:
         scale = self._loss_scale
         return scale is not None and float(scale.scale_value.asnumpy()) > 1.0
+
+
+def _at_precision(
+    network: TSM, settings: config.TrainConfig
+) -> tuple[nn.Cell, amp.DynamicLossScaler | None]:
+    if settings.amp_level == "O0":
+        return network, None
+    trained = amp.auto_mixed_precision(network, settings.amp_level, dtype.float16)
+    scale = amp.DynamicLossScaler(settings.loss_scale, _SCALE_FACTOR, _SCALE_STEPS)
+    return trained, scale
 
 
 def _make_optimizer(
