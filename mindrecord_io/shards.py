@@ -10,7 +10,15 @@ from pathlib import Path
 
 from mindrecord_io import files, naming, records
 
-__all__ = ["ShardError", "publish", "read_summary", "split_folder", "write_summary"]
+__all__ = [
+    "ShardError",
+    "file_fingerprints",
+    "parse_summary",
+    "publish",
+    "read_summary",
+    "split_folder",
+    "write_summary",
+]
 
 
 class ShardError(ValueError):
@@ -42,30 +50,44 @@ def read_summary(dataset: Path, split: str, key: str) -> records.ShardSummary | 
       ShardError: the shard is there, but its files are not those it was published with.
     """
     folder = naming.shard_folder(dataset, split, key)
-    path = naming.summary_path(folder)
     try:
-        fields = json.loads(path.read_bytes())
-        summary: records.ShardSummary = records.from_json(records.ShardSummary, fields)
+        content = naming.summary_path(folder).read_bytes()
     except FileNotFoundError:
         if folder.exists():
             raise ShardError(_damaged(folder, "it has no summary.json")) from None
         return None
-    except (ValueError, RecursionError) as cause:
-        raise ShardError(_damaged(folder, f"bad summary.json: {cause}")) from cause
-    if (summary.split, summary.key) != (split, key):
-        raise ShardError(_damaged(folder, "its summary is another shard's"))
+    summary = parse_summary(content, split, key, str(folder))
     _check_sizes(folder, summary)
     return summary
 
 
-def _check_sizes(folder: Path, summary: records.ShardSummary) -> None:
+def parse_summary(
+    content: bytes, split: str, key: str, folder: str
+) -> records.ShardSummary:
+    """Returns what a shard's summary.json says; `folder` is for messages.
+
+    Raises:
+      ShardError: it is damaged, or another shard's.
+    """
+    try:
+        fields = json.loads(content)
+        summary: records.ShardSummary = records.from_json(records.ShardSummary, fields)
+    except (ValueError, RecursionError) as cause:
+        raise ShardError(_damaged(folder, f"bad summary.json: {cause}")) from cause
+    if (summary.split, summary.key) != (split, key):
+        raise ShardError(_damaged(folder, "its summary is another shard's"))
+    return summary
+
+
+def file_fingerprints(summary: records.ShardSummary) -> dict[str, records.Fingerprint]:
+    """Returns what a shard's files must be, by name; none where it has no clips."""
     name = naming.ShardName(summary.split, summary.index, summary.num_shards)
-    for file_name, expected in (
-        (str(name), summary.mindrecord),
-        (name.index_file, summary.mindrecord_index),
-    ):
-        if expected is None:
-            continue
+    both = {str(name): summary.mindrecord, name.index_file: summary.mindrecord_index}
+    return {file: content for file, content in both.items() if content is not None}
+
+
+def _check_sizes(folder: Path, summary: records.ShardSummary) -> None:
+    for file_name, expected in file_fingerprints(summary).items():
         try:
             num_bytes = (folder / file_name).stat().st_size
         except FileNotFoundError:
@@ -75,5 +97,5 @@ def _check_sizes(folder: Path, summary: records.ShardSummary) -> None:
             raise ShardError(_damaged(folder, what))
 
 
-def _damaged(folder: Path, what: str) -> str:
+def _damaged(folder: Path | str, what: str) -> str:
     return f"{folder}: published shard is damaged: {what}; remove it and build again"

@@ -5,11 +5,13 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 
-from mindrecord_io import manifest, naming
+from mindrecord_io import manifest, records, storage
 from pipelines import (
     annotation_sources,
+    annotations,
     changes,
     checksums,
+    data_sets,
     options,
     sources,
     stored,
@@ -36,7 +38,17 @@ def build(asked: options.BuildOptions) -> version_job.JobResult:
     if asked.checksums is not None:
         refs = checksums.with_checksums(listing.refs, asked.checksums)
         listing = dataclasses.replace(listing, refs=refs)
-    parent = version_job.current(asked.dataset)
+    with data_sets.opened(asked.dataset) as data_set:
+        return _build(asked, annotated, listing, data_set)
+
+
+def _build(
+    asked: options.BuildOptions,
+    annotated: annotations.Annotations,
+    listing: sources.ClipListing,
+    data_set: data_sets.DataSet,
+) -> version_job.JobResult:
+    parent = data_set.current_version()
     _warn_of_unlisted(listing, parent)
     if parent is not None:
         changes.compare(parent, annotated.label_map, listing.refs).log()
@@ -46,7 +58,7 @@ def build(asked: options.BuildOptions) -> version_job.JobResult:
             parent=parent,
             annotated=annotated,
             listing=listing,
-            stored=_stored_sources(parent, asked),
+            stored=_stored_sources(parent, asked, data_set),
             identify=transforms.hashed_source,
             settings=asked.settings,
             clip_limits=asked.clip_limits,
@@ -66,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (
         version_job.JobError,
         manifest.PublishConflictError,
+        storage.StorageError,
         OSError,
         ValueError,
     ) as error:
@@ -94,7 +107,9 @@ def _warn_of_unlisted(
 
 
 def _stored_sources(
-    parent: manifest.Version | None, asked: options.BuildOptions
+    parent: manifest.Version | None,
+    asked: options.BuildOptions,
+    data_set: data_sets.DataSet,
 ) -> Mapping[str, transforms.StoredSource]:
     if parent is None:
         return {}
@@ -108,13 +123,13 @@ def _stored_sources(
         return {}
     sources_by_clip = stored.sources_of(parent, asked.clip_limits)
     # A damaged shard is removed by hand: its clips are decoded then.
-    places = {source.stored_in for source in sources_by_clip.values()}
-    is_there = {
-        place: naming.shard_folder(asked.dataset, *place.split("/")).is_dir()
-        for place in places
+    there = {
+        f"{split}/{key}"
+        for split in records.SPLITS
+        for key in data_set.shard_keys(split)
     }
     return {
         clip_id: source
         for clip_id, source in sources_by_clip.items()
-        if is_there[source.stored_in]
+        if source.stored_in in there
     }

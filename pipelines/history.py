@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import manifest
+from pipelines import locations
 
 __all__ = ["PastVersion", "Unreadable", "changes", "history", "main"]
 
@@ -166,6 +167,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the data set"
+        "--dataset",
+        type=locations.local_path,
+        required=True,
+        help="folder of the data set",
     )
     return parser

@@ -10,7 +10,7 @@ from pathlib import Path
 from apache_beam.options import pipeline_options
 
 from mindrecord_io import records
-from pipelines import limits
+from pipelines import limits, locations
 
 __all__ = [
     "ANNOTATIONS_HELP",
@@ -44,9 +44,9 @@ class BuildOptions:
       beam_flags: handed to Beam as they are.
     """
 
-    clips: Path
+    clips: Path | str
     annotations: Path
-    dataset: Path
+    dataset: Path | str
     settings: records.DecodeSettings = field(default_factory=records.DecodeSettings)
     clip_limits: limits.DecodeLimits = field(default_factory=limits.DecodeLimits)
     num_shards: int | None = None
@@ -151,15 +151,19 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--clips",
-        type=Path,
+        type=locations.path_or_uri,
         required=True,
-        help="folder of <id>.webm files, or of those that the annotations name",
+        help="folder of <id>.webm files, or of those that the annotations name; a "
+        "path, s3://, gs:// or hdfs://",
     )
     parser.add_argument(
         "--annotations", type=Path, required=True, help=ANNOTATIONS_HELP
     )
     parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the data set"
+        "--dataset",
+        type=locations.path_or_uri,
+        required=True,
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
     )
     parser.add_argument(
         "--short_side",

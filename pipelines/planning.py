@@ -3,8 +3,8 @@
 import collections
 from collections.abc import Iterator
 
-from mindrecord_io import records, sharding, shards
-from pipelines import transforms, version_job
+from mindrecord_io import records, sharding
+from pipelines import data_sets, transforms, version_job
 
 __all__ = ["foreseen_actions", "plans"]
 
@@ -36,11 +36,12 @@ def foreseen_actions(job: version_job.VersionJob) -> dict[str, int]:
     """Returns how many shards the job would reuse, relabel and decode."""
     listed = job.parent.manifest.shards if job.parent else ()
     published = {(shard.split, shard.key) for shard in listed}
-    actions = collections.Counter(
-        transforms.REUSED
-        if (plan.split, plan.key) in published
-        or shards.read_summary(job.dataset, plan.split, plan.key)
-        else transforms.action(plan)
-        for plan in plans(job)
-    )
+    with data_sets.opened(job.dataset) as data_set:
+        actions = collections.Counter(
+            transforms.REUSED
+            if (plan.split, plan.key) in published
+            or data_set.read_summary(plan.split, plan.key)
+            else transforms.action(plan)
+            for plan in plans(job)
+        )
     return {action: actions[action] for action in transforms.ACTIONS}

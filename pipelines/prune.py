@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import files, incomplete, manifest, naming, records, shards
+from pipelines import locations
 
 __all__ = ["PruneError", "PruneResult", "main", "plan_only", "prune"]
 
@@ -247,7 +248,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the data set"
+        "--dataset",
+        type=locations.local_path,
+        required=True,
+        help="folder of the data set",
     )
     parser.add_argument(
         "--keep",

@@ -14,7 +14,7 @@ from mindrecord_io import (
     records,
     schema,
 )
-from pipelines import annotations, labels, sources
+from pipelines import annotations, data_sets, labels, sources
 
 __all__ = ["Draft", "lost_to_absence", "publish", "too_many_lost"]
 
@@ -34,7 +34,7 @@ class Draft:
       listing: which annotated clips have a file, and which files no annotation.
     """
 
-    dataset: Path
+    dataset: Path | str
     parent: manifest.Version | None
     annotated: annotations.Annotations
     listing: sources.ClipListing
@@ -107,12 +107,13 @@ def publish(draft: Draft, staging: Path) -> manifest.Version:
     if parent is not None and _says_the_same(written, parent.manifest):
         logger.info("nothing changed: version %s stays", parent.manifest.version)
         return parent
-    try:
-        return manifest.publish(draft.dataset, folder, written)
-    except manifest.PublishConflictError:
-        rival = manifest.open_version(draft.dataset)
-        if not _says_the_same(written, rival.manifest):
-            raise
+    with data_sets.opened(draft.dataset) as data_set:
+        try:
+            return data_set.publish(folder, written)
+        except manifest.PublishConflictError:
+            rival = data_set.current_version()
+            if rival is None or not _says_the_same(written, rival.manifest):
+                raise
     name = rival.manifest.version
     logger.info("nothing changed: another process has published %s, the same", name)
     return rival

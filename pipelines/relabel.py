@@ -11,10 +11,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindrecord_io import manifest
+from mindrecord_io import manifest, storage
 from pipelines import (
     annotation_sources,
     changes,
+    data_sets,
+    locations,
     options,
     planning,
     stored,
@@ -35,29 +37,30 @@ def planned_job(
     Raises:
       AnnotationError, ManifestError: the input cannot be used.
     """
-    version = manifest.open_version(flags.dataset)
-    said = version.manifest
-    annotated = annotation_sources.read(flags.annotations)
-    listing = stored.listing_of(version, annotated)
-    max_quarantined = flags.max_quarantined
-    if max_quarantined is None:
-        max_quarantined = said.num_quarantined + said.num_missing
-    job = version_job.VersionJob(
-        dataset=flags.dataset,
-        parent=version,
-        annotated=annotated,
-        listing=listing,
-        stored=stored.sources_of(version, None),
-        identify=transforms.known_source,
-        settings=said.settings,
-        clip_limits=None,
-        num_shards=None,
-        max_quarantined=max_quarantined,
-        num_workers=flags.num_workers,
-        beam_flags=tuple(beam_flags),
-        quarantined=stored.quarantined_of(version, listing.refs),
-    )
-    return job, changes.compare(version, annotated.label_map, listing.refs)
+    with data_sets.opened(flags.dataset) as data_set:
+        version = data_set.open_version()
+        said = version.manifest
+        annotated = annotation_sources.read(flags.annotations)
+        listing = stored.listing_of(version, annotated)
+        max_quarantined = flags.max_quarantined
+        if max_quarantined is None:
+            max_quarantined = said.num_quarantined + said.num_missing
+        job = version_job.VersionJob(
+            dataset=flags.dataset,
+            parent=version,
+            annotated=annotated,
+            listing=listing,
+            stored=stored.sources_of(version, None),
+            identify=transforms.known_source,
+            settings=said.settings,
+            clip_limits=None,
+            num_shards=None,
+            max_quarantined=max_quarantined,
+            num_workers=flags.num_workers,
+            beam_flags=tuple(beam_flags),
+            quarantined=stored.quarantined_of(version, listing.refs),
+        )
+        return job, changes.compare(version, annotated.label_map, listing.refs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (
         version_job.JobError,
         manifest.PublishConflictError,
+        storage.StorageError,
         OSError,
         ValueError,
     ) as error:
@@ -109,7 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         "--annotations", type=Path, required=True, help=options.ANNOTATIONS_HELP
     )
     parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the data set"
+        "--dataset",
+        type=locations.path_or_uri,
+        required=True,
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
     )
     parser.add_argument(
         "--dry_run", action="store_true", help="tell what would change, then stop"

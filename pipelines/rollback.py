@@ -20,6 +20,7 @@ from mindrecord_io import (
     shard_verification,
     verification,
 )
+from pipelines import locations
 
 __all__ = ["RollbackError", "RollbackResult", "main", "rollback"]
 
@@ -128,7 +129,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the data set"
+        "--dataset",
+        type=locations.local_path,
+        required=True,
+        help="folder of the data set",
     )
     parser.add_argument(
         "--version", required=True, metavar="V", help="such as 000003; see history"

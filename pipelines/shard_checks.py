@@ -3,6 +3,7 @@
 A receipt is a small file in a folder that all workers share; see transforms.
 """
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterable
@@ -13,14 +14,13 @@ import apache_beam as beam
 
 from mindrecord_io import (
     clips_table,
-    files,
     manifest,
     naming,
     records,
     shard_verification,
     verification,
 )
-from pipelines import child_process
+from pipelines import child_process, data_sets, receipts
 
 __all__ = ["CheckJob", "CheckReceipt", "CheckShards", "read_receipts"]
 
@@ -35,13 +35,13 @@ class CheckJob:
     """What every task of one verification knows.
 
     Attributes:
-      receipts: folder for the receipts.
+      dataset, receipts: the data set, and a folder for receipts; paths or URIs.
       has_table: clips.parquet is undamaged, so that shards can be compared with it.
     """
 
-    dataset: Path
+    dataset: Path | str
     version: str
-    receipts: Path
+    receipts: Path | str
     has_table: bool
 
 
@@ -71,11 +71,11 @@ class CheckShards(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def read_receipts(folder: Path) -> list[CheckReceipt]:
+def read_receipts(folder: Path | str) -> list[CheckReceipt]:
     """Returns all receipts in the order of the manifest's shards."""
     read = [
-        records.from_json(CheckReceipt, json.loads(path.read_bytes()))
-        for path in folder.glob("*.json")
+        records.from_json(CheckReceipt, json.loads(content))
+        for content in receipts.read(folder)
     ]
     return sorted(read, key=lambda receipt: receipt.shard_index)
 
@@ -85,19 +85,26 @@ class _CheckShard(beam.DoFn):  # type: ignore[misc]
 
     def __init__(self, job: CheckJob) -> None:
         self._job = job
+        self._opened: contextlib.ExitStack | None = None
+        self._data_set: data_sets.DataSet | None = None
         self._version: manifest.Version | None = None
         self._child: child_process.ChildProcess | None = None
 
     def setup(self) -> None:
-        self._version = manifest.open_version(self._job.dataset, self._job.version)
+        self._opened = contextlib.ExitStack()
+        data_set = data_sets.opened(self._job.dataset)
+        self._data_set = self._opened.enter_context(data_set)
+        self._version = self._data_set.open_version(self._job.version)
 
     def process(self, shard_index: int) -> Iterable[None]:
         assert self._version is not None
         entry = self._version.manifest.shards[shard_index]
-        damaged = self._check(self._version, shard_index)
+        assert self._data_set is not None
+        with data_sets.fetched(self._data_set, [f"{entry.split}/{entry.key}"]):
+            damaged = self._check(self._version, shard_index)
         receipt = CheckReceipt(shard_index, entry.num_rows, tuple(damaged))
         text = json.dumps(records.to_json(receipt)).encode()
-        files.replace_file(self._job.receipts / f"{shard_index:06d}.json", text)
+        receipts.write(self._job.receipts, f"{shard_index:06d}.json", text)
         logger.info(
             "checked %s: %d clips, %d things wrong",
             entry.path,
@@ -108,6 +115,9 @@ class _CheckShard(beam.DoFn):  # type: ignore[misc]
 
     def teardown(self) -> None:
         self._drop_child()  # it has nothing to finish, and MindSpore ends slowly
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
     def _check(
         self, version: manifest.Version, shard_index: int
@@ -131,11 +141,12 @@ class _CheckShard(beam.DoFn):  # type: ignore[misc]
         return [verification.Damage(entry.path, why) for why in wrong]
 
     def _wrong_rows(self, shard_index: int, max_seconds: float) -> list[str]:
+        assert self._version is not None
         if self._child is None:
             self._child = child_process.ChildProcess("pipelines.shard_checker")
         self._child.send(
             {
-                "dataset": str(self._job.dataset),
+                "dataset": str(self._version.dataset),
                 "version": self._job.version,
                 "shard_index": shard_index,
             }

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindrecord_io import storage
 from mindrecord_io.records import Annotation, ClipRef
 from pipelines.annotations import Annotations
 
@@ -44,8 +45,8 @@ class ClipListing:
     unlisted: tuple[str, ...]
 
 
-def find_clips(folder: Path) -> dict[str, str]:
-    """Lists the clips of a folder: absolute path by clip id, sorted by id.
+def find_clips(folder: Path | str) -> dict[str, str]:
+    """Lists the clips of a folder: absolute path, or URI, by clip id, sorted by id.
 
     Ids are file names less `.webm` (in any case of letters) and need not be valid clip
     ids; those of names that are no Unicode hold surrogates (PEP 383).
@@ -54,6 +55,30 @@ def find_clips(folder: Path) -> dict[str, str]:
       SourceError: the folder is missing, unreadable or without clips, or two of its
         files have one id.
     """
+    if storage.is_remote(folder):
+        return _find_remote_clips(str(folder))
+    return _find_local_clips(Path(folder))
+
+
+def _find_remote_clips(uri: str) -> dict[str, str]:
+    paths: dict[str, str] = {}
+    try:
+        names = storage.open_storage(uri).list_names("")
+    except storage.StorageError as cause:
+        raise SourceError(f"{uri}: cannot list the folder of clips: {cause}") from cause
+    for name in names:
+        clip_id = _id_in(name)
+        if clip_id is not None and clip_id in paths:
+            path = f"{uri}/{name}"
+            raise _two_files_error(uri, clip_id, paths[clip_id], path)
+        if clip_id is not None:
+            paths[clip_id] = f"{uri}/{name}"
+    if not paths:
+        raise SourceError(f"{uri}: no {_SUFFIX} clips in it")
+    return dict(sorted(paths.items()))
+
+
+def _find_local_clips(folder: Path) -> dict[str, str]:
     paths: dict[str, str] = {}
     names: list[str] = []
     if _printable(str(folder.absolute())) != str(folder.absolute()):
@@ -81,7 +106,7 @@ def find_clips(folder: Path) -> dict[str, str]:
     return dict(sorted(paths.items()))
 
 
-def match_clips(annotations: Annotations, folder: Path) -> ClipListing:
+def match_clips(annotations: Annotations, folder: Path | str) -> ClipListing:
     """Matches the annotations with the clips of a folder.
 
     Raises:
@@ -112,11 +137,15 @@ def match_clips(annotations: Annotations, folder: Path) -> ClipListing:
     return ClipListing(tuple(refs), tuple(missing), unlisted)
 
 
-def _listed_files(annotations: Annotations, folder: Path) -> dict[str, str]:
+def _listed_files(annotations: Annotations, folder: Path | str) -> dict[str, str]:
     """Returns the files that the annotations name and that are there, by clip id."""
     if not annotations.paths:
         return {}
-    root = folder.absolute()
+    if storage.is_remote(folder):
+        raise SourceError(
+            f"{folder}: annotations that name files need a folder of this machine"
+        )
+    root = Path(folder).absolute()
     if not root.is_dir():
         raise SourceError(f"{folder}: no such folder of clips")
     listed = {
@@ -134,17 +163,22 @@ def _listed_files(annotations: Annotations, folder: Path) -> dict[str, str]:
 
 def _clip_id_of(entry: "os.DirEntry[str]") -> str | None:
     """Returns the id that a file's name gives its clip, None if it is not a clip."""
-    stem, suffix = entry.name[: -len(_SUFFIX)], entry.name[-len(_SUFFIX) :]
-    if suffix.lower() != _SUFFIX or not stem or stem.startswith("."):
-        return None
+    clip_id = _id_in(entry.name)
     try:
-        return stem if entry.is_file() else None
+        return clip_id if clip_id is not None and entry.is_file() else None
     except OSError:  # a link in a circle, or into a folder that is closed to us
         return None
 
 
+def _id_in(file_name: str) -> str | None:
+    stem, suffix = file_name[: -len(_SUFFIX)], file_name[-len(_SUFFIX) :]
+    if suffix.lower() != _SUFFIX or not stem or stem.startswith("."):
+        return None
+    return stem
+
+
 def _two_files_error(
-    folder: Path, clip_id: str, first_path: str, second_path: str
+    folder: Path | str, clip_id: str, first_path: str, second_path: str
 ) -> SourceError:
     names = sorted(_printable(Path(path).name) for path in (first_path, second_path))
     return SourceError(

@@ -6,20 +6,30 @@ file, its receipt: any runner can write one, and whoever watches the folder of r
 sees the job advance.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam import metrics
 
-from mindrecord_io import files, naming, records, sharding, shards
-from pipelines import child_process, limits, worker_pool
+from mindrecord_io import files, naming, records, sharding, storage
+from pipelines import (
+    child_process,
+    data_sets,
+    limits,
+    receipts,
+    remote_clips,
+    worker_pool,
+)
 
 __all__ = [
     "ACTIONS",
@@ -44,6 +54,7 @@ DECODED = "decoded"
 ACTIONS = (REUSED, RELABELLED, DECODED)
 """What is done for a planned shard: nothing, frames copied, or clips decoded."""
 
+_NUM_REMOTE_READERS = 16  # a request to an object store is mostly waiting
 _REFS_PER_ELEMENT = 200  # Beam's cost is by the element, a reference costs nothing
 _Place = tuple[str, int]
 
@@ -57,15 +68,15 @@ class ShardJob:
     """What every task of one job knows.
 
     Attributes:
-      receipts: folder for the receipts.
+      dataset, receipts: the data set, and a folder for receipts; paths or URIs.
       clip_limits: None where nothing is to be decoded.
       num_shards: by split.
       num_workers: worker processes that one process may have; None for one to every
         core of the machine that it runs on.
     """
 
-    dataset: Path
-    receipts: Path
+    dataset: Path | str
+    receipts: Path | str
     settings: records.DecodeSettings
     clip_limits: limits.DecodeLimits | None
     salt: str
@@ -112,11 +123,14 @@ def hashed_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredS
       ShardFailedError: the file cannot be read.
     """
     try:
-        source = files.fingerprint(Path(uri))
-    except OSError as cause:
-        raise ShardFailedError(
-            f"clip {clip_id}: cannot read {uri}: {cause.strerror}"
-        ) from cause
+        source = (
+            remote_clips.fingerprint(uri)
+            if storage.is_remote(uri)
+            else files.fingerprint(Path(uri))
+        )
+    except (OSError, storage.StorageError) as cause:
+        why = getattr(cause, "strerror", None) or cause
+        raise ShardFailedError(f"clip {clip_id}: cannot read {uri}: {why}") from cause
     is_stored = known is not None and known.source == source
     return known if is_stored and known else StoredSource(source, "")
 
@@ -166,11 +180,11 @@ class BuildShards(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def read_receipts(folder: Path) -> list[Receipt]:
+def read_receipts(folder: Path | str) -> list[Receipt]:
     """Returns all receipts, ordered by split and index."""
     read = [
-        records.from_json(Receipt, json.loads(path.read_bytes()))
-        for path in folder.glob("*.json")
+        records.from_json(Receipt, json.loads(content))
+        for content in receipts.read(folder)
     ]
     return sorted(read, key=lambda r: (records.SPLITS.index(r.split), r.index))
 
@@ -191,25 +205,31 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
     def __init__(self, job: ShardJob) -> None:
         self._job = job
         self._pool: worker_pool.WorkerPool | None = None
+        self._opened: contextlib.ExitStack | None = None
+        self._data_set: data_sets.DataSet | None = None
 
     def setup(self) -> None:
         num_workers = self._job.num_workers or os.cpu_count() or 1
         self._pool = worker_pool.acquire(num_workers)
+        self._opened = contextlib.ExitStack()
+        data_set = data_sets.opened(self._job.dataset)
+        self._data_set = self._opened.enter_context(data_set)
 
     def process(self, plan: records.ShardPlan) -> Iterable[None]:
         begin = time.time()
-        summary = shards.read_summary(self._job.dataset, plan.split, plan.key)
+        assert self._data_set is not None
+        summary = self._data_set.read_summary(plan.split, plan.key)
         if summary and (limits_text := _contested_by(summary, plan, self._job)):
             key = sharding.key_under_limits(plan.key, limits_text)
             plan = dataclasses.replace(plan, key=key)
-            summary = shards.read_summary(self._job.dataset, plan.split, plan.key)
+            summary = self._data_set.read_summary(plan.split, plan.key)
         done = REUSED if summary else action(plan)
         if summary is None:
-            summary = self._build(plan)
+            summary = self._built(plan, self._data_set)
         receipt = Receipt(plan.split, plan.index, plan.key, done, begin, time.time())
         text = json.dumps(dataclasses.asdict(receipt)).encode()
         name = receipt_name(plan.split, plan.index, plan.num_shards)
-        files.replace_file(self._job.receipts / name, text)
+        receipts.write(self._job.receipts, name, text)
         _count(summary, done)
         logger.info(
             "%s %s shard %d of %d: %d clips, %d quarantined in %.1f s",
@@ -227,12 +247,36 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
         if self._pool is not None:
             worker_pool.release(self._pool)
             self._pool = None
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
-    def _build(self, plan: records.ShardPlan) -> records.ShardSummary:
+    def _built(
+        self, plan: records.ShardPlan, data_set: data_sets.DataSet
+    ) -> records.ShardSummary:
+        """Makes a shard, with what it needs from elsewhere at hand, and hands it in."""
+        places = {clip.stored_in for clip in plan.clips} - {""}
+        try:
+            with (
+                data_sets.fetched(data_set, places),
+                remote_clips.local_clips(plan) as local_plan,
+            ):
+                self._build(local_plan, data_set.folder)
+            data_set.keep(plan.split, plan.key)
+            summary = data_set.read_summary(plan.split, plan.key)
+            data_set.drop(plan.split, plan.key)
+        except (FileNotFoundError, storage.StorageError) as cause:
+            raise ShardFailedError(
+                f"{plan.split} shard {plan.index}: {cause}"
+            ) from cause
+        assert summary is not None
+        return summary
+
+    def _build(self, plan: records.ShardPlan, folder: Path) -> None:
         assert self._pool is not None
         clip_limits = self._job.clip_limits or limits.DecodeLimits()
         request = {
-            "dataset": str(self._job.dataset),
+            "dataset": str(folder),
             "plan": records.to_json(plan),
             "limits": dataclasses.asdict(clip_limits),
         }
@@ -247,9 +291,6 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
             raise ShardFailedError(
                 f"{plan.split} shard {plan.index}: {answer['error']}"
             )
-        summary = shards.read_summary(self._job.dataset, plan.split, plan.key)
-        assert summary is not None
-        return summary
 
 
 def _encoded(
@@ -270,9 +311,10 @@ def _placed_clips(
     encoded: str, job: ShardJob, identify: Identify
 ) -> Iterator[tuple[_Place, str]]:
     """Yields every clip's place and, as JSON, its PlannedClip."""
-    for split, clip_id, label_id, uri, expected, row in json.loads(encoded):
-        known = None if row is None else records.from_json(StoredSource, row)
-        found = identify(clip_id, uri, known)
+    rows = json.loads(encoded)
+    for (split, clip_id, label_id, uri, expected, _), found in zip(
+        rows, _identified(rows, identify), strict=True
+    ):
         clip = records.PlannedClip(
             clip_id, label_id, uri, found.source, found.stored_in
         )
@@ -280,6 +322,23 @@ def _placed_clips(
             clip = dataclasses.replace(clip, stored_in="", expected_sha256=expected)
         index = sharding.shard_index(clip_id, job.num_shards[split], job.salt)
         yield (split, index), json.dumps(records.to_json(clip))
+
+
+def _identified(
+    rows: Sequence[Sequence[Any]], identify: Identify
+) -> Iterator[StoredSource]:
+    """Yields how the file of each clip is known; remote ones are read side by side."""
+
+    def identified(row: Sequence[Any]) -> StoredSource:
+        _, clip_id, _, uri, _, encoded = row
+        known = None if encoded is None else records.from_json(StoredSource, encoded)
+        return identify(clip_id, uri, known)
+
+    if not any(storage.is_remote(row[3]) for row in rows):
+        yield from map(identified, rows)
+        return
+    with futures.ThreadPoolExecutor(_NUM_REMOTE_READERS) as executor:
+        yield from executor.map(identified, rows)
 
 
 def _plan(placed: tuple[_Place, Iterable[str]], job: ShardJob) -> records.ShardPlan:

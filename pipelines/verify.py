@@ -19,9 +19,18 @@ from mindrecord_io import (
     manifest,
     naming,
     shard_verification,
+    storage,
     verification,
 )
-from pipelines import options, progress, running, shard_checks
+from pipelines import (
+    data_sets,
+    locations,
+    options,
+    progress,
+    receipts,
+    running,
+    shard_checks,
+)
 
 __all__ = ["VerifyError", "VerifyOptions", "VerifyResult", "main", "verify"]
 
@@ -44,7 +53,7 @@ class VerifyOptions:
       beam_flags: handed to Beam as they are.
     """
 
-    dataset: Path
+    dataset: Path | str
     version: str | None = None
     is_quick: bool = False
     num_workers: int = 1
@@ -80,16 +89,23 @@ def verify(asked: VerifyOptions) -> VerifyResult:
       ManifestError: there is no such version, or its manifest cannot be read.
       VerifyError: the pipeline failed, so that not every shard was checked.
     """
+    with data_sets.opened(asked.dataset) as data_set:
+        return _verify(asked, data_set)
+
+
+def _verify(asked: VerifyOptions, data_set: data_sets.DataSet) -> VerifyResult:
     begin = time.monotonic()
-    version = manifest.open_version(asked.dataset, asked.version)
+    version = data_set.open_version(asked.version)
     damaged = verification.check_version(version)
     if asked.is_quick:
+        if storage.is_remote(asked.dataset):
+            raise VerifyError("--quick looks at files of this machine only")
         for entry in version.manifest.shards:
             damaged += shard_verification.check_sizes(version, entry)
     else:
-        table = naming.clips_table_path(version.folder).relative_to(asked.dataset)
+        table = naming.clips_table_path(version.folder).relative_to(version.dataset)
         has_table = all(damage.path != table.as_posix() for damage in damaged)
-        damaged += _check_shards(version, asked, has_table=has_table)
+        damaged += _check_shards(version, asked, data_set, has_table=has_table)
     return VerifyResult(
         version=version.folder.name,
         num_shards=len(version.manifest.shards),
@@ -104,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _parse(argv)
     try:
         result = verify(asked)
-    except (VerifyError, OSError, ValueError) as error:
+    except (VerifyError, storage.StorageError, OSError, ValueError) as error:
         logger.error("verify failed: %s", error)
         return 1
     for damage in result.damaged:
@@ -123,15 +139,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_shards(
-    version: manifest.Version, asked: VerifyOptions, *, has_table: bool
+    version: manifest.Version,
+    asked: VerifyOptions,
+    data_set: data_sets.DataSet,
+    *,
+    has_table: bool,
 ) -> list[verification.Damage]:
     num_shards = len(version.manifest.shards)
-    with _scratch_folder(asked.scratch) as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_scratch_folder(asked.scratch))
+        left_at = data_set.receipts(Path(folder))
+        stack.callback(receipts.remove, left_at)
+        dataset = asked.dataset
         job = shard_checks.CheckJob(
             # Absolute, because a worker may run elsewhere.
-            dataset=asked.dataset.absolute(),
+            dataset=dataset.absolute() if isinstance(dataset, Path) else dataset,
             version=version.folder.name,
-            receipts=Path(folder).absolute(),
+            receipts=left_at,
             has_table=has_table,
         )
         num_rows = {
@@ -139,8 +163,7 @@ def _check_shards(
         }
 
         def num_done() -> int:
-            done = job.receipts.glob("*.json")
-            return sum(num_rows[int(path.stem)] for path in done)
+            return sum(num_rows[int(Path(n).stem)] for n in receipts.names(left_at))
 
         with progress.watched("verify", version.manifest.num_clips, num_done):
             check = shard_checks.CheckShards(num_shards, job)
@@ -148,13 +171,13 @@ def _check_shards(
                 running.run(check, asked.beam_flags, asked.num_workers)
             except running.PipelineError as cause:
                 raise VerifyError(f"the pipeline failed: {cause}") from cause
-        receipts = shard_checks.read_receipts(job.receipts)
-    if len(receipts) != num_shards:
+        done = shard_checks.read_receipts(left_at)
+    if len(done) != num_shards:
         raise VerifyError(
-            f"{len(receipts)} of {num_shards} shards left a receipt in {folder}; "
+            f"{len(done)} of {num_shards} shards left a receipt in {folder}; "
             f"workers on other machines need --scratch DIR, a folder they share"
         )
-    return [damage for receipt in receipts for damage in receipt.damaged]
+    return [damage for receipt in done for damage in receipt.damaged]
 
 
 @contextlib.contextmanager
@@ -193,7 +216,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the data set"
+        "--dataset",
+        type=locations.path_or_uri,
+        required=True,
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
     )
     parser.add_argument(
         "--version", metavar="V", help="such as 000003; by default the current one"

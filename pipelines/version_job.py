@@ -6,19 +6,23 @@ published are reused, frames that are published are copied, the rest is decoded.
 """
 
 import collections
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import incomplete, manifest, records, sharding, shards
+from mindrecord_io import manifest, records, sharding
 from pipelines import (
     annotations,
+    data_sets,
     limits,
     options,
     progress,
     publication,
+    receipts,
     running,
     sources,
     transforms,
@@ -29,7 +33,6 @@ __all__ = [
     "JobError",
     "JobResult",
     "VersionJob",
-    "current",
     "num_shards",
     "refuse_early",
     "run",
@@ -37,6 +40,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+_NUM_READERS = 8  # of summaries, which may have to come from afar
 
 
 class JobError(RuntimeError):
@@ -58,7 +63,7 @@ class VersionJob:
       quarantined: the clip id, reason and detail of those that will be, as is known.
     """
 
-    dataset: Path
+    dataset: Path | str
     parent: manifest.Version | None
     annotated: annotations.Annotations
     listing: sources.ClipListing
@@ -109,12 +114,6 @@ class JobResult:
         }
 
 
-def current(dataset: Path) -> manifest.Version | None:
-    """Opens the current version of a data set, None if it has none yet."""
-    has_version = manifest.current_version(dataset) is not None
-    return manifest.open_version(dataset) if has_version else None
-
-
 def run(job: VersionJob) -> JobResult:
     """Makes what is not made yet and publishes a version of all of it.
 
@@ -125,9 +124,13 @@ def run(job: VersionJob) -> JobResult:
     """
     begin = time.monotonic()
     refuse_early(job)
-    _remove_abandoned(job.dataset)
-    with manifest.staging_folder(job.dataset) as staging:
-        receipts = _make_shards(job, staging / "receipts")
+    with contextlib.ExitStack() as stack:
+        data_set = stack.enter_context(data_sets.opened(job.dataset))
+        data_set.remove_abandoned()
+        staging = stack.enter_context(manifest.staging_folder(data_set.folder))
+        left_at = data_set.receipts(staging)
+        stack.callback(receipts.remove, left_at)
+        done = _make_shards(job, data_set, left_at)
         draft = publication.Draft(
             dataset=job.dataset,
             parent=job.parent,
@@ -135,22 +138,22 @@ def run(job: VersionJob) -> JobResult:
             listing=job.listing,
             settings=job.settings,
             salt=salt(job),
-            summaries=[_summary(job.dataset, receipt) for receipt in receipts],
+            summaries=_summaries(data_set, done),
         )
         if problem := publication.too_many_lost(draft.lost, job.max_quarantined):
             raise JobError(problem)
         if not draft.stored:
             raise JobError("not one clip could be stored; nothing is published")
         version = publication.publish(draft, staging)
-    actions = collections.Counter(receipt.action for receipt in receipts)
+    actions = collections.Counter(receipt.action for receipt in done)
     result = JobResult(
         version=version,
         num_shards={action: actions[action] for action in transforms.ACTIONS},
         seconds=time.monotonic() - begin,
-        shard_seconds=max(r.end_seconds for r in receipts)
-        - min(r.begin_seconds for r in receipts),
+        shard_seconds=max(r.end_seconds for r in done)
+        - min(r.begin_seconds for r in done),
     )
-    _log(result)
+    _log(job.dataset, result)
     return result
 
 
@@ -179,21 +182,15 @@ def num_shards(job: VersionJob) -> dict[str, int]:
     }
 
 
-def _remove_abandoned(dataset: Path) -> None:
-    for folder in (
-        dataset / "versions",
-        *(shards.split_folder(dataset, split) for split in records.SPLITS),
-    ):
-        incomplete.remove_abandoned(folder)
-
-
-def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
+def _make_shards(
+    job: VersionJob, data_set: data_sets.DataSet, left_at: Path | str
+) -> list[transforms.Receipt]:
     """Runs the pipeline; returns the receipts of all shards, every one published."""
-    folder.mkdir()
+    dataset = job.dataset
     shard_job = transforms.ShardJob(
         # Absolute, because a worker may run elsewhere.
-        dataset=job.dataset.absolute(),
-        receipts=folder.absolute(),
+        dataset=dataset.absolute() if isinstance(dataset, Path) else dataset,
+        receipts=left_at,
         settings=job.settings,
         clip_limits=job.clip_limits,
         salt=salt(job),
@@ -205,7 +202,7 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
     )
 
     def num_done() -> int:
-        return sum(num_clips[path.name] for path in folder.glob("*.json"))
+        return sum(num_clips[name] for name in receipts.names(left_at))
 
     with progress.watched("shards", len(job.listing.refs), num_done):
         try:
@@ -219,12 +216,12 @@ def _make_shards(job: VersionJob, folder: Path) -> list[transforms.Receipt]:
         except running.PipelineError as cause:
             # Other shards are still being made; nothing is to be left of them.
             worker_pool.abandon()
-            _remove_abandoned(job.dataset)
+            data_set.remove_abandoned()
             raise JobError(str(cause)) from cause
-    receipts = transforms.read_receipts(folder)
-    if len(receipts) != len(num_clips):
-        raise JobError(f"{len(receipts)} of {len(num_clips)} shards left a receipt")
-    return receipts
+    done = transforms.read_receipts(left_at)
+    if len(done) != len(num_clips):
+        raise JobError(f"{len(done)} of {len(num_clips)} shards left a receipt")
+    return done
 
 
 def _place(ref: records.ClipRef, job: transforms.ShardJob) -> tuple[str, int, int]:
@@ -233,19 +230,25 @@ def _place(ref: records.ClipRef, job: transforms.ShardJob) -> tuple[str, int, in
     return ref.split, index, num_shards
 
 
-def _summary(dataset: Path, receipt: transforms.Receipt) -> records.ShardSummary:
-    summary = shards.read_summary(dataset, receipt.split, receipt.key)
-    if summary is None:
-        raise JobError(f"{receipt}: its shard is gone; something removed it")
-    return summary
+def _summaries(
+    data_set: data_sets.DataSet, done: Sequence[transforms.Receipt]
+) -> list[records.ShardSummary]:
+    def read(receipt: transforms.Receipt) -> records.ShardSummary:
+        summary = data_set.read_summary(receipt.split, receipt.key)
+        if summary is None:
+            raise JobError(f"{receipt}: its shard is gone; something removed it")
+        return summary
+
+    with futures.ThreadPoolExecutor(_NUM_READERS) as executor:
+        return list(executor.map(read, done))
 
 
-def _log(result: JobResult) -> None:
+def _log(dataset: Path | str, result: JobResult) -> None:
     said = result.version.manifest
     logger.info(
         "version %s of %s: %d clips, %d frames, %d bytes; shards: %s; %.1f s",
         said.version,
-        result.version.dataset,
+        dataset,
         said.num_clips,
         said.num_frames,
         said.num_bytes,

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from mindrecord_io import records
+from mindrecord_io import manifest, records
 from pipelines import build, limits, options, relabel
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
@@ -91,7 +91,7 @@ def test_relabelling_does_not_bring_back_what_new_limits_have_lifted(
     )
 
     assert status == 0
-    version = build.version_job.current(dataset)
+    version = manifest.open_version(dataset)
     assert reasons(version) == {"101": "too_long"}
 
 

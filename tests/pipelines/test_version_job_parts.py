@@ -72,22 +72,6 @@ def version(tmp_path):
     return by_hand.publish(tmp_path / "dataset")
 
 
-def test_a_data_set_without_a_version_has_no_current_one(tmp_path):
-    assert version_job.current(tmp_path) is None
-    assert version_job.current(tmp_path / "not there") is None
-
-
-def test_the_current_version_is_the_newest_published(version):
-    second = by_hand.publish(version.dataset, by_hand.without("101"))
-    assert version_job.current(version.dataset) == second
-
-
-def test_a_current_version_that_cannot_be_read_is_an_error(version):
-    shutil.rmtree(version.folder)
-    with pytest.raises(manifest.ManifestError, match="no version 000001"):
-        version_job.current(version.dataset)
-
-
 def test_the_salt_is_the_parents(version):
     said = dataclasses.replace(version.manifest, salt="other")
     salted = dataclasses.replace(version, manifest=said)

@@ -1,0 +1,31 @@
+import argparse
+from pathlib import Path
+
+import pytest
+
+from pipelines import locations
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data/ssv2", Path("data/ssv2")),
+        ("s3://bucket/ssv2/", "s3://bucket/ssv2"),
+        ("gs://bucket/ssv2", "gs://bucket/ssv2"),
+    ],
+)
+def test_a_folder_is_a_path_or_a_uri(text, expected):
+    assert locations.path_or_uri(text) == expected
+
+
+@pytest.mark.parametrize("text", ["ftp://host/a", "s3://id:secret@bucket/a"])
+def test_other_uris_are_refused_and_secrets_not_repeated(text):
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        locations.path_or_uri(text)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_local_folder_is_no_uri():
+    assert locations.local_path("s3") == Path("s3")
+    with pytest.raises(argparse.ArgumentTypeError, match="of this machine, got 's3:"):
+        locations.local_path("s3://bucket/a")

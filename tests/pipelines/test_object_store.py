@@ -1,0 +1,228 @@
+"""The jobs against an S3 server, and against one that fails."""
+
+import json
+import os
+import urllib.parse
+
+import pytest
+
+from mindrecord_io import manifest, naming, storage
+from pipelines import data_sets
+from tests import object_store
+
+NUM_SHARDS = 5
+
+
+@pytest.fixture
+def bucket(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
+    with object_store.running(monkeypatch) as files:
+        yield files
+
+
+def uploaded(files, folder, name):
+    """Copies a folder's files into the bucket; returns their URI."""
+    for path in folder.iterdir():
+        with files.open_output_stream(
+            f"{object_store.BUCKET}/{name}/{path.name}"
+        ) as file:
+            file.write(path.read_bytes())
+    return f"s3://{object_store.BUCKET}/{name}"
+
+
+def contents(files, name):
+    """All files below a folder of the bucket, by their path there."""
+    root = f"{object_store.BUCKET}/{name}"
+    found = files.get_file_info(object_store.selector(root))
+    read = {}
+    for info in found:
+        if info.is_file:
+            with files.open_input_stream(info.path) as file:
+                read[info.path.removeprefix(f"{root}/")] = file.read()
+    return read
+
+
+def build(tools, package, clips, dataset):
+    words = ["--clips", clips, "--annotations", package.annotations]
+    done = tools.run_command(
+        "build", *words, "--dataset", dataset, "--num_shards", NUM_SHARDS
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.fixture(scope="session")
+def local(tools, package, tmp_path_factory):
+    """A data set built on this machine."""
+    dataset = tmp_path_factory.mktemp("local") / "dataset"
+    build(tools, package, package.clips, dataset)
+    return dataset
+
+
+def shard_files(dataset):
+    return {
+        path.relative_to(dataset).as_posix(): path.read_bytes()
+        for path in dataset.glob("shards/*/*/*")
+    }
+
+
+@pytest.mark.slow
+def test_clips_and_data_set_in_a_store_give_the_bytes_of_local_ones(
+    tools, package, bucket, local, tmp_path
+):
+    clips = uploaded(bucket, package.clips, "source")
+    dataset = f"s3://{object_store.BUCKET}/made/dataset"
+
+    result, said = build(tools, package, clips, dataset)
+
+    made = contents(bucket, "made/dataset")
+    shards = {path: text for path, text in made.items() if path.startswith("shards/")}
+    assert shards == shard_files(local)
+    assert made["CURRENT"] == b"000001\n"
+    ours = json.loads(made["versions/000001/manifest.json"])
+    theirs = json.loads(naming.manifest_path(local / "versions/000001").read_text())
+    assert ours["shards"] == theirs["shards"]
+    assert result["num_clips"] == 8
+    for secret in object_store.ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], "an-id-for":
+        assert secret not in said
+        assert not any(secret.encode() in text for text in made.values())
+    assert not [path for path in made if ".incomplete" in path]
+    assert list((tmp_path / "cache" / "work").iterdir()) == []
+
+    again, _ = build(tools, package, clips, dataset)
+    assert again["version"] == "000001"
+    assert again["shards"]["reused"] == len(ours["shards"])
+
+    checked = tools.run_command("verify", "--dataset", dataset)
+    assert checked.returncode == 0, checked.stderr
+    assert json.loads(checked.stdout.splitlines()[-1])["damaged"] == []
+
+
+@pytest.mark.slow
+def test_relabelling_in_a_store_needs_no_clips_and_gives_the_same_bytes(
+    tools, package_copy, bucket, tmp_path
+):
+    clips = uploaded(bucket, package_copy.clips, "source")
+    remote, local = f"s3://{object_store.BUCKET}/made", tmp_path / "dataset"
+    for dataset in remote, local:
+        build(tools, package_copy, clips, dataset)
+    bucket.delete_dir(f"{object_store.BUCKET}/source")
+    package_copy.annotate(tools.SPLITS | {"validation": {"201": 1, "202": 0}})
+    for dataset in remote, local:
+        flags = ["--annotations", package_copy.annotations, "--dataset", dataset]
+        done = tools.run_command("relabel", *flags)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["shards"]["relabelled"] == 1
+    made = contents(bucket, "made")
+    shards = {path: text for path, text in made.items() if path.startswith("shards/")}
+    assert shards == shard_files(local)
+    assert made["CURRENT"] == b"000002\n"
+
+
+@pytest.mark.slow
+def test_requests_that_fail_are_made_again(tools, package, bucket, local, monkeypatch):
+    clips = uploaded(bucket, package.clips, "source")
+    port = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+    with object_store.failing(monkeypatch, port, every=7) as proxy:
+        dataset = f"s3://{object_store.BUCKET}/made"
+        build(tools, package, clips, dataset)
+    made = contents(bucket, "made")
+    shards = {path: text for path, text in made.items() if path.startswith("shards/")}
+    assert shards == shard_files(local)
+    assert proxy.num_failures > 10
+
+
+@pytest.fixture
+def staged(bucket, local, tmp_path):
+    """A data set in the bucket without a version, and a version to be published."""
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / "clips.parquet").write_bytes(b"rows")
+    said = manifest.open_version(local).manifest
+    with data_sets.opened(f"s3://{object_store.BUCKET}/two_writers") as data_set:
+        yield data_set, tmp_path / "version", said
+
+
+def test_a_writer_yields_to_another_that_has_begun(staged, bucket):
+    data_set, folder, said = staged
+    claim = f"{object_store.BUCKET}/two_writers/versions/000001/claims/other"
+    with bucket.open_output_stream(claim) as file:
+        file.write(b"now")
+    with pytest.raises(manifest.PublishConflictError, match="run the same command"):
+        data_set.publish(folder, said)
+    assert data_set.current_version() is None
+
+
+def test_of_two_claims_on_a_number_neither_is_kept(staged, bucket, monkeypatch):
+    data_set, folder, said = staged
+    claim = f"{object_store.BUCKET}/two_writers/versions/000001/claims/other"
+    refuse = data_set._refuse_rivals
+
+    def as_another_claims(*arguments):
+        with bucket.open_output_stream(claim) as file:
+            file.write(b"at the same moment")
+        refuse(*arguments)
+
+    monkeypatch.setattr(data_set, "_refuse_rivals", as_another_claims)
+    with pytest.raises(manifest.PublishConflictError):
+        data_set.publish(folder, said)
+    assert list(contents(bucket, "two_writers/versions/000001")) == ["claims/other"]
+
+
+def test_a_version_published_meanwhile_is_a_conflict(staged):
+    data_set, folder, said = staged
+    data_set.publish(folder, said)
+    with pytest.raises(manifest.PublishConflictError, match="version 000001 is curr"):
+        data_set.publish(folder, said)
+
+
+def test_what_a_dead_writer_claimed_is_passed_over(staged, bucket, monkeypatch):
+    data_set, folder, said = staged
+    half = f"{object_store.BUCKET}/two_writers/versions/000001/clips.parquet"
+    with bucket.open_output_stream(half) as file:
+        file.write(b"half")
+    assert data_set.publish(folder, said).manifest.version == "000002"
+
+
+def test_a_shard_whose_upload_broke_off_is_not_taken_for_published(
+    bucket, local, tmp_path
+):
+    shard = manifest.open_version(local).manifest.shards[0]
+    with data_sets.opened(f"s3://{object_store.BUCKET}/cut") as data_set:
+        path = f"{object_store.BUCKET}/cut/{shard.path}"
+        with bucket.open_output_stream(path) as file:
+            file.write(b"half")
+        assert data_set.read_summary(shard.split, shard.key) is None
+
+
+def test_a_published_shard_that_lost_a_byte_is_an_error(bucket, local):
+    shard = manifest.open_version(local).manifest.shards[0]
+    folder = (local / shard.path).parent
+    root = f"{object_store.BUCKET}/cut/{(shard.path).rpartition('/')[0]}"
+    for path in folder.iterdir():
+        with bucket.open_output_stream(f"{root}/{path.name}") as file:
+            file.write(path.read_bytes()[: 1000 if path.suffix == ".db" else None])
+    with (
+        data_sets.opened(f"s3://{object_store.BUCKET}/cut") as data_set,
+        pytest.raises(ValueError, match=r"\.db has 1000 bytes, not .*build again"),
+    ):
+        data_set.read_summary(shard.split, shard.key)
+
+
+def test_a_store_that_is_not_there_is_told_after_several_attempts(
+    monkeypatch, bucket, tmp_path
+):
+    monkeypatch.setattr(storage, "_FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(storage, "NUM_ATTEMPTS", 2)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with (
+        data_sets.opened("s3://nowhere/data") as data_set,
+        pytest.raises(storage.StorageError, match="read s3://nowhere/data/CURRENT"),
+    ):
+        data_set.current_version()
+
+
+def test_jobs_that_change_files_in_place_take_no_uri(tools):
+    for job, *flags in (["prune", "--keep", "1"], ["history"]):
+        done = tools.run_command(job, "--dataset", "s3://clips/data", *flags)
+        assert done.returncode == 2
+        assert "must be a folder of this machine, got 's3://clips" in done.stderr
