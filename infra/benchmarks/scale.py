@@ -1,0 +1,107 @@
+"""Measures a build on a Flink cluster of this machine with one slot and with two.
+
+`python -m infra.benchmarks.scale` starts a cluster (infra/flink), builds the same clips
+with each parallelism in turn, round after round, so that whatever else the machine does
+meets both, and ends the cluster. Clips a second count from the first shard's start to
+the last one's end. The last line of standard output is one JSON object.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.benchmarks import measuring
+from infra.flink import cluster
+
+__all__ = ["main", "summarise"]
+
+logger = logging.getLogger(__name__)
+
+PARALLELISMS = (1, 2)
+SHARDS_PER_SLOT = 8  # with fewer, the last one's end is too much a matter of luck
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark; the last line of standard output is its result."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    flags = _parser().parse_args(argv)
+    try:
+        with measuring.workdir(flags.workdir) as folder:
+            package = measuring.draw_package(folder, folder, flags.num_clips)
+            running = cluster.up(cluster.Options(folder / "flink"))
+            try:
+                rates = _measure(running, package, folder / "made", flags.num_rounds)
+            finally:
+                cluster.down(running.folder)
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        logger.error("benchmark failed: %s", error)
+        return 1
+    result = measuring.machine() | {"num_clips": flags.num_clips} | summarise(rates)
+    print(json.dumps(result))  # noqa: T201
+    return 0
+
+
+def summarise(rates: Mapping[int, Sequence[float]]) -> dict[str, object]:
+    """Returns median rates by parallelism, and the median of the rounds' ratios."""
+    fewest, most = min(rates), max(rates)
+    ratios = [b / a for a, b in zip(rates[fewest], rates[most], strict=True)]
+    return {
+        "clips_per_second": {
+            str(slots): round(statistics.median(of_rounds), 1)
+            for slots, of_rounds in rates.items()
+        },
+        "ratio": round(statistics.median(ratios), 2),
+    }
+
+
+def _measure(
+    running: cluster.Cluster, package: Path, dataset: Path, num_rounds: int
+) -> dict[int, list[float]]:
+    rates: dict[int, list[float]] = {slots: [] for slots in PARALLELISMS}
+    for number in range(1, num_rounds + 1):
+        for slots, of_rounds in rates.items():
+            of_rounds.append(_build(running.flags(slots), package, dataset))
+            logger.info(
+                "round %d, %d slots: %.1f clips/s", number, slots, of_rounds[-1]
+            )
+            shutil.rmtree(dataset)
+    return rates
+
+
+def _build(beam_flags: Sequence[str], package: Path, dataset: Path) -> float:
+    words = ["--clips", package / measuring.CLIPS, "--dataset", dataset]
+    words += ["--annotations", package / "annotations"]
+    words += ["--num_shards", SHARDS_PER_SLOT * max(PARALLELISMS), *beam_flags]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "build", *map(str, words)],
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(measuring.REPOSITORY)},
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"pipelines build failed:\n{done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return float(answer["clips_per_second"])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--num_clips", type=int, default=800)
+    parser.add_argument("--num_rounds", type=int, default=2)
+    parser.add_argument("--workdir", type=Path, help="a temporary folder by default")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
