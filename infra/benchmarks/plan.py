@@ -37,8 +37,20 @@ NUM_FRAMES = 45
 FRAME_NUM_BYTES = 9_700
 
 
-def write_annotations(folder: Path, seed: int, num_changed: int = 0) -> None:
+def split_sizes(num_clips: int) -> dict[str, int]:
+    """Returns the clips of each split, shared as in SPLIT_SIZES."""
+    sizes = {
+        split: size * num_clips // sum(SPLIT_SIZES.values())
+        for split, size in SPLIT_SIZES.items()
+    }
+    return sizes | {"train": sizes["train"] + num_clips - sum(sizes.values())}
+
+
+def write_annotations(
+    folder: Path, seed: int, num_changed: int = 0, num_clips: int | None = None
+) -> None:
     """Writes the four files; of the train clips `num_changed` get another class."""
+    sizes = SPLIT_SIZES if num_clips is None else split_sizes(num_clips)
     rng = random.Random(seed)  # noqa: S311
     names = [f"Doing act {i:03d} with something" for i in range(NUM_CLASSES)]
     smallest, largest = CLASS_SIZES
@@ -46,12 +58,12 @@ def write_annotations(folder: Path, seed: int, num_changed: int = 0) -> None:
         smallest + (largest - smallest) * (i / (NUM_CLASSES - 1)) ** 2
         for i in range(NUM_CLASSES)
     ]
-    ids = list(range(1, sum(SPLIT_SIZES.values()) + 1))
+    ids = list(range(1, sum(sizes.values()) + 1))
     rng.shuffle(ids)
     begin = 0
     labels = {name: str(i) for i, name in enumerate(names)}
     _write(folder / "labels.json", labels)
-    for split, size in SPLIT_SIZES.items():
+    for split, size in sizes.items():
         chosen = rng.choices(range(NUM_CLASSES), weights, k=size)
         if split == "train":
             for i in range(num_changed):
@@ -184,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    parser.add_argument("--num_clips", type=int, default=sum(SPLIT_SIZES.values()))
     parser.add_argument("--num_shards", type=int, default=1024)
     parser.add_argument(
         "--num_changed", type=int, default=1000, help="relabelled clips"
@@ -194,8 +207,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         old, new, dataset = folder / "old", folder / "new", folder / "dataset"
         old.mkdir()
         new.mkdir()
-        write_annotations(old, seed=1)
-        write_annotations(new, seed=1, num_changed=flags.num_changed)
+        write_annotations(old, seed=1, num_clips=flags.num_clips)
+        write_annotations(new, 1, flags.num_changed, flags.num_clips)
         # In a process of its own: its memory is not what is measured here.
         _write_version_apart(dataset, old, flags.num_shards)
         output = io.StringIO()

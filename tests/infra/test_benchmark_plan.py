@@ -96,3 +96,14 @@ def test_the_benchmark_tells_what_planning_took():
     assert sum(told["shards"].values()) == 6
     assert told["seconds"] > 0
     assert told["peak_mib"] > 0
+
+
+@pytest.mark.parametrize(
+    ("num_clips", "expected"),
+    [
+        (80, SIZES),
+        (163, {"train": 123, "validation": 24, "test": 16}),
+    ],
+)
+def test_more_or_fewer_clips_are_shared_among_the_splits_alike(num_clips, expected):
+    assert plan.split_sizes(num_clips) == expected

@@ -308,10 +308,10 @@ def test_a_shard_that_nobody_checked_fails_the_command(
 def test_a_task_that_fails_fails_the_command(
     by_hand_dataset, reader, monkeypatch, caplog
 ):
-    def fail(path, content):
+    def fail(folder, name, content):
         raise OSError("disk full")
 
-    monkeypatch.setattr(shard_checks.files, "replace_file", fail)
+    monkeypatch.setattr(shard_checks.receipts, "write", fail)
     assert verify.main(["--dataset", str(by_hand_dataset)]) == 1
     assert "verify failed: the pipeline failed: " in caplog.text
     assert "disk full" in caplog.text
