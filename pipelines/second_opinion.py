@@ -2,8 +2,10 @@
 
 OpenCV is the fast decoder; ffmpeg is asked about clips that OpenCV or the file's own
 structure cast doubt on, and about those whose colours OpenCV converts wrongly. It reads
-the one local file, by the demuxers of our containers alone. Whoever ends this process's
-group ends ffmpeg too; it inherits the limits of the process.
+the one local file, by the demuxers of our containers alone. It runs twice: once only to
+read, which tells of header and packets, and once to decode, when it says nothing but
+warnings; of a log with both, threads that write at once make garbage. Whoever ends
+this process's group ends ffmpeg too; it inherits the limits of the process.
 """
 
 import os
@@ -11,10 +13,10 @@ import re
 import resource
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import ffmpeg as ffmpeg_python
 import numpy as np
@@ -33,13 +35,11 @@ _LINE = re.compile(r"(?P<who>(?:\[[^]]*\] )*)\[(?P<level>[a-z]+)\] (?P<text>.*)"
 _COMPLAINING = frozenset({"warning", "error", "fatal", "panic"})
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # another one in every run
 _UNPRINTABLE = re.compile(r"[^ -~]")
-_FRAME = re.compile(
-    r"n: *\d+ pts:.*? pts_time:(?P<time>-?[\d.e+-]+|N).* fmt:(?P<format>\w+) "
-    r".*\bs:(?P<size>\d+x\d+)"
-)
 _STREAM = re.compile(r"Stream #0:\d+.*?: (?P<kind>Video|Audio): (?P<rest>.*)")
 _PACKETS = re.compile(r"Input stream #0:\d+ \(video\): (\d+) packets read")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_FINE = re.compile(r"\b(?:yuvj?a?444|gbr|rgb|bgr)")
+_SIZE_CHANGE = "Changing video frame properties on the fly"
 _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
 
 # Said of sound files and of ffmpeg's own scaling, not of damage.
@@ -57,7 +57,7 @@ class Opinion:
       num_frames: frames that it gave.
       num_packets: coded frames that it read; an edit list may leave some of them out.
       times_seconds: when each is shown, as far as the file says.
-      sizes: of the frames as decoded, "64x48"; more than one where the stream changes.
+      changes_size: it had to scale frames to the first one's size (newer ones tell).
       complaints: warnings and errors, none of them harmless.
       is_failure: it ended with another status than 0.
       has_video, has_audio: streams that it found; pictures of a cover do not count.
@@ -68,7 +68,7 @@ class Opinion:
     num_frames: int
     num_packets: int
     times_seconds: tuple[float, ...]
-    sizes: tuple[str, ...]
+    changes_size: bool
     complaints: tuple[str, ...]
     is_failure: bool
     has_video: bool
@@ -95,27 +95,32 @@ def ask(
       DecodeError: there is no ffmpeg, it crashed or was killed, or frames are larger
         than the limit.
     """
-    log = os.memfd_create("ffmpeg-log")
+    read = _Run(_reading(path), path)
+    read.wait()
+    header = read.text
+    streams = list(_STREAM.finditer(header.partition("Output #0")[0]))
+    video = next((s["rest"] for s in streams if _is_video(s)), "")
+    is_fine = bool(_FINE.search(video))
+    times = os.memfd_create("times")
     try:
-        process = subprocess.Popen(
-            _command(path, clip_limits),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
+        decoded = _Run(_decoding(path, clip_limits, times), path, [times])
+        with decoded:
+            num_frames = _take_all(
+                decoded.frames, clip_limits.max_pixels, lambda f: take(f, is_fine)
+            )
+        status = decoded.wait()
+        return Opinion(
+            num_frames=num_frames,
+            times_seconds=_times(times)[:num_frames],
+            complaints=_complaints(decoded.text),
+            changes_size=_SIZE_CHANGE in decoded.text,
+            is_failure=status != 0,
+            has_video=bool(video),
+            has_audio=any(s["kind"] == "Audio" for s in streams),
+            **_header_facts(header),
         )
-        try:
-            most = (_MAX_LOG_NUM_BYTES, _MAX_LOG_NUM_BYTES)
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, most)
-            assert process.stdout is not None
-            num_frames = _take_all(process.stdout, log, clip_limits.max_pixels, take)
-            status = process.wait()
-        finally:
-            process.kill()
-            process.wait()
-        _check_end(path, status)
-        return _opinion(_text(log), num_frames, status)
     finally:
-        os.close(log)
+        os.close(times)
 
 
 def words(opinion: Opinion) -> str:
@@ -127,40 +132,93 @@ def words(opinion: Opinion) -> str:
     return f"{text} | and {more} more" if more > 0 else text
 
 
-def _command(path: Path, clip_limits: limits.DecodeLimits) -> list[str]:
-    """Returns the command that writes a clip's frames as PPM files end to end.
+class _Run:
+    """One process of ffmpeg; its log is in memory, and limited."""
 
-    Without a scale filter of ours: the conversion to RGB is then the one that ffmpeg
-    makes for a PNG, by the stream's own matrix and range.
-    """
-    clip = ffmpeg_python.input(
+    def __init__(
+        self, stream: Any, path: Path, descriptors: Sequence[int] = ()
+    ) -> None:
+        try:
+            program = ffmpeg.ffmpeg_path()
+        except ffmpeg.FfmpegNotFoundError as cause:
+            raise clip_file.DecodeError("no_ffmpeg", f"{path}: {cause}") from cause
+        self.text = ""
+        self._path = path
+        self._log = os.memfd_create("ffmpeg-log")
+        self._process = subprocess.Popen(
+            stream.compile(cmd=program, overwrite_output=True),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            pass_fds=descriptors,
+        )
+        most = (_MAX_LOG_NUM_BYTES, _MAX_LOG_NUM_BYTES)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, most)
+        assert self._process.stdout is not None
+        self.frames: IO[bytes] = self._process.stdout
+
+    def __enter__(self) -> "_Run":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:  # nobody wants the rest
+            self._process.kill()
+            self._end()
+
+    def wait(self) -> int:
+        """Waits for its end and reads its log; raises DecodeError if it was killed."""
+        status = self._end()
+        _check_end(self._path, status)
+        return status
+
+    def _end(self) -> int:
+        while self.frames.read(1 << 20):  # after what is no frame: it must not block
+            pass
+        self.frames.close()
+        status = self._process.wait()
+        num_bytes = os.fstat(self._log).st_size
+        self.text = os.pread(self._log, num_bytes, 0).decode("utf-8", "replace")
+        os.close(self._log)
+        return status
+
+
+def _input(path: Path) -> Any:
+    return ffmpeg_python.input(
         f"file:{path}",
         protocol_whitelist="file",
         format_whitelist=containers.FORMATS,
         err_detect="explode",  # a frame that is damaged is left out, not patched up
         threads=1,
     )
-    stream = ffmpeg_python.output(
-        clip["V:0"],
-        "pipe:1",
-        vf="showinfo=checksum=0",
-        format="image2pipe",
-        vcodec="ppm",
-        pix_fmt="rgb24",
-        fps_mode="passthrough",
-        threads=1,
-        timelimit=clip_limits.max_seconds,
+
+
+def _reading(path: Path) -> Any:
+    """Returns the stream that reads all packets and decodes none of them."""
+    stream = _input(path)["V:0"].output("pipe:1", format="null", c="copy")
+    return stream.global_args("-hide_banner", "-nostdin", "-loglevel", "level+verbose")
+
+
+def _decoding(path: Path, clip_limits: limits.DecodeLimits, times: int) -> Any:
+    """Returns the stream that writes PPM files end to end, and the frames' times.
+
+    Without a scale filter of ours: the conversion to RGB is then the one that ffmpeg
+    makes for a PNG, by the stream's own matrix and range.
+    """
+    video = _input(path)["V:0"]
+    # Fine units of time: in those of the rate, uneven times collide.
+    common = {"fps_mode": "passthrough", "enc_time_base": "1/90000", "threads": 1}
+    limit = {"timelimit": clip_limits.max_seconds}
+    frames = video.output(
+        "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", **common, **limit
     )
+    stamps = video.output(
+        f"pipe:{times}", format="mkvtimestamp_v2", vcodec="wrapped_avframe", **common
+    )
+    stream = ffmpeg_python.merge_outputs(frames, stamps)
     stream = stream.global_args(
-        "-hide_banner", "-nostdin", "-loglevel", "level+verbose"
+        "-hide_banner", "-nostdin", "-loglevel", "level+warning"
     )
-    stream = stream.global_args("-filter_threads", "1")
-    try:
-        program = ffmpeg.ffmpeg_path()
-    except ffmpeg.FfmpegNotFoundError as cause:
-        raise clip_file.DecodeError("no_ffmpeg", f"{path}: {cause}") from cause
-    command: list[str] = stream.compile(cmd=program, overwrite_output=True)
-    return command
+    return stream.global_args("-filter_threads", "1")
 
 
 def _check_end(path: Path, status: int) -> None:
@@ -173,15 +231,11 @@ def _check_end(path: Path, status: int) -> None:
         raise clip_file.DecodeError("decoder_crashed", detail)
 
 
-def _take_all(
-    pipe: IO[bytes], log: int, max_pixels: int, take: Callable[[Frame, bool], None]
-) -> int:
-    num_frames, is_fine = 0, False
+def _take_all(pipe: IO[bytes], max_pixels: int, take: Callable[[Frame], None]) -> int:
+    num_frames = 0
     while frame := _next_frame(pipe, max_pixels):
-        if num_frames == 0:  # showinfo has told of a frame before it comes
-            is_fine = _has_fine_colours(_text(log))
         height, width, pixels = frame
-        take(np.frombuffer(pixels, np.uint8).reshape(height, width, 3), is_fine)
+        take(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
         num_frames += 1
     return num_frames
 
@@ -200,40 +254,28 @@ def _next_frame(pipe: IO[bytes], max_pixels: int) -> tuple[int, int, bytes] | No
     return (height, width, pixels) if len(pixels) == height * width * 3 else None
 
 
-def _text(log: int) -> str:
-    num_bytes = os.fstat(log).st_size
-    return os.pread(log, num_bytes, 0).decode("utf-8", "replace")
+def _times(descriptor: int) -> tuple[float, ...]:
+    """Returns the times that are listed a line in milliseconds, under a comment."""
+    text = os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("ascii")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return tuple(int(line) / 1000 for line in lines if line.lstrip("-").isdigit())
 
 
-def _has_fine_colours(text: str) -> bool:
-    found = _FRAME.search(text)
-    name = found["format"] if found else ""
-    return "444" in name or name.startswith(("gbr", "rgb", "bgr"))
+def _is_video(stream: re.Match[str]) -> bool:
+    return stream["kind"] == "Video" and "(attached pic)" not in stream["rest"]
 
 
-def _opinion(text: str, num_frames: int, status: int) -> Opinion:
+def _header_facts(text: str) -> dict[str, Any]:
     input_part = text.partition("Output #0")[0]
-    streams = list(_STREAM.finditer(input_part))
-    frames = list(_FRAME.finditer(text))
-    times = [float(f["time"]) for f in frames if f["time"] != "N"][:num_frames]
+    packets = _PACKETS.search(text)
     duration = _DURATION.search(input_part)
     hours, minutes, seconds = duration.groups() if duration else (0, 0, 0)
     rotation = _ROTATION.search(input_part)
-    packets = _PACKETS.search(text)
-    return Opinion(
-        num_frames=num_frames,
-        num_packets=int(packets[1]) if packets else 0,
-        times_seconds=tuple(times),
-        sizes=tuple(dict.fromkeys(f["size"] for f in frames)),
-        complaints=_complaints(text),
-        is_failure=status != 0,
-        has_video=any(
-            s["kind"] == "Video" and "(attached pic)" not in s["rest"] for s in streams
-        ),
-        has_audio=any(s["kind"] == "Audio" for s in streams),
-        duration_seconds=int(hours) * 3600 + int(minutes) * 60 + float(seconds),
-        rotation_degrees=round(-float(rotation[1])) % 360 if rotation else 0,
-    )
+    return {
+        "num_packets": int(packets[1]) if packets else 0,
+        "duration_seconds": int(hours) * 3600 + int(minutes) * 60 + float(seconds),
+        "rotation_degrees": round(-float(rotation[1])) % 360 if rotation else 0,
+    }
 
 
 def _complaints(text: str) -> tuple[str, ...]:

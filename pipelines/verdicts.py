@@ -112,6 +112,7 @@ def _num_expected(
 ) -> int:
     """Returns the frames that the file promises, 0 if it promises none."""
     if file.doubt or opinion.complaints or is_short_of_its_duration(file):
+        # Every block is a frame; what is claimed beyond them may be one too many.
         return max(file.num_frames, header.num_frames)
     return file.num_frames or header.num_frames
 
@@ -137,9 +138,8 @@ def _reason(
         return "out_of_memory", f"{path}: ffmpeg has too little (--max_decoder_mib)"
     if opinion.complaints or opinion.is_failure:
         return "damaged", f"{path} is damaged: {counted}"
-    if len(opinion.sizes) > 1:
-        sizes = " and ".join(opinion.sizes[:3])
-        return "concatenated", f"{path} has frames of {sizes}: not one clip"
+    if opinion.changes_size or (file.frames and file.frames.has_other_sizes):
+        return "concatenated", f"{path} has frames of several sizes: not one clip"
     if (backwards := _first_backwards(opinion.times_seconds)) is not None:
         return "damaged", f"{path}: frame {backwards} is to be shown before the last"
     if num_frames == 0:
@@ -150,7 +150,8 @@ def _reason(
 def _miscount(
     file: clip_file.ClipFile, opinion: second_opinion.Opinion, num_expected: int
 ) -> tuple[str, str]:
-    tolerance = 0 if file.has_exact_count else _HEADER_TOLERANCE
+    is_counted = file.frames is not None and num_expected == file.num_frames
+    tolerance = 0 if is_counted else _HEADER_TOLERANCE
     num_frames = opinion.num_frames
     # What an edit list leaves out is read all the same; Matroska has none.
     num_read = num_frames if file.structure else max(num_frames, opinion.num_packets)

@@ -25,11 +25,13 @@ class Frames:
     Attributes:
       num_shown: frames that the decoder must give.
       is_plain: 8 bits, 4:2:0, BT.601, limited range, all frames of one size.
+      has_other_sizes: not all frames have the first one's size.
       problem: the first thing found wrong, "" if every header is sound.
     """
 
     num_shown: int = 0
     is_plain: bool = True
+    has_other_sizes: bool = False
     problem: str = ""
 
 
@@ -39,6 +41,10 @@ class _HeaderError(ValueError):
 
 class _NotPlainError(ValueError):
     """A header is sound as far as read; the rest is for a decoder."""
+
+
+class _OtherSizeError(_NotPlainError):
+    """A frame has not the first one's size."""
 
 
 def read_vp8(content: bytes, blocks: Iterable[tuple[int, int]]) -> Frames:
@@ -58,7 +64,7 @@ def read_vp8(content: bytes, blocks: Iterable[tuple[int, int]]) -> Frames:
             frames.problem = frames.problem or f"no key frame at byte {begin}"
         size = size or content[begin + 6 : begin + 10]
         if content[begin + 6 : begin + 10] != size:
-            frames.is_plain = False
+            frames.is_plain, frames.has_other_sizes = False, True
     return frames
 
 
@@ -74,8 +80,9 @@ def read_vp9(content: bytes, blocks: Iterable[tuple[int, int]]) -> Frames:
                     raise _HeaderError(f"frame at byte {at}: {error}") from error
     except _HeaderError as error:
         frames.problem = str(error)
-    except _NotPlainError:
+    except _NotPlainError as reason:
         frames.is_plain = False
+        frames.has_other_sizes = isinstance(reason, _OtherSizeError)
     return frames
 
 
@@ -185,7 +192,7 @@ class _Vp9Reader:
         if self._take(1):  # render_and_frame_size_different
             self._take(32)
         if self._size not in (None, size):
-            raise _NotPlainError
+            raise _OtherSizeError
         self._size = size
 
     def _read_loop_filter(self) -> None:

@@ -204,7 +204,7 @@ def test_frames_of_two_sizes_are_not_one_clip(tmp_path, tools):
 
     assert refused(path) == (
         "concatenated",
-        f"{path} has frames of 64x48 and 80x48: not one clip",
+        f"{path} has frames of several sizes: not one clip",
     )
 
 

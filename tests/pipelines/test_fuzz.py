@@ -80,7 +80,8 @@ def clips(tmp_path_factory, tools):
     contents = {}
     for name, (suffix, source, *encoding) in SOURCES.items():
         path = folder / f"{name}.{suffix}"
-        tools.run_ffmpeg("-f", "lavfi", "-i", source, *encoding, path)
+        same = ("-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1")
+        tools.run_ffmpeg("-f", "lavfi", "-i", source, *encoding, *same, path)
         contents[name] = path.read_bytes()
     (folder / "clips").mkdir()
     for name, content in contents.items():
@@ -125,8 +126,10 @@ def rows(builds, clips):
 def is_damaged(path):
     """ffmpeg's own verdict: an error or any warning."""
     command = [ffmpeg.ffmpeg_path(), "-nostdin", "-v", "warning", "-threads", "1"]
+    # In fine units of time: in those of the rate, uneven times collide in the muxer.
+    times = ("-fps_mode", "passthrough", "-enc_time_base", "1/90000")
     done = subprocess.run(
-        [*command, "-i", path, "-map", "0:v:0", "-f", "null", "-"],
+        [*command, "-i", path, "-map", "0:v:0", *times, "-f", "null", "-"],
         capture_output=True,
         check=False,
     )

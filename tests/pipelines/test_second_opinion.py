@@ -43,7 +43,7 @@ def test_a_good_clip_comes_whole_and_without_a_word(grey):
         num_frames=3,
         num_packets=3,
         times_seconds=pytest.approx((0, 0.083, 0.167), abs=0.001),
-        sizes=("64x48",),
+        changes_size=False,
         complaints=(),
         is_failure=False,
         has_video=True,
@@ -208,7 +208,7 @@ def test_a_log_without_end_ends_ffmpeg(tmp_path, monkeypatch, grey):
 )
 def test_words_are_few(complaints, text):
     opinion = second_opinion.Opinion(
-        0, 0, (), (), complaints, True, True, False, 0.0, 0
+        0, 0, (), False, complaints, True, True, False, 0.0, 0
     )
     assert second_opinion.words(opinion) == text
 

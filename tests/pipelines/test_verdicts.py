@@ -10,7 +10,7 @@ WHOLE = second_opinion.Opinion(
     num_frames=10,
     num_packets=10,
     times_seconds=tuple(i / 10 for i in range(10)),
-    sizes=("64x48",),
+    changes_size=False,
     complaints=(),
     is_failure=False,
     has_video=True,
@@ -118,8 +118,8 @@ def test_a_problem_that_only_we_see_loses_no_clip():
         ),
         (
             file_of(10),
-            {"sizes": ("64x48", "80x48")},
-            ("concatenated", f"{PATH} has frames of 64x48 and 80x48: not one clip", 0),
+            {"changes_size": True},
+            ("concatenated", f"{PATH} has frames of several sizes: not one clip", 0),
         ),
         (
             file_of(10),

@@ -137,7 +137,7 @@ def test_segmentation_loop_filter_deltas_and_tiles_are_read_over():
     text = f"{head}{segmentation}{tiles}{{compressed{tail}"
     frame = bits(text.format(space=0, range=0, width=1919, height=1079, compressed=1))
 
-    assert read(frame + b"\x01") == vp_headers.Frames(1, True, "")
+    assert read(frame + b"\x01") == vp_headers.Frames(num_shown=1)
 
 
 def vp8_frame(*, key=True, shown=1, size=b"\x40\0\x30\0", first_part=2):
