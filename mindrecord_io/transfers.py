@@ -66,9 +66,7 @@ def download(
     """
 
     def copy() -> None:
-        with remote.filesystem.open_input_stream(path) as f, target.open("wb") as file:
-            while content := f.read(_READ_BYTES):
-                file.write(content)
+        remote.copy(path, target)
         if expected is not None and files.fingerprint(target) != expected:
             raise OSError(f"it is not the file of {expected.num_bytes} bytes published")
 
