@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from eval import config
 from mindrecord_io import manifest, schema
 from train import __main__ as command
 
@@ -89,8 +90,10 @@ def test_the_pages_are_where_rows_and_frames_are(version):
 
 @pytest.mark.slow
 def test_of_200_flipped_bits_every_one_is_refused_with_the_shards_name(
-    version, words, caplog, capsys
+    version, words, caplog, capsys, monkeypatch
 ):
+    # A device is chosen once in a process, before anything runs on it.
+    monkeypatch.setattr(config, "use_device", lambda _: config.use_graph_mode())
     rng = random.Random(SEED)
     refused, wrong = Counter(), []
     for number in range(NUM_FLIPS):
