@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         network, facts = checkpoint.load(options.checkpoint)
-        logger.info("loaded %s: %s", options.checkpoint, facts)
+        logger.info("loaded %s: %s", options.checkpoint, checkpoint.headline(facts))
         result = export(network, options)
     except (OSError, ValueError, RuntimeError) as error:
         logger.error("%s", error)

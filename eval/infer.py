@@ -69,7 +69,7 @@ def infer(options: InferOptions) -> Iterator[Predicted]:
     """
     config.use_device(options.device_target)
     network, facts = checkpoint.load(options.checkpoint)
-    logger.info("loaded %s: %s", options.checkpoint, facts)
+    logger.info("loaded %s: %s", options.checkpoint, checkpoint.headline(facts))
     if network.config.consensus != "avg":
         raise ValueError(
             f"{options.checkpoint} has logits for each segment (consensus "

@@ -20,7 +20,14 @@ from mindspore import Parameter, nn
 
 from model.tsm import TSM, TSMConfig
 
-__all__ = ["CheckpointError", "describe", "load", "load_tensors", "save"]
+__all__ = [
+    "CheckpointError",
+    "describe",
+    "headline",
+    "load",
+    "load_tensors",
+    "save",
+]
 
 FORMAT = 1
 _ENTRY = "clipmill"
@@ -93,6 +100,12 @@ def load(path: Path) -> tuple[TSM, dict[str, Any]]:
     network = TSM(config)
     load_tensors(network, entries, source=str(path))
     return network, facts
+
+
+def headline(facts: Mapping[str, Any]) -> str:
+    """Returns those of a checkpoint's facts that fit in a line of a log."""
+    short = {k: v for k, v in facts.items() if isinstance(v, int | float | str)}
+    return ", ".join(f"{name} {value}" for name, value in short.items())
 
 
 def load_tensors(

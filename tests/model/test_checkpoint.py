@@ -162,3 +162,8 @@ def test_matching_tensors_are_taken():
     checkpoint.load_tensors(network, tensors(weight=(2, 3), bias=(2,)), source="f.ckpt")
     assert network.weight.asnumpy().all()
     assert network.bias.asnumpy().all()
+
+
+def test_a_headline_leaves_out_what_is_long():
+    facts = {"epoch": 24, "top1": 0.97, "run": {"model": {}}, "made_by": "train"}
+    assert checkpoint.headline(facts) == "epoch 24, top1 0.97, made_by train"
