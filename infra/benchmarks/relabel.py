@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.benchmarks import measuring
+from mindrecord_io import records
 
 __all__ = [
     "Measured",
@@ -61,12 +62,14 @@ class Options:
     Attributes:
       num_clips: to synthesize; one in eight has no label and is left out.
       num_workers: what to measure, one row of the table for each.
+      jpeg_quality: of the frames: what relabelling costs depends on their bytes.
       workdir: folder for clips and data sets; None means a temporary one.
     """
 
     num_clips: int = 1200
     num_workers: tuple[int, ...] = (1, 2)
     num_rounds: int = 3
+    jpeg_quality: int = records.DecodeSettings().jpeg_quality
     workdir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -239,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         help="numbers of workers to measure",
     )
     add("--num_rounds", type=int, default=defaults.num_rounds, help="turns of each way")
+    add("--jpeg_quality", type=int, default=defaults.jpeg_quality, help="of frames")
     add("--workdir", type=Path, metavar="DIR", help="a temporary folder by default")
     return parser
 
@@ -250,7 +254,7 @@ def _measure(options: Options, folder: Path) -> list[Result]:
     rounds: dict[int, list[dict[str, Measured]]] = {n: [] for n in options.num_workers}
     for index in range(options.num_rounds):
         for num_workers, runs in rounds.items():
-            runs.append(_run_round(package, folder / "dataset", num_workers))
+            runs.append(_run_round(package, folder / "dataset", num_workers, options))
             told = {way: round(run.seconds, 2) for way, run in runs[-1].items()}
             logger.info("round %d, %d workers: %s", index + 1, num_workers, told)
     return [summarise(n, runs) for n, runs in rounds.items()]
@@ -273,12 +277,20 @@ def _differs(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return bool(row["template"] != other["template"])
 
 
-def _run_round(package: Path, dataset: Path, num_workers: int) -> dict[str, Measured]:
+def _run_round(
+    package: Path, dataset: Path, num_workers: int, options: Options
+) -> dict[str, Measured]:
     shutil.rmtree(dataset, ignore_errors=True)
     flags = {"dataset": dataset, "num_workers": num_workers}
     clips, first = package / measuring.CLIPS, package / "annotations"
     return {
-        "build": _run_job("build", clips=clips, annotations=first, **flags),
+        "build": _run_job(
+            "build",
+            clips=clips,
+            annotations=first,
+            jpeg_quality=options.jpeg_quality,
+            **flags,
+        ),
         "one": _run_job("relabel", annotations=package / "one", **flags),
         "all": _run_job("relabel", annotations=package / "all", **flags),
         "copy": _run_copy(dataset, dataset.with_name("copy"), num_workers),
@@ -349,6 +361,7 @@ def _report(options: Options, results: Sequence[Result]) -> dict[str, object]:
     return {
         **measuring.machine(),
         "num_rounds": options.num_rounds,
+        "jpeg_quality": options.jpeg_quality,
         "results": [asdict(result) for result in results],
     }
 
