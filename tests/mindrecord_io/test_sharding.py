@@ -72,9 +72,13 @@ def test_shards_get_about_the_same_number_of_clips():
 
 @pytest.mark.parametrize(
     ("num_clips", "expected"),
-    [(0, 1), (1, 1), (127, 1), (128, 2), (220_847, 512), (32_767, 511), (32_768, 512)],
+    [
+        *((0, 1), (1, 1), (127, 1), (128, 2), (32_767, 511), (32_768, 512)),
+        *((100_000, 512), (220_847, 512), (221_102, 512), (221_103, 513)),
+        (1_000_000, 2_320),
+    ],
 )
-def test_a_shard_holds_64_clips_until_there_are_512_shards(num_clips, expected):
+def test_a_shard_holds_64_clips_or_of_many_clips_up_to_431(num_clips, expected):
     assert sharding.default_num_shards(num_clips) == expected
 
 
