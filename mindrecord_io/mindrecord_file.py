@@ -9,6 +9,7 @@ variable-width fields of the rows, the raw page all others. The header is a u64 
 length and JSON: schema, index fields, pages.
 """
 
+import errno
 import json
 import os
 import struct
@@ -21,6 +22,8 @@ from mindrecord_io import records, schema
 __all__ = ["MindRecordFile"]
 
 _BLOB, _RAW = "BLOB_DATA", "RAW_DATA"
+_NO_COPY_IN_KERNEL = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV)
+_READ_NUM_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -238,12 +241,12 @@ def _copy(source: records.FileRange, descriptor: int, offset: int) -> None:
     with source.path.open("rb") as file:
         done = 0
         while done < source.num_bytes:
-            num_copied = os.copy_file_range(
+            num_copied = _copy_some(
                 file.fileno(),
-                descriptor,
-                source.num_bytes - done,
                 source.offset + done,
+                descriptor,
                 offset + done,
+                source.num_bytes - done,
             )
             if num_copied == 0:
                 raise EOFError(
@@ -251,3 +254,19 @@ def _copy(source: records.FileRange, descriptor: int, offset: int) -> None:
                     f"{source.offset} on"
                 )
             done += num_copied
+
+
+def _copy_some(
+    source: int, source_offset: int, target: int, target_offset: int, num_bytes: int
+) -> int:
+    """Copies up to so many bytes; returns how many, 0 at the end of the source."""
+    try:
+        return os.copy_file_range(
+            source, target, num_bytes, source_offset, target_offset
+        )
+    except OSError as cause:
+        if cause.errno not in _NO_COPY_IN_KERNEL:
+            raise
+    content = os.pread(source, min(num_bytes, _READ_NUM_BYTES), source_offset)
+    _write(target, content, target_offset)
+    return len(content)

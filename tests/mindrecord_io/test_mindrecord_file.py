@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
 import sqlite3
 import struct
 
@@ -176,3 +178,22 @@ def test_what_lies_in_another_file_is_copied(tmp_path):
     offset = file.append(row, where)
     file.finish()
     assert (tmp_path / NAME).read_bytes()[offset : offset + 4] == b"3456"
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_file_systems_that_copy_nothing_by_themselves_are_copied_from(
+    tmp_path, monkeypatch, number
+):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    frames = np.random.default_rng(1).bytes(3_000_000)  # more than is read at once
+    (tmp_path / "old").write_bytes(b"123" + frames + b"4")
+    where = records.FileRange(tmp_path / "old", 3, len(frames))
+    file = mindrecord_file.MindRecordFile(tmp_path / NAME, 8 << 20)
+    row = mindrecord_encoding.Row("7", 0, (len(frames),), 24, 32)
+    offset = file.append(row, where)
+    file.finish()
+    content = (tmp_path / NAME).read_bytes()
+    assert content[offset : offset + len(frames)] == frames
