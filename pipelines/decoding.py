@@ -24,6 +24,7 @@ from mindrecord_io import records
 from pipelines import (
     clip_file,
     decoder_log,
+    decoding_frame_folder,
     decoding_jpegs,
     limits,
     second_opinion,
@@ -49,6 +50,8 @@ def decode_clip(
         it holds.
     """
     _check_checksum(clip)
+    if Path(clip.uri).is_dir():
+        return decoding_frame_folder.decode_frame_folder(clip, settings, clip_limits)
     file = clip_file.read_clip_file(Path(clip.uri), clip.source)
     jpegs = decoding_jpegs.JpegCollector(settings, clip_limits)
     with decoder_log.captured() as log:

@@ -46,21 +46,38 @@ class JpegCollector:
         if len(self._jpegs) == self._limits.max_frames:
             limit = f"more than {self._limits.max_frames} frames (--max_clip_frames)"
             raise clip_file.DecodeError("too_long", limit)
+        self.refuse_large(height, width)
+        sized = _reduced(frame, self._settings.short_side_px)
+        jpeg = _encoded(sized, self._settings.jpeg_quality, has_fine_colours)
+        self.take_jpeg(jpeg, sized.shape[0], sized.shape[1])
+
+    def take_jpeg(self, jpeg: bytes, height: int, width: int) -> None:
+        """Adds a frame that is a JPEG already.
+
+        Raises:
+          DecodeError: the clip's JPEGs do not fit in a page.
+        """
+        self._jpegs.append(jpeg)
+        self._num_bytes += len(jpeg)
+        self._shape = height, width
+        if self._num_bytes > self._settings.page_num_bytes:
+            raise clip_file.DecodeError(
+                "too_large", schema.too_large(self._settings.page_num_bytes)
+            )
+
+    def refuse_large(self, height: int, width: int) -> None:
+        """Raises DecodeError for frames of more pixels than a clip's may have."""
         if height * width > self._limits.max_pixels:
             raise clip_file.DecodeError(
                 "frame_too_large",
                 f"frames of {width}x{height}, the limit: {self._limits.max_pixels} px "
                 f"(--max_clip_pixels)",
             )
-        sized = _reduced(frame, self._settings.short_side_px)
-        jpeg = _encoded(sized, self._settings.jpeg_quality, has_fine_colours)
-        self._jpegs.append(jpeg)
-        self._num_bytes += len(jpeg)
-        self._shape = sized.shape[0], sized.shape[1]
-        if self._num_bytes > self._settings.page_num_bytes:
-            raise clip_file.DecodeError(
-                "too_large", schema.too_large(self._settings.page_num_bytes)
-            )
+
+    def keeps_size(self, height: int, width: int) -> bool:
+        """Tells whether frames of this size are stored without being reduced."""
+        short_side_px = self._settings.short_side_px
+        return short_side_px == 0 or min(height, width) <= short_side_px
 
     def stored(self, **facts: Any) -> records.ClipFrames:
         """Returns the clip; `facts` are the fields that tell of its source."""

@@ -25,6 +25,7 @@ from mindrecord_io import files, naming, records, sharding, storage
 from pipelines import (
     child_process,
     data_sets,
+    frame_folders,
     limits,
     receipts,
     remote_clips,
@@ -123,16 +124,20 @@ def hashed_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredS
       ShardFailedError: the file cannot be read.
     """
     try:
-        source = (
-            remote_clips.fingerprint(uri)
-            if storage.is_remote(uri)
-            else files.fingerprint(Path(uri))
-        )
+        source = _fingerprint(uri)
     except (OSError, storage.StorageError) as cause:
         why = getattr(cause, "strerror", None) or cause
-        raise ShardFailedError(f"clip {clip_id}: cannot read {uri}: {why}") from cause
+        what = getattr(cause, "filename", None) or uri
+        raise ShardFailedError(f"clip {clip_id}: cannot read {what}: {why}") from cause
     is_stored = known is not None and known.source == source
     return known if is_stored and known else StoredSource(source, "")
+
+
+def _fingerprint(uri: str) -> records.Fingerprint:
+    if storage.is_remote(uri):
+        return remote_clips.fingerprint(uri)
+    path = Path(uri)
+    return frame_folders.fingerprint(path) if path.is_dir() else files.fingerprint(path)
 
 
 def known_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredSource:

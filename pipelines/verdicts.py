@@ -9,6 +9,7 @@ from typing import Any
 from pipelines import clip_file, second_opinion
 
 __all__ = [
+    "REASONS_OF_LOSS",
     "Header",
     "Verdict",
     "facts",
@@ -18,7 +19,10 @@ __all__ = [
 ]
 
 _HEADER_TOLERANCE = 1  # containers round duration x rate
-_REASONS_OF_LOSS = frozenset({"damaged", "truncated"})
+
+REASONS_OF_LOSS = frozenset({"damaged", "missing_frames", "truncated"})
+"""Reasons that leave the rest of a clip's frames as they should be."""
+
 _OUT_OF_MEMORY = "Cannot allocate memory"
 _CUT_OFF = re.compile(
     "File ended prematurely|partial file|moov atom not found|Truncating packet"
@@ -98,11 +102,7 @@ def verdict_on(
 
 def is_acceptable(verdict: Verdict, num_frames: int, accept_partial: float) -> bool:
     """Tells whether a clip that is not whole has lost less than the share allowed."""
-    if (
-        verdict.reason not in _REASONS_OF_LOSS
-        or num_frames == 0
-        or verdict.num_lost < 0
-    ):
+    if verdict.reason not in REASONS_OF_LOSS or num_frames == 0 or verdict.num_lost < 0:
         return False
     return verdict.num_lost < accept_partial * (num_frames + verdict.num_lost)
 

@@ -6,13 +6,14 @@ import pytest
 import simplejpeg
 
 from mindrecord_io import files, records
-from pipelines import decoding, limits
+from pipelines import decoding, frame_folders, limits
 
 LIMITS = limits.DecodeLimits()
 
 
 def decode(path, *, clip_limits=LIMITS, **settings):
-    clip = records.PlannedClip(path.stem, 0, str(path), files.fingerprint(path))
+    fingerprint = frame_folders.fingerprint if path.is_dir() else files.fingerprint
+    clip = records.PlannedClip(path.stem, 0, str(path), fingerprint(path))
     return decoding.decode_clip(clip, records.DecodeSettings(**settings), clip_limits)
 
 

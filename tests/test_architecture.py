@@ -42,7 +42,7 @@ MAY_BE_IMPORTED_BY = {
     "numpy": ["*/*"],
     "pyarrow": ["eval/*", "mindrecord_io/*", "pipelines/*"],
     "safetensors": ["model/weight*.py"],
-    "simplejpeg": ["mindrecord_io/frames.py"],
+    "simplejpeg": ["mindrecord_io/frames.py", "pipelines/decoding_frame_folder.py"],
     "tensorboardX": ["train/watch.py"],
     "torch": ["model/weight_files.py"],
     "tqdm": ["eval/*", "pipelines/*", "train/*"],
