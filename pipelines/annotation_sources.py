@@ -6,10 +6,13 @@ What a path holds tells its kind, so no flag does:
     *jester-v1-train.csv ...     Jester's lists, "id;label": read_jester
     folders named by splits      in each a folder a class (Kinetics): read_class_folders
     *labels.json, ...            Something-Something-v2: annotations.read_annotations
+
+A clip is a file or, whatever lists it, a folder of frames.
 """
 
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from pipelines import frame_folders
 from pipelines.annotations import AnnotationError, Annotations, read_annotations
 from pipelines.listed_clips import ListedClip, assembled, split_named
 
@@ -25,7 +29,7 @@ __all__ = ["read", "read_class_folders", "read_jester", "read_list"]
 _REQUIRED_COLUMNS = ("path", "label", "split")
 _OPTIONAL_COLUMN = "clip_id"
 _JESTER = "jester-v1-"
-_SPLIT_FOLDER = re.compile(r"(?:videos_)?(?P<split>[a-z]+)(?:_\d+)?")
+_SPLIT_FOLDER = re.compile(r"(?:(?:videos|rawframes)_)?(?P<split>[a-z]+)(?:_\d+)?")
 _CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
 
@@ -76,17 +80,34 @@ def read_class_folders(folder: Path) -> Annotations:
     """Reads `<split>/<class>/<clip>`, as Kinetics is kept; give it as --clips too.
 
     Folders of splits may be named as mmaction2 and others name them: `val_256`,
-    `videos_train`. Clips of the test split may lie in its folder without a class.
+    `videos_train`, `rawframes_train`. Clips of the test split may lie in its folder
+    without a class. Where a folder has frames in it, its neighbours are clips as well,
+    and are not opened.
     """
     clips = []
     for split_folder in sorted(folder.iterdir()):
         split = _split_of(split_folder)
         if not split:
             continue
-        for path in sorted(split_folder.rglob("*")):
-            if path.suffix.lower() in _CLIP_SUFFIXES and path.is_file():
-                clips.append(_in_class_folder(folder, split_folder, split, path))
+        for path in sorted(_clips_below(split_folder)):
+            clips.append(_in_class_folder(folder, split_folder, split, path))
     return assembled(folder, clips)
+
+
+def _clips_below(folder: Path) -> Iterator[Path]:
+    """Yields the files and folders of frames that are clips, however deep."""
+    with os.scandir(folder) as found:
+        entries = list(found)
+    inner = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+    shown = [path for path in inner if not path.name.startswith(".")]
+    if any(map(frame_folders.holds_frames, shown)):
+        yield from shown
+    else:
+        for path in inner:
+            yield from _clips_below(path)
+    for path in (Path(e.path) for e in entries):
+        if path.suffix.lower() in _CLIP_SUFFIXES and path.is_file():
+            yield path
 
 
 def _in_class_folder(

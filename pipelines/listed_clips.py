@@ -29,8 +29,8 @@ class ListedClip:
     """A clip as a source lists it.
 
     Attributes:
-      path: of its file below the folder of clips, "/" between folders; "" where the
-        file is found by the clip's id.
+      path: of its file, or folder of frames, below the folder of clips, "/" between
+        folders; "" where it is found by the clip's id.
       label: its text; not read of test clips, whose labels are not public.
       place: file and line, or folder, for errors.
     """

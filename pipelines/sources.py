@@ -1,9 +1,10 @@
 """Which clips are on the disk, and how they meet the annotations.
 
-Where the annotations name files, these are looked for, and nothing else. Otherwise
-clips lie flat in one folder, as the Something-Something-v2 package unpacks them:
-`<clip_id>.webm`. Files of other kinds, hidden files and subfolders are not looked at;
-links to files are followed.
+Where the annotations name files or folders of frames, these are looked for, and nothing
+else. Otherwise clips lie side by side in one folder, as the Something-Something-v2
+package unpacks them: `<clip_id>.webm`; or, as Jester's does, `<clip_id>/00001.jpg` and
+so on. Files of other kinds and what is hidden are not looked at; links to files are
+followed, links to folders are not.
 """
 
 import logging
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from mindrecord_io import storage
 from mindrecord_io.records import Annotation, ClipRef
+from pipelines import frame_folders
 from pipelines.annotations import Annotations
 
 __all__ = ["ClipListing", "SourceError", "find_clips", "match_clips"]
@@ -48,12 +50,14 @@ class ClipListing:
 def find_clips(folder: Path | str) -> dict[str, str]:
     """Lists the clips of a folder: absolute path, or URI, by clip id, sorted by id.
 
-    Ids are file names less `.webm` (in any case of letters) and need not be valid clip
-    ids; those of names that are no Unicode hold surrogates (PEP 383).
+    Ids are file names less `.webm` (in any case of letters), and names of folders, and
+    need not be valid clip ids; those of names that are no Unicode hold surrogates (PEP
+    383). Folders are not opened, except to see that there is one with frames if there
+    is no file; clips of both kinds may be side by side.
 
     Raises:
       SourceError: the folder is missing, unreadable or without clips, or two of its
-        files have one id.
+        files or folders have one id.
     """
     if storage.is_remote(folder):
         return _find_remote_clips(str(folder))
@@ -74,7 +78,10 @@ def _find_remote_clips(uri: str) -> dict[str, str]:
         if clip_id is not None:
             paths[clip_id] = f"{uri}/{name}"
     if not paths:
-        raise SourceError(f"{uri}: no {_SUFFIX} clips in it")
+        raise SourceError(
+            f"{uri}: no {_SUFFIX} clips in it; folders of frames are read from a disk "
+            f"of this machine only"
+        )
     return dict(sorted(paths.items()))
 
 
@@ -101,8 +108,12 @@ def _find_local_clips(folder: Path) -> dict[str, str]:
         raise SourceError(
             f"{folder}: cannot list the folder of clips: {cause.strerror}"
         ) from cause
-    if not paths:
-        raise SourceError(f"{folder}: no {_SUFFIX} clips in it{_hint(folder, names)}")
+    has_files = any(_id_in(Path(path).name) for path in paths.values())
+    if not has_files and not any(map(frame_folders.holds_frames, paths.values())):
+        raise SourceError(
+            f"{folder}: no {_SUFFIX} clips in it, nor folders of JPEGs"
+            f"{_hint(folder, names)}"
+        )
     return dict(sorted(paths.items()))
 
 
@@ -123,9 +134,10 @@ def match_clips(annotations: Annotations, folder: Path | str) -> ClipListing:
         refs.append(ClipRef(clip.clip_id, clip.split, clip.label_id, clip.label, uri))
     unlisted = tuple(sorted(_printable(clip_id) for clip_id in paths))
     if not refs:
+        first = _printable(Path(next(iter(paths.values()))).name)
         raise SourceError(
             f"{folder}: none of the {len(missing)} annotated clips is in it: it has "
-            f"{unlisted[0]}{_SUFFIX}, the annotations name {missing[0].clip_id}"
+            f"{first}, the annotations name {missing[0].clip_id}"
         )
     logger.info(
         "matched %s: %d clips annotated and there, %d missing, %d unlisted",
@@ -138,7 +150,7 @@ def match_clips(annotations: Annotations, folder: Path | str) -> ClipListing:
 
 
 def _listed_files(annotations: Annotations, folder: Path | str) -> dict[str, str]:
-    """Returns the files that the annotations name and that are there, by clip id."""
+    """Returns what the annotations name and is there, files and folders, by clip id."""
     if not annotations.paths:
         return {}
     if storage.is_remote(folder):
@@ -152,19 +164,25 @@ def _listed_files(annotations: Annotations, folder: Path | str) -> dict[str, str
         clip.clip_id: str(root / path)
         for clip, path in zip(annotations.clips, annotations.paths, strict=True)
     }
-    found = {clip_id: p for clip_id, p in listed.items() if Path(p).is_file()}
+    found = {clip_id: p for clip_id, p in listed.items() if _is_clip(Path(p))}
     if not found:
         raise SourceError(
-            f"{folder}: none of the {len(listed)} files that the annotations name is "
+            f"{folder}: none of the {len(listed)} clips that the annotations name is "
             f"in it; the first: {annotations.paths[0]}"
         )
     return found
 
 
+def _is_clip(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and not path.is_symlink())
+
+
 def _clip_id_of(entry: "os.DirEntry[str]") -> str | None:
-    """Returns the id that a file's name gives its clip, None if it is not a clip."""
+    """Returns the id that a name gives its clip, None if it is not a clip."""
     clip_id = _id_in(entry.name)
     try:
+        if frame_folders.is_frame_folder(entry):
+            return entry.name if clip_id is None else None
         return clip_id if clip_id is not None and entry.is_file() else None
     except OSError:  # a link in a circle, or into a folder that is closed to us
         return None
@@ -182,8 +200,8 @@ def _two_files_error(
 ) -> SourceError:
     names = sorted(_printable(Path(path).name) for path in (first_path, second_path))
     return SourceError(
-        f"{folder}: two files of clip {_printable(clip_id)!r}: {' and '.join(names)}: "
-        f"leave only one"
+        f"{folder}: clip {_printable(clip_id)!r} is there twice: "
+        f"{' and '.join(names)}: leave only one"
     )
 
 
@@ -195,6 +213,8 @@ def _hint(folder: Path, names: Sequence[str]) -> str:
         return f": its parts are not unpacked: cat {_PACKAGE_NAME}-?? | tar -xz"
     if any(name.endswith(_SUFFIX) and not name.startswith(".") for name in names):
         return f": what is named {_SUFFIX} is no file, nor a link that leads to one"
+    if any((folder / name).is_dir() and (folder / name).is_symlink() for name in names):
+        return ": links to folders are not followed"
     return ""
 
 

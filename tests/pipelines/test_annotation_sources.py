@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections import Counter
 
@@ -242,6 +243,35 @@ def test_folders_a_class_are_read(tmp_path):
     ]
 
 
+def test_folders_of_frames_are_clips_in_folders_a_class(tmp_path, monkeypatch):
+    for name in ("train/run/a", "train/run/b", "rawframes_val/run/c", "test/d"):
+        written(tmp_path / name / "img_00001.jpg", "")
+    written(tmp_path / "train/jump/e.mp4", "")
+    opened, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda p: opened.append(str(p)) or scandir(p))
+
+    found = annotation_sources.read(tmp_path)
+
+    assert summary(found) == [
+        ("e", "train", 0, "train/jump/e.mp4"),
+        ("a", "train", 1, "train/run/a"),
+        ("b", "train", 1, "train/run/b"),
+        ("c", "validation", 1, "rawframes_val/run/c"),
+        ("d", "test", -1, "test/d"),
+    ]
+    of_clips = {f"{tmp_path}/train/run/{clip_id}" for clip_id in "ab"}
+    assert len(of_clips & set(opened)) == 1  # one tells what its neighbours are
+
+
+@pytest.mark.parametrize("name", ["train/a", "val/x/y/a", "test/x/y/a"])
+def test_frames_outside_the_folder_of_their_class_are_refused(tmp_path, name):
+    written(tmp_path / name / "00001.jpg", "")
+
+    assert refusal(tmp_path).startswith(
+        f"{tmp_path / name}: a clip must lie in a folder of its class, "
+    )
+
+
 @pytest.mark.parametrize("name", ["train/a.mp4", "val/x/y/a.mp4", "test/x/y/a.mp4"])
 def test_a_clip_outside_the_folder_of_its_class_is_refused(tmp_path, name):
     written(tmp_path / name, "")
@@ -275,7 +305,7 @@ def test_files_that_are_named_and_not_there_are_missing(tmp_path):
     text = HEADER + "a/1.mp4,run,train\na/2.mp4,run,train\na/3.mp4,run,train\n"
     annotations = annotation_sources.read(written(tmp_path / "clips.csv", text))
     written(tmp_path / "clips/a/2.mp4", "")
-    (tmp_path / "clips/a/3.mp4").mkdir()
+    os.mkfifo(tmp_path / "clips/a/3.mp4")
 
     listing = sources.match_clips(annotations, tmp_path / "clips")
 

@@ -41,11 +41,103 @@ def test_find_clips_ignores_what_is_no_clip(tmp_path):
     touch(tmp_path, "1.webm", ".2.webm", "._1.webm", ".webm", "webm", "3.webm.part")
     touch(tmp_path, "4.mp4", "5", "6.webm~", "7.webmx", "readme.txt")
     (tmp_path / "8.webm").mkdir()
-    (tmp_path / "sub").mkdir()
-    touch(tmp_path / "sub", "9.webm")
+    (tmp_path / ".sub").mkdir()
+    touch(tmp_path / ".sub", "9.webm")
     os.mkfifo(tmp_path / "10.webm")
 
     assert list(find_clips(tmp_path)) == ["1"]
+
+
+def frames(folder, *names):
+    folder.mkdir(parents=True)
+    return touch(folder, *(names or ("00001.jpg", "00002.jpg")))
+
+
+def test_find_clips_lists_folders_of_frames(tmp_path):
+    for clip_id in ("9", "78687", "a.b"):
+        frames(tmp_path / clip_id)
+    frames(tmp_path / ".1420")
+
+    assert find_clips(tmp_path) == {
+        clip_id: f"{tmp_path}/{clip_id}" for clip_id in ("78687", "9", "a.b")
+    }
+
+
+def test_find_clips_lists_files_and_folders_side_by_side(tmp_path):
+    touch(tmp_path, "1.webm")
+    frames(tmp_path / "2", "img_00000.JPEG")
+
+    assert find_clips(tmp_path) == {"1": f"{tmp_path}/1.webm", "2": f"{tmp_path}/2"}
+
+
+def test_find_clips_refuses_a_file_and_a_folder_of_one_id(tmp_path):
+    touch(tmp_path, "1.webm")
+    frames(tmp_path / "1")
+
+    with pytest.raises(SourceError) as error:
+        find_clips(tmp_path)
+
+    assert str(error.value) == (
+        f"{tmp_path}: clip '1' is there twice: 1 and 1.webm: leave only one"
+    )
+
+
+def test_find_clips_opens_folders_until_one_has_frames(tmp_path, monkeypatch):
+    for k in range(20):
+        frames(tmp_path / str(k))
+    opened, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda p: opened.append(str(p)) or scandir(p))
+
+    assert len(find_clips(tmp_path)) == 20
+    assert len(opened) == 2
+    touch(tmp_path, "20.webm")
+    assert len(find_clips(tmp_path)) == 21
+    assert len(opened) == 3
+
+
+def test_find_clips_refuses_folders_that_hold_no_jpegs(tmp_path):
+    frames(tmp_path / "1", "00001.png", ".00001.jpg", "jpg")
+    (tmp_path / "2" / "1.jpg").mkdir(parents=True)
+
+    with pytest.raises(SourceError, match=r"no \.webm clips in it, nor folders of JP"):
+        find_clips(tmp_path)
+
+
+def test_find_clips_does_not_follow_links_to_folders(tmp_path):
+    frames(tmp_path / "elsewhere" / "1")
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "1").symlink_to(tmp_path / "elsewhere" / "1")
+
+    with pytest.raises(SourceError, match=r"JPEGs: links to folders are not followed$"):
+        find_clips(tmp_path / "clips")
+
+
+def test_match_clips_names_a_folder_as_it_is(tmp_path):
+    frames(tmp_path / "5")
+
+    with pytest.raises(SourceError) as error:
+        match_clips(annotations_of(TRAIN_CLIP), tmp_path)
+
+    assert str(error.value) == (
+        f"{tmp_path}: none of the 1 annotated clips is in it: it has 5, the "
+        f"annotations name 78687"
+    )
+
+
+def test_match_clips_finds_folders_that_the_annotations_name(tmp_path):
+    frames(tmp_path / "a" / "1")
+    touch(tmp_path / "a", "2.mp4")
+    (tmp_path / "a" / "3").symlink_to(tmp_path / "a" / "1")
+    clips = [Annotation(clip_id, "train", 1, "") for clip_id in "1234"]
+    named = Annotations(LABEL_MAP, tuple(clips), ("a/1", "a/2.mp4", "a/3", "a/4"))
+
+    listing = match_clips(named, tmp_path)
+
+    assert [(ref.clip_id, ref.uri) for ref in listing.refs] == [
+        ("1", f"{tmp_path}/a/1"),
+        ("2", f"{tmp_path}/a/2.mp4"),
+    ]
+    assert [clip.clip_id for clip in listing.missing] == ["3", "4"]
 
 
 def test_find_clips_follows_links_to_files_only(tmp_path):
@@ -76,8 +168,8 @@ def test_find_clips_says_that_all_links_lead_nowhere(tmp_path):
         find_clips(tmp_path)
 
     assert str(error.value) == (
-        f"{tmp_path}: no .webm clips in it: what is named .webm is no file, "
-        f"nor a link that leads to one"
+        f"{tmp_path}: no .webm clips in it, nor folders of JPEGs: what is named .webm "
+        f"is no file, nor a link that leads to one"
     )
 
 
@@ -88,7 +180,7 @@ def test_find_clips_refuses_two_files_of_one_id(tmp_path):
         find_clips(tmp_path)
 
     assert str(error.value) == (
-        f"{tmp_path}: two files of clip '78687': 78687.WEBM and 78687.webm: "
+        f"{tmp_path}: clip '78687' is there twice: 78687.WEBM and 78687.webm: "
         f"leave only one"
     )
 
@@ -124,7 +216,9 @@ def test_find_clips_refuses_a_folder_without_clips(tmp_path):
     with pytest.raises(SourceError) as error:
         find_clips(tmp_path)
 
-    assert str(error.value) == f"{tmp_path}: no .webm clips in it"
+    assert str(error.value) == (
+        f"{tmp_path}: no .webm clips in it, nor folders of JPEGs"
+    )
 
 
 def test_find_clips_points_to_the_subfolder_that_the_package_unpacks_to(tmp_path):
@@ -134,8 +228,8 @@ def test_find_clips_points_to_the_subfolder_that_the_package_unpacks_to(tmp_path
         find_clips(tmp_path)
 
     assert str(error.value) == (
-        f"{tmp_path}: no .webm clips in it: did you mean its subfolder "
-        f"{tmp_path}/20bn-something-something-v2?"
+        f"{tmp_path}: no .webm clips in it, nor folders of JPEGs: did you mean its "
+        f"subfolder {tmp_path}/20bn-something-something-v2?"
     )
 
 
@@ -146,8 +240,8 @@ def test_find_clips_says_how_to_unpack_the_package(tmp_path):
         find_clips(tmp_path)
 
     assert str(error.value) == (
-        f"{tmp_path}: no .webm clips in it: its parts are not unpacked: "
-        f"cat 20bn-something-something-v2-?? | tar -xz"
+        f"{tmp_path}: no .webm clips in it, nor folders of JPEGs: its parts are not "
+        f"unpacked: cat 20bn-something-something-v2-?? | tar -xz"
     )
 
 
