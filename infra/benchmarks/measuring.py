@@ -21,11 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from infra.benchmarks import repeat_clips
+
 __all__ = [
     "CLIPS",
     "REPOSITORY",
     "Run",
     "children_cpu_seconds",
+    "copy_clips",
     "draw_package",
     "machine",
     "run_job",
@@ -76,9 +79,24 @@ def draw_package(folder: Path, drawn: Path, num_clips: int) -> Path:
     source = drawn / f"clips-{num_distinct}"
     run_job("synthesize", output=source, num_clips=num_distinct)
     package = folder / "package"
-    words = [Path(__file__).with_name("repeat_clips.py"), source, package]
-    subprocess.run([sys.executable, *words, str(num_clips)], check=True)
+    repeat_clips.repeat_clips(source, package, num_clips)
     return package
+
+
+def copy_clips(package: Path, num_copies: int) -> Path:
+    """Returns a package beside this one that has every clip under so many ids.
+
+    The files are hard links: a benchmark gets longer, and its start-up weighs less,
+    without more clips to draw. With one copy it is the package itself.
+    """
+    if num_copies < 1:
+        raise ValueError(f"num_copies must be at least 1: {num_copies}")
+    if num_copies == 1:
+        return package
+    copied = package.with_name(f"{package.name}-{num_copies}-times")
+    num_clips = num_copies * repeat_clips.count_clips(package)
+    repeat_clips.repeat_clips(package, copied, num_clips)
+    return copied
 
 
 def run_job(job: str, **flags: object) -> Run:

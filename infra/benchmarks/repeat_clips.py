@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main", "repeat_clips"]
+__all__ = ["count_clips", "main", "repeat_clips"]
 
 _CLIPS = "20bn-something-something-v2"
 _ANNOTATION = "something-something-v2-{}.json"
@@ -48,6 +48,11 @@ def repeat_clips(source: Path, target: Path, num_clips: int) -> None:
                 repeated.append({**row, "id": str(number)})
         _annotations(target, split).write_text(json.dumps(repeated))
     shutil.copyfile(_annotations(source, "labels"), _annotations(target, "labels"))
+
+
+def count_clips(package: Path) -> int:
+    """Returns how many clips a package's annotations name."""
+    return sum(len(_read_rows(package, split)) for split in _SPLITS)
 
 
 def _read_rows(package: Path, split: str) -> list[dict[str, Any]]:

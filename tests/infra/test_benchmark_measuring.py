@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -77,3 +78,41 @@ def test_the_machine_is_told_with_the_load_it_has():
     assert told["num_cores"] == os.cpu_count()
     assert told["load"] >= 0
     assert set(told) == {"date", "cpu", "num_cores", "load"}
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Two clips, 1 and 2, one of them for training."""
+    folder = tmp_path / "package"
+    clips, annotations = folder / measuring.CLIPS, folder / "annotations"
+    clips.mkdir(parents=True)
+    annotations.mkdir()
+    rows = {
+        "train": [{"id": "1"}],
+        "validation": [{"id": "2"}],
+        "test": [],
+        "labels": [],
+    }
+    for role, of_role in rows.items():
+        path = annotations / f"something-something-v2-{role}.json"
+        path.write_text(json.dumps(of_role))
+    for number in (1, 2):
+        (clips / f"{number}.webm").write_text(f"clip {number}")
+    return folder
+
+
+def test_copied_clips_are_the_same_files_under_further_ids(package):
+    copied = measuring.copy_clips(package, 3)
+
+    clips = {p.name: p.read_text() for p in (copied / measuring.CLIPS).iterdir()}
+    assert clips == {f"{n}.webm": f"clip {2 - n % 2}" for n in range(1, 7)}
+    annotations = copied / "annotations"
+    rows = json.loads((annotations / "something-something-v2-train.json").read_bytes())
+    assert [row["id"] for row in rows] == ["1", "3", "5"]
+    assert copied.parent == package.parent
+
+
+def test_one_copy_is_the_package_itself_and_none_is_an_error(package):
+    assert measuring.copy_clips(package, 1) == package
+    with pytest.raises(ValueError, match="num_copies must be at least 1: 0"):
+        measuring.copy_clips(package, 0)
