@@ -35,6 +35,7 @@ __all__ = [
     "current_version",
     "list_versions",
     "open_version",
+    "parse",
     "publish",
     "staging_folder",
     "utc_now",
@@ -229,7 +230,7 @@ def open_version(dataset: Path, version: str | None = None) -> Version:
         )
     try:
         path = naming.manifest_path(naming.version_folder(dataset, name))
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError as cause:
         names = list_versions(dataset) or "none, so this is no data set"
         raise ManifestError(
@@ -237,14 +238,28 @@ def open_version(dataset: Path, version: str | None = None) -> Version:
         ) from cause
     except OSError as cause:
         raise _unreadable(dataset, cause) from cause
+    except ValueError as cause:
+        raise ManifestError(f"{dataset}: version {name!r}: {cause}") from cause
+    return Version(dataset, parse(content, dataset, name))
+
+
+def parse(content: bytes, dataset: Path | str, name: str) -> Manifest:
+    """Returns what a version's manifest.json says; `dataset` is for messages.
+
+    Raises:
+      ManifestError: it is damaged, another version's or a newer program's.
+    """
+    try:
+        fields = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as cause:
         raise ManifestError(f"{dataset}: version {name!r}: {cause}") from cause
+    path = f"{dataset}/{naming.manifest_path(naming.version_folder(Path(), name))}"
     manifest = _parse(path, fields)
     if manifest.version != name:  # its other files are found by it
         raise ManifestError(
             f"{path}: not a manifest: it is of version {manifest.version!r}"
         )
-    return Version(dataset, manifest)
+    return manifest
 
 
 @contextlib.contextmanager
@@ -315,7 +330,7 @@ def _unreadable(dataset: Path, error: OSError) -> ManifestError:
     return ManifestError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
-def _parse(path: Path, fields: object) -> Manifest:
+def _parse(path: str, fields: object) -> Manifest:
     written_by = fields.get("format_version") if isinstance(fields, dict) else None
     if isinstance(written_by, int) and written_by > schema.FORMAT_VERSION:
         raise ManifestError(

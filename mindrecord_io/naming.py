@@ -24,6 +24,7 @@ __all__ = [
     "current_path",
     "incomplete_folder",
     "is_incomplete",
+    "is_incomplete_name",
     "is_of_this_host",
     "is_version_name",
     "labels_folder",
@@ -102,7 +103,12 @@ def is_of_this_host(folder: Path) -> bool:
 
 def is_incomplete(folder: Path) -> bool:
     """Tells whether a folder's name marks it as work in progress."""
-    return folder.name.startswith(_INCOMPLETE)
+    return is_incomplete_name(folder.name)
+
+
+def is_incomplete_name(name: str) -> bool:
+    """Tells whether a base name marks work in progress."""
+    return name.startswith(_INCOMPLETE)
 
 
 def current_path(dataset: Path) -> Path:

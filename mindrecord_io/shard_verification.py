@@ -5,9 +5,10 @@ a crash of the process. So a shard's files are hashed before anything else looks
 them. `rows.check_rows` is the other half, for shards that pass here.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from pyarrow import parquet
 
 from mindrecord_io import clips_table, manifest, naming, records, verification
 
-__all__ = ["check_shard", "check_sizes", "shard_clips", "stored_clips"]
+__all__ = [
+    "check_listing",
+    "check_shard",
+    "check_sizes",
+    "shard_clips",
+    "stored_clips",
+]
 
 _MAX_NAMED = 5
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
@@ -44,7 +51,36 @@ def check_sizes(
     version: manifest.Version, entry: manifest.ShardEntry
 ) -> list[verification.Damage]:
     """Checks that a shard has the files it was published with, in their sizes."""
-    return _check_files(version, entry, only_size=True)
+    folder = _folder(entry)
+    try:
+        found = _sizes(version.dataset / folder)
+    except OSError as error:
+        why = f"cannot be listed: {error.strerror}; expected {entry.num_rows} clips"
+        return [verification.Damage(folder.as_posix(), why)]
+    return check_listing(entry, found)
+
+
+def check_listing(
+    entry: manifest.ShardEntry, found: Mapping[str, int]
+) -> list[verification.Damage]:
+    """Compares the sizes of files, by name, with those a shard was published with."""
+    folder, expected = _folder(entry), _published(entry)
+    damaged = []
+    for name, published in expected.items():
+        path = (folder / name).as_posix()
+        if name not in found:
+            why = f"is missing, expected {published.num_bytes} bytes"
+            damaged.append(verification.Damage(path, why))
+        elif found[name] != published.num_bytes:
+            why = f"has {found[name]} bytes, expected {published.num_bytes}"
+            damaged.append(verification.Damage(path, why))
+    summary = naming.summary_path(folder)
+    if summary.name not in found:
+        damaged.append(verification.Damage(summary.as_posix(), "is missing"))
+    for extra in sorted(found.keys() - expected.keys() - {summary.name}):
+        path = (folder / extra).as_posix()
+        damaged.append(verification.Damage(path, "is no part of the published shard"))
+    return damaged
 
 
 def check_shard(
@@ -61,7 +97,7 @@ def check_shard(
     Args:
       clips: the `shard_clips`, None to compare it with the manifest alone.
     """
-    damaged = _check_files(version, entry, only_size=False)
+    damaged = _check_files(version, entry)
     folder = _folder(entry)
     for why in _wrong_summary(version.dataset / folder, entry, clips):
         path = naming.summary_path(folder).as_posix()
@@ -107,31 +143,35 @@ def _folder(entry: manifest.ShardEntry) -> Path:
     return naming.shard_folder(Path(), entry.split, entry.key)
 
 
-def _check_files(
-    version: manifest.Version, entry: manifest.ShardEntry, *, only_size: bool
-) -> list[verification.Damage]:
-    folder, dataset = _folder(entry), version.dataset
-    try:
-        names = {path.name for path in (dataset / folder).iterdir()}
-    except OSError as error:
-        why = f"cannot be listed: {error.strerror}; expected {entry.num_rows} clips"
-        return [verification.Damage(folder.as_posix(), why)]
+def _published(entry: manifest.ShardEntry) -> dict[str, records.Fingerprint]:
+    """Returns what a shard's files must be, by name; none where it has no clips."""
     name = naming.ShardName(entry.split, entry.index, entry.num_shards)
-    expected = {str(name): entry.mindrecord, name.index_file: entry.mindrecord_index}
-    damaged = []
-    for file_name, published in expected.items():
-        if published is not None:
-            names.discard(file_name)
-            damaged += verification.check_file(
-                dataset, folder / file_name, published, only_size=only_size
-            )
-    summary_name = naming.summary_path(folder).name
-    if summary_name not in names:
-        path = (folder / summary_name).as_posix()
-        damaged.append(verification.Damage(path, "is missing"))
-    for extra in sorted(names - {summary_name}):
-        path = (folder / extra).as_posix()
-        damaged.append(verification.Damage(path, "is no part of the published shard"))
+    both = {str(name): entry.mindrecord, name.index_file: entry.mindrecord_index}
+    return {file: content for file, content in both.items() if content is not None}
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Returns the bytes of a folder's files by name; of a dangling link, nothing."""
+    sizes = {}
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            sizes[path.name] = path.stat().st_size
+    return sizes
+
+
+def _check_files(
+    version: manifest.Version, entry: manifest.ShardEntry
+) -> list[verification.Damage]:
+    """Checks that a shard has the files it was published with, byte for byte."""
+    damaged = check_sizes(version, entry)
+    folder = _folder(entry)
+    known = {damage.path for damage in damaged}
+    if folder.as_posix() in known:  # it cannot be listed
+        return damaged
+    for name, published in _published(entry).items():
+        path = folder / name
+        if path.as_posix() not in known:
+            damaged += verification.check_file(version.dataset, path, published)
     return damaged
 
 

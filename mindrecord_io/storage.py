@@ -5,6 +5,7 @@ the environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDEN
 the Hadoop configuration), never by the URI: URIs are logged.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -83,15 +84,55 @@ class Storage:
             while content := file.read(_READ_BYTES):
                 copied.write(content)
 
+    def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
+        """Returns some of a file's bytes, without the others being fetched.
+
+        Raises:
+          FileNotFoundError: there is no such file.
+          StorageError: it cannot be read, or ends before, after several attempts.
+        """
+
+        def read() -> bytes:
+            with self.filesystem.open_input_file(path) as file:
+                content: bytes = file.read_at(num_bytes, begin)
+            if len(content) != num_bytes:
+                raise OSError(f"it ends {num_bytes - len(content)} bytes too early")
+            return content
+
+        return retried(read, f"read {self.uri}/{path}")
+
     def list_names(self, folder: str) -> list[str]:
         """Returns the names in a folder, sorted; none where there is no such folder."""
+        return sorted(info.base_name for info in self.list_infos(folder))
 
-        def list_once() -> list[str]:
-            selector = fs.FileSelector(folder, allow_not_found=True)
-            found = self.filesystem.get_file_info(selector)
-            return sorted(info.base_name for info in found)
+    def list_infos(self, folder: str, *, recursive: bool = False) -> list[fs.FileInfo]:
+        """Returns what is in a folder, or also below; nothing where there is none."""
+        selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
+        found: list[fs.FileInfo] = retried(
+            lambda: self.filesystem.get_file_info(selector),
+            f"list {self.uri}/{folder}",
+        )
+        return found
 
-        return retried(list_once, f"list {self.uri}/{folder}")
+    def info(self, path: str) -> fs.FileInfo:
+        """Returns what is at a path; its type may be that there is nothing."""
+        (found,) = retried(
+            lambda: self.filesystem.get_file_info([path]),
+            f"look at {self.uri}/{path}",
+        )
+        return found
+
+    def remove_file(self, path: str) -> None:
+        """Removes a file, unless it is gone."""
+        self._remove(self.filesystem.delete_file, path)
+
+    def remove_folder(self, path: str) -> None:
+        """Removes a folder and all below it, in any order, unless it is gone."""
+        self._remove(self.filesystem.delete_dir, path)
+
+    def _remove(self, remove: Callable[[str], None], path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            retried(lambda: remove(path), f"remove {self.uri}/{path}")
 
 
 def is_remote(location: Path | str) -> bool:

@@ -69,24 +69,13 @@ def check_version(version: manifest.Version) -> list[Damage]:
 
 
 def check_file(
-    dataset: Path,
-    path: Path,
-    published: records.Fingerprint,
-    *,
-    only_size: bool = False,
+    dataset: Path, path: Path, published: records.Fingerprint
 ) -> list[Damage]:
-    """Compares a file with its fingerprint.
-
-    Args:
-      path: below the data set's folder.
-      only_size: do not read it.
-    """
+    """Compares a file with its fingerprint; `path` is below the data set's folder."""
     try:
         num_bytes = (dataset / path).stat().st_size
         if num_bytes != published.num_bytes:
             why = f"has {num_bytes} bytes, expected {published.num_bytes}"
-        elif only_size:
-            return []
         else:
             found = files.fingerprint(dataset / path)
             why = f"has SHA-256 {found.sha256}, expected {published.sha256}"

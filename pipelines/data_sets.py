@@ -7,12 +7,22 @@ is downloaded. So a job is written once, and only this file knows the difference
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mindrecord_io import incomplete, manifest, records, shards, storage
-from pipelines import remote_clips, remote_data_set
+from mindrecord_io import (
+    files,
+    incomplete,
+    manifest,
+    records,
+    shard_verification,
+    shards,
+    storage,
+    verification,
+)
+from pipelines import remote_clips, remote_data_set, removal
 
 __all__ = ["DataSet", "LocalDataSet", "opened"]
 
@@ -21,10 +31,21 @@ class DataSet(Protocol):
     """What jobs ask of a data set.
 
     Attributes:
+      location: the path or URI that names it.
       folder: where shards and versions are made, and found once they are fetched.
     """
 
+    location: Path | str
     folder: Path
+
+    def list_versions(self) -> list[str]:
+        """Returns the names of all versions, oldest first, CURRENT or not."""
+
+    def current_name(self) -> str | None:
+        """Returns the name of the current version, None if there is none yet."""
+
+    def read_manifest(self, name: str | None = None) -> manifest.Manifest:
+        """Returns what a version consists of, the current one by default."""
 
     def open_version(self, name: str | None = None) -> manifest.Version:
         """Opens a version, the current one by default, all but its shards."""
@@ -50,18 +71,50 @@ class DataSet(Protocol):
     def receipts(self, staging: Path) -> Path | str:
         """Returns where the tasks of the job that owns `staging` leave receipts."""
 
+    def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
+        """Returns bytes of a file, its path below the data set; fewer at its end."""
+
+    def check_sizes(self, version: manifest.Version) -> list[verification.Damage]:
+        """Checks that all shards have the files they were published with, by size."""
+
+    def num_bytes(self, places: Sequence[str]) -> int:
+        """Returns the size of all files in folders below the data set."""
+
+    def write(self, path: str, content: bytes) -> str:
+        """Writes a file that is no part of a version; returns where it is."""
+
     def remove_abandoned(self) -> None:
         """Removes what dead jobs left of unfinished work."""
 
+    def staging(self) -> contextlib.AbstractContextManager[Path]:
+        """Lends a folder for a version in the making; nothing is pruned meanwhile."""
+
+    def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
+        """Lends the right to remove, if no job is at work; see removal.removing."""
+
     def publish(self, folder: Path, said: manifest.Manifest) -> manifest.Version:
-        """Makes a folder of finished files the newest version; see manifest.publish."""
+        """Makes a folder of finished files the newest version; see manifest.publish.
+
+        Args:
+          folder: in one that `staging` lends.
+        """
 
 
 class LocalDataSet:
     """A data set on this machine, or on a file system that it shares with others."""
 
     def __init__(self, folder: Path) -> None:
+        self.location: Path | str = folder
         self.folder = folder
+
+    def list_versions(self) -> list[str]:
+        return manifest.list_versions(self.folder)
+
+    def current_name(self) -> str | None:
+        return manifest.current_version(self.folder)
+
+    def read_manifest(self, name: str | None = None) -> manifest.Manifest:
+        return manifest.open_version(self.folder, name).manifest
 
     def open_version(self, name: str | None = None) -> manifest.Version:
         return manifest.open_version(self.folder, name)
@@ -91,12 +144,32 @@ class LocalDataSet:
         folder.mkdir(exist_ok=True)
         return folder
 
+    def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
+        with (self.folder / path).open("rb") as file:
+            return os.pread(file.fileno(), num_bytes, begin)
+
+    def check_sizes(self, version: manifest.Version) -> list[verification.Damage]:
+        return [
+            damage
+            for entry in version.manifest.shards
+            for damage in shard_verification.check_sizes(version, entry)
+        ]
+
+    def num_bytes(self, places: Sequence[str]) -> int:
+        return sum(removal.num_bytes(self.folder / place) for place in places)
+
+    def write(self, path: str, content: bytes) -> str:
+        files.replace_file(self.folder / path, content)
+        return str(self.folder / path)
+
     def remove_abandoned(self) -> None:
-        for folder in (
-            self.folder / "versions",
-            *(shards.split_folder(self.folder, split) for split in records.SPLITS),
-        ):
-            incomplete.remove_abandoned(folder)
+        removal.remove_abandoned(self.folder)
+
+    def staging(self) -> contextlib.AbstractContextManager[Path]:
+        return manifest.staging_folder(self.folder)
+
+    def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
+        return removal.removing(self.folder)
 
     def publish(self, folder: Path, said: manifest.Manifest) -> manifest.Version:
         return manifest.publish(self.folder, folder, said)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import manifest
-from pipelines import locations
+from mindrecord_io import manifest, storage
+from pipelines import data_sets, locations
 
 __all__ = ["PastVersion", "Unreadable", "changes", "history", "main"]
 
@@ -65,27 +65,15 @@ class Unreadable:
         return f"! {self.version}  {self.error}"
 
 
-def history(dataset: Path) -> list[PastVersion | Unreadable]:
+def history(dataset: Path | str) -> list[PastVersion | Unreadable]:
     """Returns all versions, newest last.
 
     Raises:
       ManifestError: there is no data set, or CURRENT is damaged.
+      StorageError: an object store cannot be read.
     """
-    names = manifest.list_versions(dataset)
-    current = manifest.current_version(dataset)
-    if not names:
-        raise manifest.ManifestError(f"{dataset}: no data set here, it has no versions")
-    opened: dict[str, manifest.Manifest] = {}
-    past: list[PastVersion | Unreadable] = []
-    for name in names:
-        try:
-            said = opened[name] = manifest.open_version(dataset, name).manifest
-        except manifest.ManifestError as error:
-            past.append(Unreadable(name, str(error)))
-            continue
-        parent = opened.get(said.parent)
-        past.append(_past_version(said, parent, is_current=name == current))
-    return past
+    with data_sets.opened(dataset) as data_set:
+        return _history(data_set)
 
 
 def changes(
@@ -124,13 +112,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(argv)
     try:
         past = history(flags.dataset)
-    except (OSError, ValueError) as error:
+    except (storage.StorageError, OSError, ValueError) as error:
         logger.error("history failed: %s", error)
         return 1
     for version in past:
         print(version)  # noqa: T201
     print(json.dumps({"versions": [dataclasses.asdict(v) for v in past]}))  # noqa: T201
     return int(any(isinstance(version, Unreadable) for version in past))
+
+
+def _history(data_set: data_sets.DataSet) -> list[PastVersion | Unreadable]:
+    names = data_set.list_versions()
+    current = data_set.current_name()
+    if not names:
+        raise manifest.ManifestError(
+            f"{data_set.location}: no data set here, it has no versions"
+        )
+    opened: dict[str, manifest.Manifest] = {}
+    past: list[PastVersion | Unreadable] = []
+    for name in names:
+        try:
+            said = opened[name] = data_set.read_manifest(name)
+        except manifest.ManifestError as error:
+            past.append(Unreadable(name, str(error)))
+            continue
+        parent = opened.get(said.parent)
+        past.append(_past_version(said, parent, is_current=name == current))
+    return past
 
 
 def _past_version(
@@ -168,8 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--dataset",
-        type=locations.local_path,
+        type=locations.path_or_uri,
         required=True,
-        help="folder of the data set",
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
     )
     return parser

@@ -1,45 +1,24 @@
 """`python -m pipelines prune`: removes old versions and what only they needed.
 
-A shard that no manifest lists may be one that a job at this moment makes, or has found
-and counts on, for the version it will publish. Such a job holds, from before it looks
-at the first shard until it has published, a folder of work in progress beside the
-versions (manifest.staging_folder). So, while nobody can begin such a folder or publish
-a version (these and this take turns by one lock):
-
-1. if such a folder is there, and its process lives, nothing is removed;
-2. the old versions are moved out of sight, into a folder of work in progress;
-3. then the shards that no version lists any more;
-4. if a job has begun since 1 all the same, where locks are ignored, all is put back;
-5. what was moved is deleted.
-
-A job that begins after 4 does not see them and makes its own. Wherever this stops, no
-version that can be read lacks a shard; what lies in folders of work in progress is
-removed by the next job.
+Nothing goes while a job is at work that may count on any shard, and versions go before
+the shards that they list. What holds jobs off, and what is left where this is killed,
+depends on where the data set is: see removal and remote_removal.
 """
 
 import argparse
-import contextlib
 import dataclasses
-import datetime
 import json
 import logging
-import os
-import shutil
-import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import files, incomplete, manifest, naming, records, shards
-from pipelines import locations
+from mindrecord_io import naming, records, storage
+from pipelines import data_sets, locations, removal
 
-__all__ = ["PruneError", "PruneResult", "main", "plan_only", "prune"]
+__all__ = ["PruneResult", "main", "plan_only", "prune"]
 
 logger = logging.getLogger(__name__)
-
-
-class PruneError(RuntimeError):
-    """Nothing was removed, because another job is at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,42 +39,35 @@ class PruneResult:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
+    """Folders below the data set's, but for `kept`, which are names of versions."""
+
     kept: tuple[str, ...]
-    versions: tuple[Path, ...]
-    shards: tuple[Path, ...]
+    versions: tuple[str, ...]
+    shards: tuple[str, ...]
 
 
-def plan_only(dataset: Path, keep: int) -> PruneResult:
+def plan_only(dataset: Path | str, keep: int) -> PruneResult:
     """Returns what `prune` would remove, dead jobs' unfinished work not counted."""
-    return _result(dataset, _planned(dataset, keep), 0)
+    with data_sets.opened(dataset) as data_set:
+        return _result(data_set, _planned(data_set, keep), 0)
 
 
-def prune(dataset: Path, keep: int) -> PruneResult:
+def prune(dataset: Path | str, keep: int) -> PruneResult:
     """Removes all but the newest `keep` versions and the current one, for good.
 
     Raises:
-      PruneError: another job is at work on the data set.
+      AtWorkError: another job is at work on the data set.
       ManifestError: there is no data set here, or a version that is to be kept cannot
         be read, so that nobody knows which shards it needs.
+      StorageError: an object store does not do as it is told.
     """
-    manifest.open_version(dataset)  # before anything is made: is this a data set?
-    versions = dataset / "versions"
-    num_abandoned_bytes = _remove_abandoned(dataset)
-    with contextlib.ExitStack() as stack:
-        trash = {
-            folder: stack.enter_context(incomplete.folder_in(folder))
-            for folder in (versions, *_split_folders(dataset))
-        }
-        with files.locked_directory(versions):
-            _refuse_others(versions, trash[versions])
-            plan = _planned(dataset, keep)
-            result = _result(dataset, plan, num_abandoned_bytes)
-            with _put_back_unless_done() as moved:
-                _move(plan.versions, trash, moved)
-                _move(plan.shards, trash, moved)
-                _refuse_others(versions, trash[versions])
-        for path in moved.values():
-            shutil.rmtree(path)
+    with data_sets.opened(dataset) as data_set:
+        data_set.read_manifest()  # before anything is made: is this a data set?
+        with data_set.removing() as granted:
+            plan = _planned(data_set, keep)
+            result = _result(data_set, plan, granted.num_abandoned_bytes)
+            granted.remove(plan.versions)
+            granted.remove(plan.shards)
     return result
 
 
@@ -105,7 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = plan_only if flags.dry_run else prune
     try:
         result = run(flags.dataset, flags.keep)
-    except (PruneError, OSError, ValueError) as error:
+    except (
+        removal.AtWorkError,
+        storage.StorageError,
+        OSError,
+        ValueError,
+    ) as error:
         logger.error("prune failed: %s", error)
         return 1
     logger.info(
@@ -120,123 +97,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _planned(dataset: Path, keep: int) -> _Plan:
-    names = manifest.list_versions(dataset)
-    kept = sorted({*names[-keep:], manifest.open_version(dataset).manifest.version})
+def _planned(data_set: data_sets.DataSet, keep: int) -> _Plan:
+    names = data_set.list_versions()
+    kept = sorted({*names[-keep:], data_set.read_manifest().version})
     needed = {
-        naming.shard_folder(dataset, entry.split, entry.key)
+        f"shards/{entry.split}/{entry.key}"
         for name in kept
-        for entry in manifest.open_version(dataset, name).manifest.shards
+        for entry in data_set.read_manifest(name).shards
     }
     return _Plan(
         kept=tuple(kept),
-        versions=tuple(
-            naming.version_folder(dataset, name) for name in names if name not in kept
-        ),
-        shards=tuple(path for path in _published(dataset) if path not in needed),
+        versions=tuple(f"versions/{name}" for name in names if name not in kept),
+        shards=tuple(place for place in _published(data_set) if place not in needed),
     )
 
 
-def _published(dataset: Path) -> Iterator[Path]:
+def _published(data_set: data_sets.DataSet) -> Iterator[str]:
     """Yields the folders of all shards, listed anywhere or not."""
-    for folder in _split_folders(dataset):
-        for path in sorted(folder.iterdir()):
-            if naming.is_incomplete(path):
+    for split in records.SPLITS:
+        for key in sorted(data_set.shard_keys(split)):
+            if naming.is_incomplete(Path(key)):
                 continue
             try:
-                yield naming.shard_folder(dataset, folder.name, path.name)
+                yield naming.shard_folder(Path(), split, key).as_posix()
             except ValueError:
-                logger.warning("%s: not a shard's folder; it stays", path)
+                stray = f"{data_set.location}/shards/{split}/{key}"
+                logger.warning("%s: not a shard's folder; it stays", stray)
 
 
-def _split_folders(dataset: Path) -> list[Path]:
-    folders = [shards.split_folder(dataset, split) for split in records.SPLITS]
-    return [folder for folder in folders if folder.is_dir()]
-
-
-def _remove_abandoned(dataset: Path) -> int:
-    """Removes what dead jobs left; returns its bytes."""
-    num_bytes = 0
-    for parent in (dataset / "versions", *_split_folders(dataset)):
-        found = filter(naming.is_incomplete, parent.iterdir())
-        sizes = {folder: _num_bytes(folder) for folder in found}
-        num_bytes += sum(sizes.get(f, 0) for f in incomplete.remove_abandoned(parent))
-    return num_bytes
-
-
-def _refuse_others(versions: Path, own: Path) -> None:
-    """Raises PruneError if another job is at work, telling which and since when."""
-    incomplete.remove_abandoned(versions)
-    others = []
-    for folder in sorted(filter(naming.is_incomplete, versions.iterdir())):
-        with contextlib.suppress(FileNotFoundError):
-            if folder != own:
-                begun = folder.stat().st_ctime
-                since = datetime.datetime.fromtimestamp(begun, datetime.UTC)
-                others.append(f"{folder} (since {since:%Y-%m-%d %H:%M:%S} UTC)")
-    if others:
-        raise PruneError(
-            f"another job is at work and may need any shard, so nothing was removed: "
-            f"{', '.join(others)}; wait for its end and run this again"
-        )
-
-
-@contextlib.contextmanager
-def _put_back_unless_done() -> Iterator[dict[Path, Path]]:
-    """Lends a record of what was moved to where; an error undoes the moves."""
-    moved: dict[Path, Path] = {}
-    with contextlib.ExitStack() as undo:  # whatever goes wrong with one, to the last
-        undo.callback(_put_back, moved)
-        yield moved
-        undo.pop_all()
-
-
-def _put_back(moved: dict[Path, Path]) -> None:
-    with contextlib.ExitStack() as undo:
-        for path, where in moved.items():
-            undo.callback(_rename_back, where, path)
-
-
-def _rename_back(where: Path, path: Path) -> None:
-    try:
-        where.rename(path)
-    except OSError:
-        if not path.exists():  # else made again by another job, and equal
-            raise
-
-
-def _move(
-    paths: Iterable[Path], trash: dict[Path, Path], moved: dict[Path, Path]
-) -> None:
-    """Moves folders into the trash beside them, and forces that to disk."""
-    with contextlib.ExitStack() as synced:
-        for parent in trash:
-            synced.enter_context(files.synced_directory(parent))
-        for path in paths:
-            where = trash[path.parent] / path.name
-            path.rename(where)
-            moved[path] = where
-
-
-def _result(dataset: Path, plan: _Plan, num_abandoned_bytes: int) -> PruneResult:
-    num_bytes = sum(_num_bytes(path) for path in (*plan.versions, *plan.shards))
+def _result(
+    data_set: data_sets.DataSet, plan: _Plan, num_abandoned_bytes: int
+) -> PruneResult:
+    num_bytes = data_set.num_bytes((*plan.versions, *plan.shards))
     return PruneResult(
-        removed_versions=tuple(path.name for path in plan.versions),
-        removed_shards=tuple(p.relative_to(dataset).as_posix() for p in plan.shards),
+        removed_versions=tuple(Path(place).name for place in plan.versions),
+        removed_shards=plan.shards,
         freed_bytes=num_bytes + num_abandoned_bytes,
         kept=plan.kept,
     )
-
-
-def _num_bytes(folder: Path) -> int:
-    """Returns the size of a folder's files; what vanishes meanwhile has none."""
-    num_bytes = 0
-    for parent, _, names in os.walk(folder):  # which is silent about folders that do
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                found = Path(parent, name).lstat()
-                num_bytes += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return num_bytes
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -249,9 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--dataset",
-        type=locations.local_path,
+        type=locations.path_or_uri,
         required=True,
-        help="folder of the data set",
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
     )
     parser.add_argument(
         "--keep",

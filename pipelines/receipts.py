@@ -42,8 +42,13 @@ def read(folder: Path | str) -> list[bytes]:
 
 
 def remove(folder: Path | str) -> None:
-    """Removes a remote folder; one of this machine goes with what it is in."""
+    """Removes a remote folder and, where it is alone in it, the one that it is in.
+
+    One of this machine goes with what it is in.
+    """
     if storage.is_remote(folder):
-        remote = storage.open_storage(str(folder))
-        for name in remote.list_names(""):
-            remote.filesystem.delete_file(name)
+        parent, _, name = str(folder).rpartition("/")
+        above, _, parent_name = parent.rpartition("/")
+        storage.open_storage(parent).remove_folder(name)
+        if not storage.open_storage(above).list_names(parent_name):
+            storage.open_storage(above).remove_folder(parent_name)

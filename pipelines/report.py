@@ -17,8 +17,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mindrecord_io import clips_table, files, manifest, naming
-from pipelines import history, report_figures, report_page, report_samples
+from mindrecord_io import clips_table, files, manifest, naming, storage
+from pipelines import (
+    data_sets,
+    history,
+    locations,
+    report_figures,
+    report_page,
+    report_samples,
+)
 
 __all__ = ["ReportOptions", "ReportResult", "main", "report"]
 
@@ -37,7 +44,7 @@ class ReportOptions:
       num_samples: clips that are shown, chosen by `seed`.
     """
 
-    dataset: Path
+    dataset: Path | str
     version: str | None = None
     output: Path | None = None
     num_samples: int = 12
@@ -69,35 +76,22 @@ def report(asked: ReportOptions) -> ReportResult:
 
     Raises:
       ManifestError, TableError: there is no such version, or its table is damaged.
-      OSError: the page cannot be written.
+      OSError, StorageError: the page cannot be written.
     """
     begin = time.monotonic()
-    version = manifest.open_version(asked.dataset, asked.version)
-    said = version.manifest
-    table = version.read_clips(report_figures.COLUMNS)
-    parent, parents_table = _parent(version)
-    page = report_page.page_of(
-        report_page.Content(
-            said=said,
-            label_names=version.category_names(),
-            figures=report_figures.figures_of(table, said.num_classes),
-            shards=report_figures.shard_figures(said),
-            changes=history.changes(said, parent),
-            difference=None
-            if parents_table is None
-            else report_figures.compare(parents_table, table),
-            samples=report_samples.samples_of(
-                version, table, num_samples=asked.num_samples, seed=asked.seed
-            ),
-        )
-    )
-    path = asked.output or version.folder / "report.html"
-    content = page.encode()
-    files.replace_file(path, content)
+    with data_sets.opened(asked.dataset) as data_set:
+        version = data_set.open_version(asked.version)
+        content = _page(asked, data_set, version).encode()
+        if asked.output is None:
+            name = f"versions/{version.manifest.version}/report.html"
+            written_to = data_set.write(name, content)
+        else:
+            files.replace_file(asked.output, content)
+            written_to = str(asked.output)
     return ReportResult(
-        report=str(path),
-        version=said.version,
-        num_clips=said.num_clips,
+        report=written_to,
+        version=version.manifest.version,
+        num_clips=version.manifest.num_clips,
         num_bytes=len(content),
         seconds=round(time.monotonic() - begin, 1),
     )
@@ -113,21 +107,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     try:
         result = report(asked)
-    except (OSError, ValueError) as error:
+    except (storage.StorageError, OSError, ValueError) as error:
         logger.error("report failed: %s", error)
         return 1
     print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
     return 0
 
 
+def _page(
+    asked: ReportOptions, data_set: data_sets.DataSet, version: manifest.Version
+) -> str:
+    said = version.manifest
+    table = version.read_clips(report_figures.COLUMNS)
+    parent, parents_table = _parent(data_set, version)
+    return report_page.page_of(
+        report_page.Content(
+            said=said,
+            label_names=version.category_names(),
+            figures=report_figures.figures_of(table, said.num_classes),
+            shards=report_figures.shard_figures(said),
+            changes=history.changes(said, parent),
+            difference=None
+            if parents_table is None
+            else report_figures.compare(parents_table, table),
+            samples=report_samples.samples_of(
+                version,
+                table,
+                data_set.read_part,
+                num_samples=asked.num_samples,
+                seed=asked.seed,
+            ),
+        )
+    )
+
+
 def _parent(
-    version: manifest.Version,
+    data_set: data_sets.DataSet, version: manifest.Version
 ) -> tuple[manifest.Manifest | None, pa.Table | None]:
     """Returns the parent and its clips, if there is one that can still be read."""
     if not version.manifest.parent:
         return None, None
     try:
-        parent = manifest.open_version(version.dataset, version.manifest.parent)
+        parent = data_set.open_version(version.manifest.parent)
         return parent.manifest, parent.read_clips(_COMPARED)
     except (manifest.ManifestError, clips_table.TableError) as error:
         logger.warning("not compared with its parent: %s", error)
@@ -144,7 +165,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--dataset", type=Path, required=True, help="folder of the data set"
+        "--dataset",
+        type=locations.path_or_uri,
+        required=True,
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
     )
     parser.add_argument(
         "--version", metavar="V", help="such as 000003; by default the current one"

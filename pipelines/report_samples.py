@@ -1,8 +1,7 @@
 """Small pictures of a few stored clips, for a version's report."""
 
 import base64
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,18 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from mindrecord_io import clips_table, manifest, records, shard_verification
+from mindrecord_io import (
+    clips_table,
+    manifest,
+    records,
+    shard_verification,
+    storage,
+)
 
 __all__ = ["Sample", "samples_of"]
+
+ReadPart = Callable[[str, int, int], bytes]
+"""Path below the data set, first byte, number of bytes -> the bytes."""
 
 _HEIGHT_PX = 96
 _JPEG_QUALITY = 75
@@ -37,7 +45,12 @@ class Sample:
 
 
 def samples_of(
-    version: manifest.Version, table: pa.Table, *, num_samples: int, seed: int
+    version: manifest.Version,
+    table: pa.Table,
+    read_part: ReadPart,
+    *,
+    num_samples: int,
+    seed: int,
 ) -> list[Sample]:
     """Returns pictures of clips chosen at random, as many of each split as there can.
 
@@ -45,12 +58,15 @@ def samples_of(
       version: whose shards are read; a damaged one costs its clips their pictures.
       table: its clips, with `clip_id`, `split`, `label`, `num_frames`, `status` and
         `shard`.
+      read_part: reads bytes of a shard, as DataSet.read_part does.
       num_samples: of all splits together.
       seed: equal seeds choose equal clips.
     """
     entries = {entry.path: entry for entry in version.manifest.shards}
     chosen = list(_chosen(table, num_samples, np.random.default_rng(seed)))
-    return [_sample(version, entries.get(row["shard"]), row) for row in chosen]
+    return [
+        _sample(version, read_part, entries.get(row["shard"]), row) for row in chosen
+    ]
 
 
 def _chosen(
@@ -80,6 +96,7 @@ def _shares(num_clips: Mapping[str, int], num_samples: int) -> dict[str, int]:
 
 def _sample(
     version: manifest.Version,
+    read_part: ReadPart,
     entry: manifest.ShardEntry | None,
     row: dict[str, Any],
 ) -> Sample:
@@ -88,8 +105,8 @@ def _sample(
     try:
         if entry is None:
             raise ValueError(f"{row['shard']} is no shard of this version")
-        pictures = tuple(_pictures(version, entry, row["clip_id"]))
-    except (OSError, ValueError, cv2.error) as error:
+        pictures = tuple(_pictures(version, read_part, entry, row["clip_id"]))
+    except (storage.StorageError, OSError, ValueError, cv2.error) as error:
         problem = " ".join(str(error).split())
     return Sample(
         clip_id=row["clip_id"],
@@ -102,7 +119,10 @@ def _sample(
 
 
 def _pictures(
-    version: manifest.Version, entry: manifest.ShardEntry, clip_id: str
+    version: manifest.Version,
+    read_part: ReadPart,
+    entry: manifest.ShardEntry,
+    clip_id: str,
 ) -> Iterator[str]:
     clips = shard_verification.shard_clips(version, entry)
     found = [c for c in clips if c["clip_id"] == clip_id and c["frame_sizes"]]
@@ -110,13 +130,9 @@ def _pictures(
         raise clips_table.TableError(f"{entry.path}: no frames of clip {clip_id}")
     sizes: Sequence[int] = found[0]["frame_sizes"]
     begins = found[0]["frames_offset"] + np.cumsum([0, *sizes])
-    descriptor = os.open(version.shard_path(entry), os.O_RDONLY)
-    try:
-        for index in sorted({0, len(sizes) // 2, len(sizes) - 1}):
-            jpeg = os.pread(descriptor, sizes[index], int(begins[index]))
-            yield _reduced(jpeg, f"{entry.path}: clip {clip_id}, frame {index}")
-    finally:
-        os.close(descriptor)
+    for index in sorted({0, len(sizes) // 2, len(sizes) - 1}):
+        jpeg = read_part(entry.path, int(begins[index]), sizes[index])
+        yield _reduced(jpeg, f"{entry.path}: clip {clip_id}, frame {index}")
 
 
 def _reduced(jpeg: bytes, name: str) -> str:

@@ -17,10 +17,10 @@ from mindrecord_io import (
     files,
     manifest,
     naming,
-    shard_verification,
+    storage,
     verification,
 )
-from pipelines import locations
+from pipelines import data_sets, locations
 
 __all__ = ["RollbackError", "RollbackResult", "main", "rollback"]
 
@@ -41,31 +41,17 @@ class RollbackResult:
     same_as: str
 
 
-def rollback(dataset: Path, name: str) -> RollbackResult:
+def rollback(dataset: Path | str, name: str) -> RollbackResult:
     """Publishes version `name` again, unless the current one says the same.
 
     Raises:
       RollbackError: one of its files is missing or not the published one.
       ManifestError: there is no such data set or version.
       PublishConflictError: another version was published in the meantime.
+      StorageError: an object store cannot be read or written.
     """
-    old, current = manifest.open_version(dataset, name), manifest.open_version(dataset)
-    again = dataclasses.replace(
-        old.manifest, parent=current.manifest.version, created_at=manifest.utc_now()
-    )
-    if _says_the_same(again, current.manifest):
-        logger.info("version %s says what %s says: it stays", again.parent, name)
-        return RollbackResult(again.parent, same_as=name)
-    # Held from before the shards are looked at, so that none of them is pruned.
-    with manifest.staging_folder(dataset) as staging:
-        _refuse_damaged(old)
-        folder = staging / "version"
-        _copy(old.folder, folder)
-        table = naming.clips_table_path(folder)
-        if files.fingerprint(table) != again.clips_table:
-            raise RollbackError(f"{table}: the copy is not what was published")
-        version = manifest.publish(dataset, folder, again)
-    return RollbackResult(version.manifest.version, same_as=name)
+    with data_sets.opened(dataset) as data_set:
+        return _rollback(data_set, name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (
         RollbackError,
         manifest.PublishConflictError,
+        storage.StorageError,
         OSError,
         ValueError,
     ) as error:
@@ -89,17 +76,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _rollback(data_set: data_sets.DataSet, name: str) -> RollbackResult:
+    current = data_set.read_manifest()
+    again = dataclasses.replace(
+        data_set.read_manifest(name),
+        parent=current.version,
+        created_at=manifest.utc_now(),
+    )
+    if _says_the_same(again, current):
+        logger.info("version %s says what %s says: it stays", again.parent, name)
+        return RollbackResult(again.parent, same_as=name)
+    # Held from before the shards are looked at, so that none of them is pruned.
+    with data_set.staging() as staging:
+        old = data_set.open_version(name)
+        _refuse_damaged(data_set, old)
+        folder = staging / "version"
+        _copy(old.folder, folder)
+        table = naming.clips_table_path(folder)
+        if files.fingerprint(table) != again.clips_table:
+            raise RollbackError(f"{table}: the copy is not what was published")
+        version = data_set.publish(folder, again)
+    return RollbackResult(version.manifest.version, same_as=name)
+
+
 def _says_the_same(one: manifest.Manifest, other: manifest.Manifest) -> bool:
     return one == dataclasses.replace(
         other, version=one.version, parent=one.parent, created_at=one.created_at
     )
 
 
-def _refuse_damaged(version: manifest.Version) -> None:
+def _refuse_damaged(data_set: data_sets.DataSet, version: manifest.Version) -> None:
     """Raises RollbackError unless table, labels and the shards' sizes are right."""
-    damaged = verification.check_version(version)
-    for entry in version.manifest.shards:
-        damaged += shard_verification.check_sizes(version, entry)
+    damaged = verification.check_version(version) + data_set.check_sizes(version)
     if damaged:
         named = "; ".join(f"{d.path} {d.reason}" for d in damaged[:_MAX_NAMED])
         raise RollbackError(
@@ -130,9 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--dataset",
-        type=locations.local_path,
+        type=locations.path_or_uri,
         required=True,
-        help="folder of the data set",
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
     )
     parser.add_argument(
         "--version", required=True, metavar="V", help="such as 000003; see history"

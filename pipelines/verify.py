@@ -18,7 +18,6 @@ from mindrecord_io import (
     interrupts,
     manifest,
     naming,
-    shard_verification,
     storage,
     verification,
 )
@@ -98,10 +97,7 @@ def _verify(asked: VerifyOptions, data_set: data_sets.DataSet) -> VerifyResult:
     version = data_set.open_version(asked.version)
     damaged = verification.check_version(version)
     if asked.is_quick:
-        if storage.is_remote(asked.dataset):
-            raise VerifyError("--quick looks at files of this machine only")
-        for entry in version.manifest.shards:
-            damaged += shard_verification.check_sizes(version, entry)
+        damaged += data_set.check_sizes(version)
     else:
         table = naming.clips_table_path(version.folder).relative_to(version.dataset)
         has_table = all(damage.path != table.as_posix() for damage in damaged)

@@ -127,7 +127,7 @@ def run(job: VersionJob) -> JobResult:
     with contextlib.ExitStack() as stack:
         data_set = stack.enter_context(data_sets.opened(job.dataset))
         data_set.remove_abandoned()
-        staging = stack.enter_context(manifest.staging_folder(data_set.folder))
+        staging = stack.enter_context(data_set.staging())
         left_at = data_set.receipts(staging)
         stack.callback(receipts.remove, left_at)
         done = _make_shards(job, data_set, left_at)

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -20,6 +21,7 @@ from pathlib import Path
 from pyarrow import fs
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ACCESS_KEY, SECRET_KEY = "an-id-for-tests", "a-secret-for-tests"
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,23 @@ class S3Server:
         """What a program needs to use the server."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    def reset(self) -> None:
+        """Forgets all buckets, requests and failures."""
+        self.fail(0)
+        self._ask("POST", "/moto-api/reset")
+        self.requests()
+
+    def contents(self, folder: str) -> dict[str, bytes]:
+        """Returns all files below a folder, by their path there."""
+        selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
+        paths = [i.path for i in self.filesystem().get_file_info(selector) if i.is_file]
+        return {path.removeprefix(f"{folder}/"): self.read(path) for path in paths}
 
     def make_bucket(self, name: str) -> None:
         self.filesystem().create_dir(name)
@@ -57,7 +72,8 @@ class S3Server:
         self.filesystem().delete_file(key)
 
     def fail(self, percent: float) -> None:
-        """Lets so many of the coming requests fail: by 503, or by half an answer."""
+        """Lets so many of the coming requests fail: "refused" by 503 or 500, or "cut
+        off" within the answer or, of those that write, after they were done."""
         self._ask("PUT", f"/-/fail/{percent}")
 
     def requests(self) -> list[tuple[str, str, str]]:
@@ -75,10 +91,11 @@ class S3Server:
     def filesystem(self) -> fs.FileSystem:
         host = self.endpoint.removeprefix("http://")
         return fs.S3FileSystem(
-            access_key="testing",
-            secret_key="testing",
+            access_key=ACCESS_KEY,
+            secret_key=SECRET_KEY,
             endpoint_override=host,
             scheme="http",
+            region="us-east-1",
             allow_bucket_creation=True,
         )
 
@@ -120,16 +137,20 @@ class _Faulty:
         if self._chance.random() >= self._share:
             self._requests.append((method, path, "answered"))
             return self._application(environ, start_response)
-        if method == "GET" and self._chance.random() < 0.5:
+        way = self._chance.choice(("503 Slow Down", "500 Internal Error", "cut", "cut"))
+        if way == "cut":
             self._requests.append((method, path, "cut off"))
-            return self._half(environ, start_response)
+            return self._cut(environ, start_response)
         self._requests.append((method, path, "refused"))
-        start_response("503 Service Unavailable", [("Content-Length", "0")])
+        start_response(way, [("Content-Length", "0")])
         return [b""]
 
-    def _half(self, environ, start_response):
+    def _cut(self, environ, start_response):
         whole = b"".join(self._application(environ, start_response))
-        return [whole[: len(whole) // 2]]  # the length in the header is the whole's
+        if environ["REQUEST_METHOD"] == "GET":
+            return [whole[: len(whole) // 2]]  # the header's length is the whole's
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        return [b""]
 
     def _control(self, path, start_response) -> bytes:
         content = b""

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from pipelines import decoder_log, ffmpeg, webm
+from tests import s3_server
 
 _PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 os.environ.setdefault(_PROTOBUF, "python")
@@ -196,6 +197,24 @@ def plant(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("plant")
     (folder / "sitecustomize.py").write_text(_PLANT)
     return [folder, HERE]
+
+
+@pytest.fixture(scope="session")
+def s3_process():
+    """An S3 server for all tests; see `bucket`."""
+    with s3_server.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_process, monkeypatch, tmp_path):
+    """An S3 server with an empty bucket "clips", named by the environment."""
+    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
+    for name, value in s3_process.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_process.reset()
+    s3_process.make_bucket("clips")
+    return s3_process
 
 
 @pytest.fixture

@@ -1,45 +1,20 @@
 """The jobs against an S3 server, and against one that fails."""
 
 import json
-import os
-import urllib.parse
 
 import pytest
 
 from mindrecord_io import manifest, naming, storage
 from pipelines import data_sets
-from tests import object_store
+from tests import s3_server
 
 NUM_SHARDS = 5
 
 
-@pytest.fixture
-def bucket(monkeypatch, tmp_path):
-    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
-    with object_store.running(monkeypatch) as files:
-        yield files
-
-
-def uploaded(files, folder, name):
-    """Copies a folder's files into the bucket; returns their URI."""
-    for path in folder.iterdir():
-        with files.open_output_stream(
-            f"{object_store.BUCKET}/{name}/{path.name}"
-        ) as file:
-            file.write(path.read_bytes())
-    return f"s3://{object_store.BUCKET}/{name}"
-
-
-def contents(files, name):
-    """All files below a folder of the bucket, by their path there."""
-    root = f"{object_store.BUCKET}/{name}"
-    found = files.get_file_info(object_store.selector(root))
-    read = {}
-    for info in found:
-        if info.is_file:
-            with files.open_input_stream(info.path) as file:
-                read[info.path.removeprefix(f"{root}/")] = file.read()
-    return read
+def uploaded(bucket, folder, name):
+    """Copies a folder into the bucket; returns its URI."""
+    bucket.upload(folder, f"clips/{name}")
+    return f"s3://clips/{name}"
 
 
 def build(tools, package, clips, dataset):
@@ -71,11 +46,11 @@ def test_clips_and_data_set_in_a_store_give_the_bytes_of_local_ones(
     tools, package, bucket, local, tmp_path
 ):
     clips = uploaded(bucket, package.clips, "source")
-    dataset = f"s3://{object_store.BUCKET}/made/dataset"
+    dataset = "s3://clips/made/dataset"
 
     result, said = build(tools, package, clips, dataset)
 
-    made = contents(bucket, "made/dataset")
+    made = bucket.contents("clips/made/dataset")
     shards = {path: text for path, text in made.items() if path.startswith("shards/")}
     assert shards == shard_files(local)
     assert made["CURRENT"] == b"000001\n"
@@ -83,7 +58,7 @@ def test_clips_and_data_set_in_a_store_give_the_bytes_of_local_ones(
     theirs = json.loads(naming.manifest_path(local / "versions/000001").read_text())
     assert ours["shards"] == theirs["shards"]
     assert result["num_clips"] == 8
-    for secret in object_store.ENVIRONMENT["AWS_SECRET_ACCESS_KEY"], "an-id-for":
+    for secret in s3_server.ACCESS_KEY, s3_server.SECRET_KEY:
         assert secret not in said
         assert not any(secret.encode() in text for text in made.values())
     assert not [path for path in made if ".incomplete" in path]
@@ -103,50 +78,55 @@ def test_relabelling_in_a_store_needs_no_clips_and_gives_the_same_bytes(
     tools, package_copy, bucket, tmp_path
 ):
     clips = uploaded(bucket, package_copy.clips, "source")
-    remote, local = f"s3://{object_store.BUCKET}/made", tmp_path / "dataset"
+    remote, local = "s3://clips/made", tmp_path / "dataset"
     for dataset in remote, local:
         build(tools, package_copy, clips, dataset)
-    bucket.delete_dir(f"{object_store.BUCKET}/source")
+    bucket.filesystem().delete_dir("clips/source")
     package_copy.annotate(tools.SPLITS | {"validation": {"201": 1, "202": 0}})
     for dataset in remote, local:
         flags = ["--annotations", package_copy.annotations, "--dataset", dataset]
         done = tools.run_command("relabel", *flags)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[-1])["shards"]["relabelled"] == 1
-    made = contents(bucket, "made")
+    made = bucket.contents("clips/made")
     shards = {path: text for path, text in made.items() if path.startswith("shards/")}
     assert shards == shard_files(local)
     assert made["CURRENT"] == b"000002\n"
 
 
 @pytest.mark.slow
-def test_requests_that_fail_are_made_again(tools, package, bucket, local, monkeypatch):
+def test_requests_that_fail_are_made_again(tools, package, bucket, local):
     clips = uploaded(bucket, package.clips, "source")
-    port = urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
-    with object_store.failing(monkeypatch, port, every=7) as proxy:
-        dataset = f"s3://{object_store.BUCKET}/made"
-        build(tools, package, clips, dataset)
-    made = contents(bucket, "made")
+    bucket.requests()
+    bucket.fail(10)
+    build(tools, package, clips, "s3://clips/made")
+    failed = [what for _, _, what in bucket.requests() if what != "answered"]
+    bucket.fail(0)
+    made = bucket.contents("clips/made")
     shards = {path: text for path, text in made.items() if path.startswith("shards/")}
     assert shards == shard_files(local)
-    assert proxy.num_failures > 10
+    assert len(failed) > 10
+    assert set(failed) == {"refused", "cut off"}
 
 
 @pytest.fixture
-def staged(bucket, local, tmp_path):
+def staged(bucket, local):
     """A data set in the bucket without a version, and a version to be published."""
-    (tmp_path / "version").mkdir()
-    (tmp_path / "version" / "clips.parquet").write_bytes(b"rows")
     said = manifest.open_version(local).manifest
-    with data_sets.opened(f"s3://{object_store.BUCKET}/two_writers") as data_set:
-        yield data_set, tmp_path / "version", said
+    with (
+        data_sets.opened("s3://clips/two_writers") as data_set,
+        data_set.staging() as staging,
+    ):
+        folder = staging / "version"
+        folder.mkdir()
+        (folder / "clips.parquet").write_bytes(b"rows")
+        yield data_set, folder, said
 
 
 def test_a_writer_yields_to_another_that_has_begun(staged, bucket):
     data_set, folder, said = staged
-    claim = f"{object_store.BUCKET}/two_writers/versions/000001/claims/other"
-    with bucket.open_output_stream(claim) as file:
-        file.write(b"now")
+    claim = "clips/two_writers/versions/000001/claims/other"
+    bucket.write(claim, b"now")
     with pytest.raises(manifest.PublishConflictError, match="run the same command"):
         data_set.publish(folder, said)
     assert data_set.current_version() is None
@@ -154,18 +134,19 @@ def test_a_writer_yields_to_another_that_has_begun(staged, bucket):
 
 def test_of_two_claims_on_a_number_neither_is_kept(staged, bucket, monkeypatch):
     data_set, folder, said = staged
-    claim = f"{object_store.BUCKET}/two_writers/versions/000001/claims/other"
+    claim = "clips/two_writers/versions/000001/claims/other"
     refuse = data_set._refuse_rivals
 
     def as_another_claims(*arguments):
-        with bucket.open_output_stream(claim) as file:
-            file.write(b"at the same moment")
+        bucket.write(claim, b"at the same moment")
         refuse(*arguments)
 
     monkeypatch.setattr(data_set, "_refuse_rivals", as_another_claims)
     with pytest.raises(manifest.PublishConflictError):
         data_set.publish(folder, said)
-    assert list(contents(bucket, "two_writers/versions/000001")) == ["claims/other"]
+    assert list(bucket.contents("clips/two_writers/versions/000001")) == [
+        "claims/other"
+    ]
 
 
 def test_a_version_published_meanwhile_is_a_conflict(staged):
@@ -177,9 +158,8 @@ def test_a_version_published_meanwhile_is_a_conflict(staged):
 
 def test_what_a_dead_writer_claimed_is_passed_over(staged, bucket, monkeypatch):
     data_set, folder, said = staged
-    half = f"{object_store.BUCKET}/two_writers/versions/000001/clips.parquet"
-    with bucket.open_output_stream(half) as file:
-        file.write(b"half")
+    half = "clips/two_writers/versions/000001/clips.parquet"
+    bucket.write(half, b"half")
     assert data_set.publish(folder, said).manifest.version == "000002"
 
 
@@ -187,22 +167,23 @@ def test_a_shard_whose_upload_broke_off_is_not_taken_for_published(
     bucket, local, tmp_path
 ):
     shard = manifest.open_version(local).manifest.shards[0]
-    with data_sets.opened(f"s3://{object_store.BUCKET}/cut") as data_set:
-        path = f"{object_store.BUCKET}/cut/{shard.path}"
-        with bucket.open_output_stream(path) as file:
-            file.write(b"half")
+    with data_sets.opened("s3://clips/cut") as data_set:
+        path = f"clips/cut/{shard.path}"
+        bucket.write(path, b"half")
         assert data_set.read_summary(shard.split, shard.key) is None
 
 
 def test_a_published_shard_that_lost_a_byte_is_an_error(bucket, local):
     shard = manifest.open_version(local).manifest.shards[0]
     folder = (local / shard.path).parent
-    root = f"{object_store.BUCKET}/cut/{(shard.path).rpartition('/')[0]}"
+    root = f"clips/cut/{(shard.path).rpartition('/')[0]}"
     for path in folder.iterdir():
-        with bucket.open_output_stream(f"{root}/{path.name}") as file:
-            file.write(path.read_bytes()[: 1000 if path.suffix == ".db" else None])
+        bucket.write(
+            f"{root}/{path.name}",
+            path.read_bytes()[: 1000 if path.suffix == ".db" else None],
+        )
     with (
-        data_sets.opened(f"s3://{object_store.BUCKET}/cut") as data_set,
+        data_sets.opened("s3://clips/cut") as data_set,
         pytest.raises(ValueError, match=r"\.db has 1000 bytes, not .*build again"),
     ):
         data_set.read_summary(shard.split, shard.key)
@@ -219,10 +200,3 @@ def test_a_store_that_is_not_there_is_told_after_several_attempts(
         pytest.raises(storage.StorageError, match="read s3://nowhere/data/CURRENT"),
     ):
         data_set.current_version()
-
-
-def test_jobs_that_change_files_in_place_take_no_uri(tools):
-    for job, *flags in (["prune", "--keep", "1"], ["history"]):
-        done = tools.run_command(job, "--dataset", "s3://clips/data", *flags)
-        assert done.returncode == 2
-        assert "must be a folder of this machine, got 's3://clips" in done.stderr

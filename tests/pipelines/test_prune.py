@@ -12,7 +12,7 @@ import pytest
 
 from mindrecord_io import files, incomplete, manifest, naming, shards, verification
 from mindrecord_io import shard_verification as shard_checks
-from pipelines import prune
+from pipelines import prune, removal
 from tests import versions_by_hand as by_hand
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -185,7 +185,7 @@ def test_a_real_build_that_waits_for_a_clip_stops_it(
         receipts = "versions/.incomplete-*/receipts/test-*.json"
         tools.wait_until(lambda: list(dataset.glob(receipts)), "a shard is made")
         made = shards_on_disk(dataset)
-        with pytest.raises(prune.PruneError, match="another job is at work"):
+        with pytest.raises(removal.AtWorkError, match="another job is at work"):
             prune.prune(dataset, 1)
         assert made <= shards_on_disk(dataset)
     finally:
@@ -208,10 +208,10 @@ def test_a_job_that_begins_while_shards_are_moved_gets_them_back(dataset, monkey
         if len(moves) == 2:
             job.enter_context(incomplete.folder_in(dataset / "versions"))
 
-    move = prune._move
-    monkeypatch.setattr(prune, "_move", move_and_begin_a_job)
+    move = removal._move
+    monkeypatch.setattr(removal, "_move", move_and_begin_a_job)
     with contextlib.ExitStack() as job:
-        with pytest.raises(prune.PruneError, match="another job is at work"):
+        with pytest.raises(removal.AtWorkError, match="another job is at work"):
             prune.prune(dataset, 1)
         assert by_hand.snapshot(dataset) == before
     assert moves == [2, 4]  # two versions, then two shards
@@ -229,9 +229,9 @@ def test_a_shard_made_again_meanwhile_is_left_to_the_job_that_made_it(
             gone.mkdir()
             (gone / "summary.json").write_text("made again")
 
-    move = prune._move
-    monkeypatch.setattr(prune, "_move", move_and_make_again)
-    with contextlib.ExitStack() as job, pytest.raises(prune.PruneError):
+    move = removal._move
+    monkeypatch.setattr(removal, "_move", move_and_make_again)
+    with contextlib.ExitStack() as job, pytest.raises(removal.AtWorkError):
         prune.prune(dataset, 1)
     assert (gone / "summary.json").read_text() == "made again"
     assert manifest.list_versions(dataset) == ["000001", "000002", "000003"]
@@ -243,8 +243,8 @@ def test_nobody_can_publish_between_looking_and_moving(dataset, monkeypatch):
             lock_without_waiting(dataset / "versions")
         move(paths, trash, moved)
 
-    move = prune._move
-    monkeypatch.setattr(prune, "_move", try_to_lock)
+    move = removal._move
+    monkeypatch.setattr(removal, "_move", try_to_lock)
     assert prune.prune(dataset, 1).kept == ("000003",)
 
 
@@ -258,7 +258,7 @@ def lock_without_waiting(folder):
 
 DIE_AT_RENAME = """
 import os, pathlib, signal, sys
-from pipelines import prune
+from pipelines import prune, removal
 
 num_left = int(sys.argv[1])
 rename = pathlib.Path.rename
@@ -271,8 +271,8 @@ def counted(self, target):
     return rename(self, target)
 
 pathlib.Path.rename = counted
-remove = prune.shutil.rmtree
-prune.shutil.rmtree = lambda *a, **k: (
+remove = removal.shutil.rmtree
+removal.shutil.rmtree = lambda *a, **k: (
     remove(*a, **k) if num_left else os.kill(os.getpid(), signal.SIGKILL)
 )
 prune.prune(pathlib.Path(sys.argv[2]), 1)
@@ -305,8 +305,8 @@ def test_versions_leave_before_shards(dataset, monkeypatch):
         order.append([path.parent.name for path in paths])
         move(paths, trash, moved)
 
-    move = prune._move
-    monkeypatch.setattr(prune, "_move", noted)
+    move = removal._move
+    monkeypatch.setattr(removal, "_move", noted)
     prune.prune(dataset, 1)
     assert order == [["versions", "versions"], ["train", "train"]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mindrecord_io import manifest, shard_verification, shards, verification
-from pipelines import prune, relabel
+from pipelines import prune, relabel, removal
 from tests import tiny_dataset as tiny
 from tests import versions_by_hand as by_hand
 
@@ -43,8 +43,8 @@ def before_move(monkeypatch, number, act):
         calls.append(paths)
         move(paths, trash, moved)
 
-    move = prune._move
-    monkeypatch.setattr(prune, "_move", act_and_move)
+    move = removal._move
+    monkeypatch.setattr(removal, "_move", act_and_move)
 
 
 class Job(threading.Thread):
@@ -99,7 +99,7 @@ def test_a_job_that_has_found_its_shards_keeps_them_until_it_has_published(
     refused = []
 
     def prune_and_publish(root, folder, fields):
-        with pytest.raises(prune.PruneError, match="another job is at work"):
+        with pytest.raises(removal.AtWorkError, match="another job is at work"):
             prune.prune(dataset, 1)
         refused.append(fields.parent)
         return publish(root, folder, fields)
@@ -125,10 +125,10 @@ def test_what_cannot_be_put_back_does_not_keep_the_rest_from_it(dataset, monkeyp
         if len(calls) == 2:
             (lost,) = own.parent.parent.glob("shards/train/.incomplete-*/*")
             lost.rename(dataset / "lost")
-            raise prune.PruneError("another job is at work")
+            raise removal.AtWorkError("another job is at work")
 
     calls = []
-    monkeypatch.setattr(prune, "_refuse_others", refuse_second)
+    monkeypatch.setattr(removal, "_refuse_others", refuse_second)
 
     with pytest.raises(OSError, match="No such file or directory") as error:
         prune.prune(dataset, 1)
@@ -193,7 +193,7 @@ def test_jobs_do_not_notice_that_prune_runs_again_and_again(made, annotations):
         while not is_done.wait(0.01):
             try:
                 num_pruned.append(len(prune.prune(made.dataset, 1).removed_shards))
-            except prune.PruneError:
+            except removal.AtWorkError:
                 num_pruned.append(0)
             except Exception as error:
                 wrong.append(traceback.format_exception(error))

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from mindrecord_io import manifest
-from pipelines import report_figures, report_samples
+from pipelines import data_sets, report_figures, report_samples
 from tests import versions_by_hand as by_hand
 
 
 def samples(version, num_samples=12, seed=1):
     table = version.read_clips(report_figures.COLUMNS)
-    return report_samples.samples_of(version, table, num_samples=num_samples, seed=seed)
+    read_part = data_sets.LocalDataSet(version.dataset).read_part
+    return report_samples.samples_of(
+        version, table, read_part, num_samples=num_samples, seed=seed
+    )
 
 
 def pixels(uri):
