@@ -205,8 +205,9 @@ class RemoteDataSet:
         number = self._next_number(said)
         name = naming.version_name(number)
         claim = f"versions/{name}/{_CLAIMS}/{uuid.uuid4().hex}"
-        transfers.put(self._remote, claim, manifest.utc_now().encode())
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._forget, claim)
+            transfers.put(self._remote, claim, manifest.utc_now().encode())
             self._refuse_rivals(said, claim, number)
             fields = records.to_json(said) | {"version": name}
             text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
@@ -214,12 +215,10 @@ class RemoteDataSet:
             with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
                 list(executor.map(lambda p: self._upload(p, folder, name), paths))
             manifest_path = f"versions/{name}/manifest.json"
+            undo.callback(self._forget, manifest_path)  # without it: no version
             transfers.put(self._remote, manifest_path, text.encode())
             self._refuse_unmarked(folder.parent.name)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self._remote.filesystem.delete_file(claim)
-            raise
+            undo.pop_all()
         transfers.put(self._remote, "CURRENT", f"{name}\n".encode())
         return self.open_version(name)
 
@@ -270,6 +269,10 @@ class RemoteDataSet:
         newest = naming.version_number(current) if current else 0
         old = [name for name in names if naming.version_number(name) < newest]
         return [f"versions/{name}" for name in sorted(old)]
+
+    def _forget(self, path: str) -> None:
+        with contextlib.suppress(storage.StorageError):
+            self._remote.remove_file(path)
 
     def _upload(self, path: Path, folder: Path, name: str) -> None:
         below = path.relative_to(folder).as_posix()
