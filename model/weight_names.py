@@ -11,7 +11,14 @@ Everything is compared by its name in the authors' PyTorch code:
 import re
 from collections.abc import Iterable
 
-__all__ = ["FRESH_PARTS", "canonical_name", "is_no_weight", "own_names", "torch_name"]
+__all__ = [
+    "FRESH_PARTS",
+    "canonical_name",
+    "flat_names",
+    "is_no_weight",
+    "own_names",
+    "torch_name",
+]
 
 FRESH_PARTS = {"classifier": r"new_fc\.", "non_local": r".*\.nl\."}
 """Parts of a network that may begin anew, with a pattern of their canonical names."""
@@ -22,7 +29,13 @@ _NORMS = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-_CLASSIFIERS = re.compile(r"(base_model\.)?(fc|classifier|end_point)\.(?=\w+$)")
+_CLASSIFIERS = re.compile(
+    r"(base_model\.)?(fc|classifier|classifier\.1|end_point)\.(?=\w+$)"
+)
+# A layer of a MobileNetV2 in torchvision's layout: its block, its place in it and, if
+# it is a convolution with batch norm and ReLU6 behind it, its place among those.
+_NESTED = re.compile(r"(.*features\.\d+\.conv)\.(\d+)\.(?:(\d+)\.)?(\w+)$")
+_LAYERS_OF_ONE = 3  # convolution, batch norm, ReLU6: one place there, three here
 _NO_WEIGHT = re.compile(
     r".*\.num_batches_tracked"
     # What MindSpore's optimizers and loss scaling add to a checkpoint.
@@ -58,6 +71,38 @@ def canonical_name(name: str) -> str:
     if name.startswith(("base_model.", "new_fc.")):
         return name
     return f"base_model.{name}"
+
+
+def flat_names(names: Iterable[str]) -> dict[str, str]:
+    """Returns each of a file's names, by the names of MobileNetV2's layers as here.
+
+    In torchvision's layout a convolution is one place with the batch norm and the ReLU6
+    behind it; in that of TSM, and here, each of the three has a place of its own:
+
+        features.2.conv.0.0   .0.1   .1.0   .1.1   .2   .3     torchvision
+        features.2.conv.0     .1     .3     .4     .6   .7     here
+
+    A file of any other layout keeps its names.
+    """
+    all_names = list(names)
+    found = {name: _NESTED.fullmatch(name) for name in all_names}
+    num_nested: dict[str, int] = {}  # by block
+    for match in found.values():
+        if match and match[3] is not None:
+            least = int(match[2]) + 1
+            num_nested[match[1]] = max(least, num_nested.get(match[1], 0))
+    return {name: _flat(name, found[name], num_nested) for name in all_names}
+
+
+def _flat(name: str, match: re.Match[str] | None, num_nested: dict[str, int]) -> str:
+    if match is None or match[1] not in num_nested:
+        return name
+    block, place, inner = match[1], int(match[2]), match[3]
+    if inner is not None:
+        flat = _LAYERS_OF_ONE * place + int(inner)
+    else:  # the last convolution and its norm, behind all nested ones
+        flat = (_LAYERS_OF_ONE - 1) * num_nested[block] + place
+    return f"{block}.{flat}.{match[4]}"
 
 
 def own_names(parameters: Iterable[str], file_names: Iterable[str]) -> dict[str, str]:

@@ -43,7 +43,8 @@ def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Im
     """Puts the tensors of a file into a network.
 
     The file may be a checkpoint of the authors' PyTorch code, a frame network in
-    torchvision's layout, a checkpoint of MindSpore's port, or one of ours.
+    torchvision's layout (ResNets and MobileNetV2), a checkpoint of MindSpore's port, or
+    one of ours.
 
     Args:
       path: one of the kinds in `weight_files.READERS`.
@@ -122,10 +123,10 @@ def _by_canonical_name(names: Iterable[str], path: Path) -> dict[str, str]:
       CheckpointError: two tensors would have one name.
     """
     named: dict[str, str] = {}
-    for name in names:
+    for name, flat in weight_names.flat_names(names).items():
         if weight_names.is_no_weight(name):
             continue
-        canonical = weight_names.canonical_name(name)
+        canonical = weight_names.canonical_name(flat)
         if canonical in named:
             raise CheckpointError(
                 f"{path}: {named[canonical]} and {name} are both {canonical}"

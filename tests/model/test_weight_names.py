@@ -24,6 +24,7 @@ from model import weight_names
         ),
         ("fc.weight", "new_fc.weight"),
         ("classifier.bias", "new_fc.bias"),
+        ("classifier.1.weight", "new_fc.weight"),  # behind its dropout
         ("features.3.conv.0.weight", "base_model.features.3.conv.0.weight"),
         # MindSpore's port, and ours.
         ("base_model.bn1.gamma", "base_model.bn1.weight"),
@@ -41,6 +42,43 @@ from model import weight_names
 )
 def test_names_of_files_become_the_authors(name, canonical):
     assert weight_names.canonical_name(name) == canonical
+
+
+# A block without and one with an expansion, then what is no block, by torchvision.
+NESTED = {
+    "features.1.conv.0.0.weight": "features.1.conv.0.weight",
+    "features.1.conv.0.1.running_var": "features.1.conv.1.running_var",
+    "features.1.conv.1.weight": "features.1.conv.3.weight",
+    "features.1.conv.2.bias": "features.1.conv.4.bias",
+    "features.2.conv.0.0.weight": "features.2.conv.0.weight",
+    "features.2.conv.0.1.bias": "features.2.conv.1.bias",
+    "features.2.conv.1.0.weight": "features.2.conv.3.weight",
+    "features.2.conv.1.1.running_mean": "features.2.conv.4.running_mean",
+    "features.2.conv.2.weight": "features.2.conv.6.weight",
+    "features.2.conv.3.num_batches_tracked": "features.2.conv.7.num_batches_tracked",
+    "features.0.0.weight": "features.0.0.weight",
+    "features.18.1.weight": "features.18.1.weight",
+    "classifier.1.weight": "classifier.1.weight",
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.base_model."])
+def test_torchvisions_mobilenet_has_its_layers_one_after_the_other(prefix):
+    names = {prefix + name: prefix + flat for name, flat in NESTED.items()}
+    assert weight_names.flat_names(names) == names
+    assert len(set(names.values())) == len(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["features.1.conv.1.weight", "features.2.conv.6.weight"],  # TSM's own layout
+        ["features.3.conv.0.net.weight", "features.3.conv.1.weight"],  # shifted
+        ["features.3.net.conv.0.weight", "layer1.0.conv1.weight", "fc.weight"],
+    ],
+)
+def test_other_layouts_keep_their_names(names):
+    assert weight_names.flat_names(names) == dict(zip(names, names, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from model import checkpoint, weights
 from model.checkpoint import CheckpointError
 from model.tsm import TSM, TSMConfig
 
+MOBILE = {"arch": "mobilenetv2", "width": 64}
 SLIM = TSMConfig(num_classes=3, arch="resnet18", width=4, num_segments=2, shift_div=4)
 
 
@@ -121,6 +122,61 @@ def test_an_imagenet_network_fits_any_place_of_the_shift(tmp_path, place):
     for name, values in values_of(plain).items():
         if not name.startswith("new_fc"):
             np.testing.assert_array_equal(wrapped[name], values, err_msg=name)
+
+
+def torchvision_tensors(network):
+    """What torchvision would save of an unshifted MobileNetV2, as its code nests it."""
+    tensors = {}
+    for name, values in torch_tensors(network, prefix="").items():
+        name = name.removeprefix("base_model.")
+        features, number, *rest = name.split(".")
+        if rest and rest[0] == "conv":
+            nested = 1 if number == "1" else 2  # the first block has no expansion
+            place, inner = divmod(int(rest[1]), 3)
+            own = [place, inner] if place < nested else [place + inner]
+            name = ".".join(map(str, (features, number, "conv", *own, rest[2])))
+        tensors[name] = values
+    head = {"new_fc.weight": "classifier.1.weight", "new_fc.bias": "classifier.1.bias"}
+    return {head.get(name, name): values for name, values in tensors.items()}
+
+
+@pytest.mark.parametrize("place", ["blockres", "block", "none"])
+def test_an_imagenet_mobilenet_fits_any_place_of_the_shift(tmp_path, place):
+    plain = make(1, **MOBILE, shift_place="none")
+    network = make(2, **MOBILE, shift_place=place)
+    tensors = torchvision_tensors(plain) | {
+        "classifier.1.weight": np.zeros((1000, 1280)),
+        "classifier.1.bias": np.zeros(1000),
+    }
+    path = saved(tmp_path, tensors)
+    with pytest.raises(CheckpointError, match=r"2 of another shape: new_fc\.bias"):
+        weights.import_weights(network, path)
+    imported = weights.import_weights(network, path, fresh=["classifier"])
+    assert imported.fresh == ("new_fc.weight", "new_fc.bias")
+    # All tensors of the file are taken, but for the counters of 52 norms and the head.
+    assert len(imported.taken) + 52 + 2 == len(tensors) == 314
+    assert set(imported.ignored) == {
+        name for name in tensors if "classifier" in name or "tracked" in name
+    }
+    unwrapped = {
+        name.replace(".net.", "."): values
+        for name, values in values_of(network).items()
+    }
+    for name, values in values_of(plain).items():
+        if not name.startswith("new_fc"):
+            np.testing.assert_array_equal(unwrapped[name], values, err_msg=name)
+
+
+def test_a_tensor_missing_in_torchvisions_mobilenet_is_named(tmp_path):
+    tensors = torchvision_tensors(make(1, **MOBILE, shift_place="none"))
+    del tensors["features.5.conv.2.weight"]
+    tensors["features.5.conv.9.weight"] = np.zeros(3)
+    with pytest.raises(
+        CheckpointError,
+        match=r"1 missing: base_model\.features\.5\.conv\.6\.weight; "
+        r"1 unknown: features\.5\.conv\.9\.weight$",
+    ):
+        weights.import_weights(make(2, **MOBILE), saved(tmp_path, tensors))
 
 
 def test_non_local_blocks_begin_anew_if_asked(tmp_path):
