@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from eval import class_report, config, config_file, evaluate, predictions, ranks
+from eval import (
+    class_report,
+    config,
+    config_file,
+    evaluate,
+    predictions,
+    progress,
+    ranks,
+)
 from mindrecord_io import (
     clip_index,
     files,
@@ -138,7 +146,12 @@ def evaluate_split(
     scores = np.zeros((len(batches.index), network_config.num_classes), np.float32)
     scores[rows] = evaluate.score_clips(
         predict,
-        batches.create_dict_iterator(num_epochs=1, output_numpy=True),
+        progress.shown(
+            batches.create_dict_iterator(num_epochs=1, output_numpy=True),
+            f"scoring {split}",
+            len(rows),
+            is_shown=joined.is_first,
+        ),
         batch_size=settings.eval_batch_size,
         num_classes=network_config.num_classes,
         average=settings.average,
