@@ -8,7 +8,7 @@ from typing import Any
 
 from eval import config_file
 
-__all__ = ["exit_status"]
+__all__ = ["exit_status", "tell"]
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,8 @@ def exit_status(run: Callable[[], Any]) -> int:
     """Runs a job and prints what it returns as one line of JSON.
 
     Args:
-      run: returns a dataclass, or None where another rank tells the result.
+      run: returns a dataclass, or None where there is no more to tell, or another rank
+        tells it.
 
     Returns:
       0; 1 if the job failed, 2 if it was asked for wrongly: then a line is logged.
@@ -32,5 +33,10 @@ def exit_status(run: Callable[[], Any]) -> int:
         logger.debug("where it happened", exc_info=True)
         return 1
     if result is not None:
-        print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
+        tell(result)
     return 0
+
+
+def tell(result: Any) -> None:
+    """Prints a dataclass as one line of JSON, at once."""
+    print(json.dumps(dataclasses.asdict(result)), flush=True)  # noqa: T201

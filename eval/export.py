@@ -9,7 +9,6 @@ A network takes uint8 RGB frames (N, T, 3, crop_px, crop_px) and gives logits.
 
 import argparse
 import dataclasses
-import json
 import logging
 import uuid
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
+from eval import command, config_file
 from model import checkpoint, weights
 from model.tsm import TSM
 
@@ -153,21 +153,14 @@ def _difference(network: TSM, exported: nn.Cell, shape: tuple[int, ...]) -> floa
 def main(argv: Sequence[str] | None = None) -> int:
     """Exports; returns 0, 1 if that failed, or 2 for wrong usage."""
     flags = vars(_parser().parse_args(argv))
-    try:
-        options = ExportOptions(**flags)
-    except ValueError as error:
-        logger.error("%s", error)
-        return 2
-    try:
+
+    def run() -> ExportResult:
+        options = config_file.build(ExportOptions, flags)
         network, facts = checkpoint.load(options.checkpoint)
         logger.info("loaded %s: %s", options.checkpoint, checkpoint.headline(facts))
-        result = export(network, options)
-    except (OSError, ValueError, RuntimeError) as error:
-        logger.error("%s", error)
-        logger.debug("where it happened", exc_info=True)
-        return 1
-    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
-    return 0
+        return export(network, options)
+
+    return command.exit_status(run)
 
 
 def _parser() -> argparse.ArgumentParser:

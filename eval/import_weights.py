@@ -5,20 +5,15 @@ section `model` of a configuration file does.
 """
 
 import argparse
-import dataclasses
-import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval import config_file
+from eval import command, config_file
 from model import checkpoint, weight_files, weights
 from model.tsm import TSM, TSMConfig
 
 __all__ = ["ImportOptions", "ImportResult", "import_weights", "main"]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Imports; returns 0, 1 if that failed, or 2 for wrong usage."""
     flags, words = _parser().parse_known_args(argv)
     flags.fresh = tuple(flags.fresh)
-    try:
+
+    def run() -> ImportResult:
         overrides = config_file.parse_overrides(words)
-        result = import_weights(ImportOptions(**vars(flags), overrides=overrides))
-    except config_file.ConfigError as error:
-        logger.error("%s", error)
-        return 2
-    except (OSError, ValueError, RuntimeError) as error:
-        logger.error("%s", error)
-        logger.debug("where it happened", exc_info=True)
-        return 1
-    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
-    return 0
+        return import_weights(ImportOptions(**vars(flags), overrides=overrides))
+
+    return command.exit_status(run)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,13 +2,12 @@
 
 import argparse
 import dataclasses
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval import config, evaluate
+from eval import command, config, config_file, evaluate
 from mindrecord_io import reader, records, remote_version, views
 from model import checkpoint
 
@@ -116,19 +115,14 @@ def _predicted(
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line a clip; returns 0, 1 if that failed, or 2 for wrong usage."""
     flags = vars(_parser().parse_args(argv))
-    try:
-        options = InferOptions(clip_ids=tuple(flags.pop("clip_id")), **flags)
-    except ValueError as error:
-        logger.error("%s", error)
-        return 2
-    try:
+    clip_ids = tuple(flags.pop("clip_id"))
+
+    def run() -> None:
+        options = config_file.build(InferOptions, flags | {"clip_ids": clip_ids})
         for predicted in infer(options):
-            print(json.dumps(dataclasses.asdict(predicted)), flush=True)  # noqa: T201
-    except (OSError, ValueError, RuntimeError) as error:
-        logger.error("%s", error)
-        logger.debug("where it happened", exc_info=True)
-        return 1
-    return 0
+            command.tell(predicted)
+
+    return command.exit_status(run)
 
 
 def _parser() -> argparse.ArgumentParser:

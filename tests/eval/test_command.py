@@ -21,6 +21,15 @@ def test_a_rank_without_a_result_prints_nothing(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_lines_may_come_before_the_result(capsys):
+    def run():
+        command.tell(Result(1))
+        command.tell(Result(2))
+
+    assert command.exit_status(run) == 0
+    assert capsys.readouterr().out == '{"steps": 1}\n{"steps": 2}\n'
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
