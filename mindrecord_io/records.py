@@ -257,7 +257,8 @@ class ClipFrames:
       jpegs: F JPEG files end to end, in presentation order; or where they lie.
       frame_sizes: bytes of each.
       height, width: of every stored frame, in pixels.
-      fps_from_header: frames per second as the container claims, 0.0 if it does not.
+      fps_from_header: frames per second as the container claims, 0.0 if it does not,
+        as a folder of frames never does.
       num_frames_from_header: as the container claims, 0 if it does not.
       sha256: of `jpegs`, where it is known from before; "" for fresh ones, which are
         bytes.

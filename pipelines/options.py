@@ -25,7 +25,8 @@ __all__ = [
 
 ANNOTATIONS_HELP = (
     "Something-Something-v2's folder of JSON files; a .csv or .parquet file (path, "
-    "label, split); Jester's folder of lists; or a folder of <split>/<class>/<clip>"
+    "label, split); Jester's folder of lists; or a folder of <split>/<class>/<clip>; "
+    "a clip is a file or a folder of JPEGs"
 )
 
 _LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
@@ -153,8 +154,8 @@ def _build_parser() -> argparse.ArgumentParser:
         "--clips",
         type=locations.path_or_uri,
         required=True,
-        help="folder of <id>.webm files, or of those that the annotations name; a "
-        "path, s3://, gs:// or hdfs://",
+        help="folder of <id>.webm files, of folders <id>/00001.jpg, ..., or of what "
+        "the annotations name; a path, s3://, gs:// or hdfs:// (files only)",
     )
     parser.add_argument(
         "--annotations", type=Path, required=True, help=ANNOTATIONS_HELP
@@ -177,7 +178,8 @@ def _build_parser() -> argparse.ArgumentParser:
         type=int,
         default=settings.jpeg_quality,
         metavar="Q",
-        help="quality of the stored frames, 1 to 100",
+        help="quality of the frames that are encoded, 1 to 100; the files of a folder "
+        "of frames are stored as they are, if not reduced, turned or unusual",
     )
     parser.add_argument(
         "--page_mib",

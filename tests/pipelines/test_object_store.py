@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mindrecord_io import manifest, naming, storage
-from pipelines import data_sets
+from pipelines import data_sets, sources
 from tests import s3_server
 
 NUM_SHARDS = 5
@@ -24,6 +24,21 @@ def build(tools, package, clips, dataset):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_folders_of_frames_are_not_looked_for_in_a_store(bucket, tmp_path):
+    bucket.create_dir(f"{s3_server.BUCKET}/frames/1")
+    with bucket.open_output_stream(f"{s3_server.BUCKET}/frames/1/1.jpg") as file:
+        file.write(b"")
+    clips = f"s3://{s3_server.BUCKET}/frames"
+
+    with pytest.raises(sources.SourceError) as error:
+        sources.find_clips(clips)
+
+    assert str(error.value) == (
+        f"{clips}: no .webm clips in it; folders of frames are read from a disk of "
+        f"this machine only"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,16 @@ import apache_beam as beam
 import pytest
 
 from mindrecord_io import files, records, sharding, shards
-from pipelines import child_process, limits, options, transforms, worker_pool
+from pipelines import (
+    child_process,
+    frame_folders,
+    limits,
+    options,
+    transforms,
+    worker_pool,
+)
 from pipelines.transforms import Receipt, ShardFailedError, StoredSource
+from tests import frame_files
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
 NUM_SHARDS = {"train": 3, "validation": 1}
@@ -216,6 +224,22 @@ def test_hashed_source_names_clip_file_and_cause(tmp_path):
         ShardFailedError, match=rf"^clip 7: cannot read {tmp_path}/7: No such file"
     ):
         transforms.hashed_source("7", f"{tmp_path}/7", None)
+
+
+def test_hashed_source_of_a_folder_is_of_its_frames(tmp_path, monkeypatch):
+    folder = frame_files.write_folder(tmp_path / "7")
+    known = StoredSource(frame_folders.fingerprint(folder), "train/abc")
+    assert transforms.hashed_source("7", str(folder), known) is known
+
+    def refuse(path, flags):  # chmod does not stop root
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ShardFailedError) as error:
+        transforms.hashed_source("7", str(folder), known)
+    assert str(error.value) == (
+        f"clip 7: cannot read {folder}/00001.jpg: Permission denied"
+    )
 
 
 def test_known_source_needs_no_file():
