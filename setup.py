@@ -31,6 +31,7 @@ setup(
         "test": [
             "flask>=3",  # moto's server, with flask-cors
             "flask-cors>=6",
+            "gcp-storage-emulator>=2026.7",
             "kubernetes-validate>=1.34",  # the schemas come with it
             "moto[s3]>=5.1",
             "mypy>=1.15",

@@ -5,12 +5,12 @@ the environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDEN
 the Hadoop configuration), never by the URI: URIs are logged.
 """
 
-import contextlib
+import datetime
 import logging
 import os
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +34,11 @@ T = TypeVar("T")
 SCHEMES = ("s3", "obs", "gs", "hdfs")
 """What a remote data set's URI begins with; obs is S3 at AWS_ENDPOINT_URL."""
 
+_NEEDED = {
+    "hdfs": "; hdfs:// needs Java (JAVA_HOME) and Hadoop (HADOOP_HOME with libhdfs.so "
+    "in lib/native or at ARROW_LIBHDFS_DIR, CLASSPATH as `hadoop classpath --glob` "
+    "prints it)"
+}
 NUM_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
 _READ_BYTES = 1 << 20
@@ -107,12 +112,23 @@ class Storage:
 
     def list_infos(self, folder: str, *, recursive: bool = False) -> list[fs.FileInfo]:
         """Returns what is in a folder, or also below; nothing where there is none."""
-        selector = fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
+        # Of gs:// pyarrow lists folders only where an empty object stands for one.
+        as_seen = recursive or self._type_name != "gcs"
+        selector = fs.FileSelector(
+            folder, allow_not_found=True, recursive=recursive or not as_seen
+        )
         found: list[fs.FileInfo] = retried(
             lambda: self.filesystem.get_file_info(selector),
             f"list {self.uri}/{folder}",
         )
-        return found
+        return found if as_seen else _directly_in(folder, found)
+
+    @property
+    def _type_name(self) -> str:
+        base = self.filesystem
+        while isinstance(base, fs.SubTreeFileSystem):
+            base = base.base_fs
+        return str(base.type_name)
 
     def info(self, path: str) -> fs.FileInfo:
         """Returns what is at a path; its type may be that there is nothing."""
@@ -131,8 +147,15 @@ class Storage:
         self._remove(self.filesystem.delete_dir, path)
 
     def _remove(self, remove: Callable[[str], None], path: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            retried(lambda: remove(path), f"remove {self.uri}/{path}")
+        def remove_once() -> None:
+            try:
+                remove(path)
+            except OSError as cause:  # also of what has gone before, or meanwhile
+                (left,) = self.filesystem.get_file_info([path])
+                if left.type != fs.FileType.NotFound:
+                    raise OSError(f"it is still there: {cause}") from cause
+
+        retried(remove_once, f"remove {self.uri}/{path}")
 
 
 def is_remote(location: Path | str) -> bool:
@@ -158,7 +181,8 @@ def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Stora
     Args:
       environment: S3 endpoints other than Amazon's are in AWS_ENDPOINT_URL_S3 or
         AWS_ENDPOINT_URL; AWS_S3_ADDRESSING_STYLE "virtual" is for those that want
-        bucket names in the host; AWS_REGION is the region.
+        bucket names in the host; AWS_REGION is the region. STORAGE_EMULATOR_HOST is
+        another server than Google's for gs, which asks for no credentials.
 
     Raises:
       ValueError: a URI of none of SCHEMES, or one without a bucket or host.
@@ -169,11 +193,14 @@ def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Stora
         if scheme in ("s3", "obs"):
             filesystem = _open_s3(scheme, path.partition("/")[0], environment)
         elif scheme == "gs":
-            filesystem = fs.GcsFileSystem()
+            filesystem = _open_gs(environment)
         else:
             filesystem, path = fs.HadoopFileSystem.from_uri(uri), _path_of(uri)
     except (OSError, ValueError) as cause:
-        raise StorageError(f"{uri}: cannot be opened: {cause}") from cause
+        why = str(cause).partition("\n")[0]  # then a hundred places without a JVM
+        raise StorageError(
+            f"{uri}: cannot be opened: {why}{_NEEDED.get(scheme, '')}"
+        ) from cause
     return Storage(uri.rstrip("/"), fs.SubTreeFileSystem(path, filesystem))
 
 
@@ -227,6 +254,32 @@ def _open_s3(scheme: str, bucket: str, environment: Mapping[str, str]) -> fs.Fil
         connect_timeout=_CONNECT_SECONDS,
         request_timeout=_REQUEST_SECONDS,
     )
+
+
+def _open_gs(environment: Mapping[str, str]) -> fs.FileSystem:
+    emulator = environment.get("STORAGE_EMULATOR_HOST")
+    if not emulator:
+        return fs.GcsFileSystem()
+    parts = urllib.parse.urlsplit(
+        emulator if "://" in emulator else f"http://{emulator}"
+    )
+    return fs.GcsFileSystem(
+        anonymous=True,
+        scheme=parts.scheme,
+        endpoint_override=parts.netloc,
+        retry_time_limit=datetime.timedelta(seconds=_REQUEST_SECONDS),
+    )
+
+
+def _directly_in(folder: str, found: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
+    """Returns of all files below a folder what is in it: files, and folders once."""
+    prefix = f"{folder}/" if folder else ""
+    infos: dict[str, fs.FileInfo] = {}
+    for info in found:
+        name, _, below = info.path.removeprefix(prefix).rstrip("/").partition("/")
+        path = f"{prefix}{name}"
+        infos[path] = fs.FileInfo(path, fs.FileType.Directory) if below else info
+    return list(infos.values())
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -1,7 +1,9 @@
 """Runs a transform on whatever Beam runner was asked for, and says why it failed."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 
@@ -30,12 +32,27 @@ def run(
       PipelineError: a task failed, more often than the runner tries again, or the
         runner itself did.
     """
+    is_local = options.is_local(beam_flags)
     try:
-        pipeline = beam.Pipeline(options=options.beam_options(beam_flags, num_threads))
-        pipeline | transform
-        pipeline.run().wait_until_finish()
+        with contextlib.nullcontext() if is_local else _temporary_files_removed():
+            flags = options.beam_options(beam_flags, num_threads)
+            pipeline = beam.Pipeline(options=flags)
+            pipeline | transform
+            pipeline.run().wait_until_finish()
     except RuntimeError as cause:  # what runners make of an error in a task
         raise PipelineError(_reason(cause)) from cause
+
+
+@contextlib.contextmanager
+def _temporary_files_removed() -> Iterator[None]:
+    """Removes all that is made by tempfile in the block: Beam's job servers do not."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="clipmill-") as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _reason(error: RuntimeError) -> str:

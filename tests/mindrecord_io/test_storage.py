@@ -119,3 +119,59 @@ def test_what_stays_wrong_is_an_error_with_its_name(monkeypatch):
     with pytest.raises(storage.StorageError, match=expected):
         storage.retried(action, "read s3://b/x")
     assert action.num_calls == storage.NUM_ATTEMPTS
+
+
+def test_another_gs_server_is_told_by_the_environment_and_asks_nobody_who_we_are():
+    for host in ("127.0.0.1:9", "http://127.0.0.1:9"):
+        opened = storage.open_storage("gs://clips/a", {"STORAGE_EMULATOR_HOST": host})
+        assert opened.filesystem.base_fs.type_name == "gcs"
+
+
+def test_hdfs_without_hadoop_is_told_with_what_it_needs(monkeypatch):
+    for name in ("HADOOP_HOME", "ARROW_LIBHDFS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(
+        storage.StorageError, match=r"hdfs://n/a: cannot be opened"
+    ) as e:
+        storage.open_storage("hdfs://n/a")
+    for needed in ("JAVA_HOME", "HADOOP_HOME", "CLASSPATH"):
+        assert needed in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+def test_a_folder_of_a_listing_of_all_below_it_is_named_once():
+    paths = ["v/1/a", "v/1/b", "v/2/c/d", "v/x"]
+    infos = [fs.FileInfo(path, fs.FileType.File) for path in paths]
+    found = storage._directly_in("v", infos)
+    assert [(i.path, i.is_file) for i in found] == [
+        ("v/1", False),
+        ("v/2", False),
+        ("v/x", True),
+    ]
+    assert [i.path for i in storage._directly_in("", infos)] == ["v"]
+
+
+def test_part_of_a_file_is_read_and_a_file_that_ends_before_is_an_error(
+    local, monkeypatch
+):
+    monkeypatch.setattr(storage, "NUM_ATTEMPTS", 1)
+    (Path(local.filesystem.base_path) / "a" / "long.txt").write_text("0123456789")
+    assert local.read_part("a/long.txt", 3, 4) == b"3456"
+    with pytest.raises(storage.StorageError, match="ends 2 bytes too early"):
+        local.read_part("a/long.txt", 8, 4)
+
+
+def test_what_is_gone_already_counts_as_removed(local):
+    local.remove_file("a/one.txt")
+    local.remove_file("a/one.txt")
+    local.remove_folder("a")
+    local.remove_folder("a")
+    assert local.list_names("a") == []
+
+
+def test_what_cannot_be_removed_is_an_error(local, monkeypatch):
+    monkeypatch.setattr(storage, "NUM_ATTEMPTS", 1)
+    with pytest.raises(
+        storage.StorageError, match=r"remove s3.*a, .*it is still there"
+    ):
+        local.remove_file("a")  # a folder

@@ -131,6 +131,17 @@ def run_command(
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
+def run_python(*words: str) -> subprocess.CompletedProcess[str]:
+    """Runs `python WORDS` with this project on its path."""
+    return subprocess.run(
+        [sys.executable, *words],
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def child_pids(pid: int) -> set[int]:
     """The processes that descend from a process, zombies too."""
     parents = {}

@@ -215,3 +215,22 @@ def test_a_store_that_is_not_there_is_told_after_several_attempts(
         pytest.raises(storage.StorageError, match="read s3://nowhere/data/CURRENT"),
     ):
         data_set.current_version()
+
+
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_obs_is_s3_at_an_endpoint_with_the_bucket_in_its_path_or_its_host(
+    bucket, local, monkeypatch, style
+):
+    """`virtual` asks clips.localhost, which is this machine too."""
+    host = bucket.endpoint.replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", host)
+    monkeypatch.setenv("AWS_S3_ADDRESSING_STYLE", style)
+    bucket.upload(local, "clips/set")
+    bucket.requests()
+    with data_sets.opened("obs://clips/set") as data_set:
+        version = data_set.open_version()
+        assert data_set.check_sizes(version) == []
+        assert data_set.write("notes", b"mine") == "obs://clips/set/notes"
+    asked = {path for method, path, _ in bucket.requests() if method == "PUT"}
+    assert {"path": "/clips/set/notes", "virtual": "/set/notes"}[style] in asked
+    assert bucket.read("clips/set/notes") == b"mine"

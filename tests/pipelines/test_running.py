@@ -1,3 +1,5 @@
+import tempfile
+
 import apache_beam as beam
 import pytest
 
@@ -30,6 +32,21 @@ class Counted(beam.PTransform):
 
 def test_a_pipeline_runs_to_its_end():
     running.run(Counted(), [], 1)
+
+
+def test_what_a_job_server_leaves_in_the_temporary_folder_is_removed(tmp_path):
+    """As Beam's for Flink does, whose folder is made before anything is submitted."""
+    flags = ["--runner=FlinkRunner", "--flink_master=127.0.0.1:9"]
+    flags += ["--flink_submit_uber_jar", "--flink_job_server_jar=/nothing.jar"]
+    before = tempfile.tempdir
+    tempfile.tempdir = str(tmp_path)
+    try:
+        with pytest.raises(Exception, match=r"jar|onnection"):
+            running.run(Counted(), flags, 1)
+        assert tempfile.tempdir == str(tmp_path)
+    finally:
+        tempfile.tempdir = before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_in_a_task_is_told_in_its_own_words():

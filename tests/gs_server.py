@@ -1,0 +1,46 @@
+"""A Google Cloud Storage server on this machine for tests, as a process of its own."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from pyarrow import fs
+
+_PROGRAM = """
+import logging, sys
+from gcp_storage_emulator import server
+logging.disable()
+made = server.create_server(
+    "127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="clips"
+)
+made.start()
+sys.stdout.write("ready\\n")
+sys.stdout.flush()
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[tuple[str, fs.FileSystem]]:
+    """Lends a server's address, and what is in it; a bucket is "clips"."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(port)],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        host = f"127.0.0.1:{port}"
+        yield (
+            host,
+            fs.GcsFileSystem(anonymous=True, scheme="http", endpoint_override=host),
+        )
+    finally:
+        process.kill()
+        process.wait()
