@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(argv)
     try:
         with measuring.workdir(flags.workdir) as folder:
-            package = measuring.draw_package(folder, folder, flags.num_clips)
+            drawn = measuring.draw_package(folder, folder, flags.num_clips)
+            package = measuring.copy_clips(drawn, flags.num_copies)
             running = cluster.up(cluster.Options(folder / "flink"))
             try:
                 rates = _measure(running, package, folder / "made", flags.num_rounds)
@@ -44,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         logger.error("benchmark failed: %s", error)
         return 1
-    result = measuring.machine() | {"num_clips": flags.num_clips} | summarise(rates)
+    num_clips = flags.num_clips * flags.num_copies
+    result = measuring.machine() | {"num_clips": num_clips} | summarise(rates)
     print(json.dumps(result))  # noqa: T201
     return 0
 
@@ -97,7 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--num_clips", type=int, default=800)
+    parser.add_argument("--num_clips", type=int, default=150, help="clips to draw")
+    parser.add_argument(
+        "--num_copies",
+        type=int,
+        default=24,
+        help="ids of each: with few, starting Java and MindSpore is what is measured",
+    )
     parser.add_argument("--num_rounds", type=int, default=2)
     parser.add_argument("--workdir", type=Path, help="a temporary folder by default")
     return parser
