@@ -1,7 +1,7 @@
 """Which parameter learns how fast, and what updates them.
 
-TSM's groups, as multiples of the learning rate and the weight decay (sections 1.5 of
-its recipe; the first convolution and the other weights agree for RGB frames):
+TSM's groups, as multiples of the learning rate and the weight decay (as in the authors'
+`get_optim_policies`; first convolution and other weights agree for RGB frames):
 
     first convolution      1   1        batch norm                  1   0
     weights                1   1        classifier's weight         5   1

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from model import checkpoint
+from model.tsm import TSM, TSMConfig
 
 CONFIG = """
 model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
@@ -89,6 +91,26 @@ def test_what_cannot_be_trained_is_explained(
     (line,) = [line for line in run.stderr.splitlines() if " ERROR " in line]
     assert message in line
     assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.slow
+def test_a_linear_probe_of_given_weights_is_profiled(run_train, tmp_path):
+    """Weights of a network with other classes, of which only the last layer is new."""
+    config = {"arch": "resnet18", "width": 4, "num_segments": 2, "shift_div": 4}
+    given = TSM(TSMConfig(num_classes=5, **config))
+    checkpoint.save(given, tmp_path / "given.ckpt", {})
+    run = run_train(
+        *("--tune_from", str(tmp_path / "given.ckpt"), "--trainable", "classifier"),
+        *("--fresh_parts", "[classifier]", "--epochs", "3", "--profile"),
+    )
+    assert run.returncode == 0, run.stderr
+    network, _ = checkpoint.load(tmp_path / "output" / "best.ckpt")
+    trained = {p.name: p.asnumpy() for p in network.get_parameters()}
+    for parameter in given.base_model.get_parameters():
+        np.testing.assert_array_equal(trained[parameter.name], parameter.asnumpy())
+    assert trained["new_fc.weight"].shape == (3, 32)
+    assert f"the whole profile is in {tmp_path / 'output/profile'}" in run.stderr
+    assert list((tmp_path / "output/profile").rglob("trace_view.json"))
 
 
 RESUMED = """

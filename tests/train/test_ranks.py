@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from eval import config, evaluate, job
-from model import checkpoint
+from model import checkpoint, tsm
 from train.checkpoints import Checkpoints
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -167,6 +168,47 @@ def check_evaluation(version, output):
     )
     assert evaluation.num_clips == line["num_clips"] == 4
     assert (evaluation.top_k.top1, evaluation.top_k.top5) == (line["top1"], 1.0)
+
+
+@pytest.mark.slow
+def test_two_ranks_score_what_one_scores(published_version, tmp_path):
+    """The command itself: the first rank alone tells the result and writes files."""
+    (tmp_path / "run.yaml").write_text(CONFIG)
+    network = tsm.TSM(
+        tsm.TSMConfig(
+            num_classes=3, arch="resnet18", width=4, num_segments=2, shift_div=4
+        )
+    )
+    checkpoint.save(network, tmp_path / "best.ckpt", {})
+    words = [
+        *("-m", "eval", "--config_path", tmp_path / "run.yaml"),
+        *("--dataset", published_version.dataset, "--split", "train"),
+        *("--checkpoint", tmp_path / "best.ckpt", "--output"),
+    ]
+    alone = subprocess.run(
+        [sys.executable, *map(str, words), str(tmp_path / "alone.parquet")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert alone.returncode == 0, alone.stderr
+    process = msrun(tmp_path / "logs", *words, tmp_path / "ranks.parquet")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    told = [line for line in output.splitlines() if '"num_labelled"' in line]
+    assert len(told) == 1
+    results = [json.loads(text[text.index("{") :]) for text in (*told, alone.stdout)]
+    for key in ("num_clips", "num_labelled", "top1", "top5", "mean_class_accuracy"):
+        assert results[0][key] == results[1][key]
+    assert results[0]["num_clips"] == 7
+    tables = [
+        parquet.read_table(tmp_path / f"{name}.parquet").to_pylist()
+        for name in ("ranks", "alone")
+    ]
+    for row, other in zip(*tables, strict=True):
+        probabilities = row.pop("top_probabilities"), other.pop("top_probabilities")
+        np.testing.assert_allclose(*probabilities, atol=1e-5)
+        assert row == other
 
 
 def workers_of(parent, rank):
