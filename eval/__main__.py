@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         process_start.prepare_mindspore()
         status: int = importlib.import_module(f"eval.{given[0]}").main(given[1:])
         return status
+    if given and not given[0].startswith("-"):
+        _parser().error(f"no tool is called {given[0]!r}: {', '.join(_TOOLS)}")
     flags, words = _parser().parse_known_args(given)
     process_start.prepare_mindspore()
     from eval import job  # leads to MindSpore, so not before the line above

@@ -10,6 +10,7 @@ A key is in one section only, so a flag needs no section: `--learning_rate 0.02`
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -141,7 +142,7 @@ def _typed(value: Any, cls: type, key: str, source: str) -> Any:
     kind = typing.get_type_hints(cls)[key]
     try:
         return _convert(value, kind)
-    except (TypeError, ValueError) as cause:
+    except (TypeError, ValueError, yaml.YAMLError) as cause:
         name = kind.__name__ if isinstance(kind, type) else str(kind)
         raise ConfigError(f"{source}: {key} must be {name}, got {value!r}") from cause
 
@@ -154,7 +155,7 @@ def _convert(value: Any, kind: Any) -> Any:
         (kind,) = (k for k in typing.get_args(kind) if k is not type(None))
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
-            value = yaml.safe_load(f"[{value.strip().removeprefix('[').rstrip(']')}]")
+            value = yaml.safe_load(_bracketed(value.strip()))
         if not isinstance(value, list):
             raise TypeError("not a list")
         return tuple(_convert(item, typing.get_args(kind)[0]) for item in value)
@@ -172,8 +173,19 @@ def _convert_scalar(value: Any, kind: type) -> Any:
     if kind is int and not isinstance(value, float):
         return int(value)
     if kind is float:
-        return float(value)
+        return _finite(float(value))
     raise TypeError(f"cannot be {kind}")
+
+
+def _bracketed(text: str) -> str:
+    """Returns a list's text; on a command line it may come without brackets."""
+    return text if text.startswith("[") else f"[{text}]"
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return number
 
 
 def _text(value: Any) -> str:

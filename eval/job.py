@@ -95,6 +95,7 @@ def run(options: EvalOptions) -> EvalResult | None:
         ignored=("training",),
     )
     settings = config_file.build(config.EvalConfig, sections["evaluation"])
+    _check_files(options)
     version = remote_version.open_version(options.dataset, options.version)
     config.use_device(settings.device_target)
     joined = ranks.join()
@@ -159,6 +160,16 @@ def evaluate_split(
     # What another rank scored is zero here.
     label_ids = batches.index.label_ids.astype(np.int32)
     return evaluate.Evaluation.of(joined.summed(scores), label_ids)
+
+
+def _check_files(options: EvalOptions) -> None:
+    """Refuses, before anything is scored, files that could not be written after it."""
+    for name in ("output", "report", "submission"):
+        path = getattr(options, name)
+        if path is not None and path.is_dir():
+            raise config_file.ConfigError(
+                f"--{name} must be a file, not a folder: {path}"
+            )
 
 
 def _write_files(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import safetensors
 import safetensors.numpy
 from mindspore import Parameter, Tensor
 
@@ -92,6 +93,9 @@ def save_safetensors(network: TSM, path: Path, facts: Mapping[str, Any]) -> None
     Args:
       path: a file name that ends in .safetensors; an old file is replaced in one step.
       facts: JSON values, kept with the network's configuration as metadata.
+
+    Raises:
+      OSError: the file cannot be written.
     """
     if path.suffix != ".safetensors":
         raise ValueError(f"the file's name must end in .safetensors, got {path}")
@@ -104,6 +108,8 @@ def save_safetensors(network: TSM, path: Path, facts: Mapping[str, Any]) -> None
     try:
         safetensors.numpy.save_file(tensors, incomplete, metadata)
         incomplete.replace(path)
+    except safetensors.SafetensorError as cause:
+        raise OSError(f"cannot write {path}: {cause}") from cause
     finally:
         incomplete.unlink(missing_ok=True)
 

@@ -53,7 +53,7 @@ class TrainConfig:
       train_frames: one of segments.RANDOM: a random frame of each segment, or "dense"
         ones of a window of 64 frames.
       flip: mirror half of the clips, where their label tells what they become.
-      seed: of the weights, the order, the frames and the crops.
+      seed: of the weights, the order, the frames and the crops; less than 2**32.
       evaluate_every: epochs from one evaluation to the next; the last epoch has one.
       checkpoint_every: steps from one checkpoint to the next inside an epoch; null:
         only at the end of each epoch.
@@ -118,6 +118,8 @@ class TrainConfig:
             raise ValueError(f"milestones must rise: {self.milestones}")
         if self.sync_norm and self.amp_level != "O0":
             raise ValueError(f"sync_norm needs amp_level O0, got {self.amp_level!r}")
+        if not 0 <= self.seed < 1 << 32:
+            raise ValueError(f"seed must be in [0, 2**32): {self.seed}")
         for part in self.fresh_parts:
             if part not in weights.FRESH_PARTS:
                 raise ValueError(

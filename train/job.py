@@ -31,6 +31,8 @@ __all__ = [
 
 NEWEST = "newest"
 
+_SPLITS = ("train", "validation")
+
 _FREE_KEYS = {
     "evaluation": ("check_hashes", "device_target", "eval_batch_size", "num_workers"),
     "training": ("keep_checkpoints", "log_every"),
@@ -112,6 +114,7 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     Raises:
       config_file.ConfigError: the configuration is wrong, or not the one to resume.
       manifest.ManifestError: there is no such data set.
+      ValueError: it has nothing to train by, or nothing to measure with.
       checkpoint.CheckpointError: there is nothing to resume, or it is damaged.
       loop.TrainingError: the loss is not finite.
     """
@@ -125,8 +128,9 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     )
     if step is not None:
         _check_same_run(folder, _description(version, settings))
+    _check_splits(version)
     if settings.evaluation.check_hashes:
-        for split in ("train", "validation"):
+        for split in _SPLITS:
             shard_hashes.check_hashes(version, split)
     eval_config.use_device(settings.evaluation.device_target)
     joined = ranks.join()
@@ -139,6 +143,23 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
         training.resume(step)
     result = training.run(is_profiled=options.profile)
     return result if joined.is_first else None
+
+
+def _check_splits(version: manifest.Version) -> None:
+    """Refuses now what would be missed after the first epoch.
+
+    Raises:
+      ValueError: there is nothing to train by, or nothing to measure with.
+    """
+    shards = version.manifest.shards
+    found = {s: sum(e.num_rows for e in shards if e.split == s) for s in _SPLITS}
+    for split, num_clips in found.items():
+        if not num_clips:
+            raise ValueError(
+                f"{version.dataset}: split {split!r} of version "
+                f"{version.manifest.version} has no stored clips, and training needs "
+                f"both: {found}"
+            )
 
 
 def _make_training(

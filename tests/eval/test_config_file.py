@@ -119,6 +119,9 @@ def test_flags_win_over_the_file(load):
         ("training: {milestones: [a]}", r"milestones must be .*, got \['a'\]"),
         ("training: {learning_rate: fast}", "learning_rate must be float, got 'fast'"),
         ("model: {arch: 50}", "arch must be str, got 50"),
+        ("training: {learning_rate: .nan}", "learning_rate must be float, got nan"),
+        ("training: {clip_gradient: .inf}", r"clip_gradient must be .*, got inf"),
+        ("training: {milestones: [1, .inf]}", r"milestones must be .*, got \[1, inf\]"),
     ],
 )
 def test_wrong_files_are_explained(load, text, message):
@@ -133,6 +136,9 @@ def test_wrong_files_are_explained(load, text, message):
         ({"zzz": "1"}, "--zzz is no key; nearest: -"),
         ({"epochs": "2.5"}, "command line: epochs must be int, got '2.5'"),
         ({"epochs": "null"}, "epochs must be int, got 'null'"),
+        ({"learning_rate": "nan"}, "learning_rate must be float, got 'nan'"),
+        ({"milestones": "[1"}, r"milestones must be .*, got '\[1'"),
+        ({"milestones": "1]"}, r"milestones must be .*, got '1\]'"),
         ({"clip_gradient": "lots"}, "clip_gradient must be float | None, got 'lots'"),
     ],
 )

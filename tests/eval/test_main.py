@@ -102,6 +102,7 @@ def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
         ({}, ["--resize_px", "16"], 2, "resize_px must be at least crop_px = 32"),
         ({"num_classes": 4}, [], 1, "knows 4 classes, but .* has 3"),
         ({}, ["--version", "000009"], 1, "000009"),
+        ({}, ["--report", "/"], 2, "--report must be a file, not a folder: /$"),
     ],
 )
 def test_what_does_not_fit_together_is_explained(

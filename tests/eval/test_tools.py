@@ -19,6 +19,15 @@ def test_a_tool_has_flags_of_its_own(tool, flag):
     assert flag in run.stdout
 
 
+def test_an_unknown_tool_is_wrong_usage_and_the_known_ones_are_listed():
+    run = subprocess.run(
+        [sys.executable, "-m", "eval", "exprot"], capture_output=True, text=True
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    known = "no tool is called 'exprot': export, import_weights, infer"
+    assert run.stderr.endswith(f"{known}\n")
+
+
 def test_tools_are_named_in_the_help():
     run = subprocess.run(
         [sys.executable, "-m", "eval", "--help"], capture_output=True, text=True

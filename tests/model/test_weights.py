@@ -302,6 +302,12 @@ def test_exported_names_and_shapes_are_pytorchs(tmp_path):
     assert told["facts"] == {"epoch": 4}
 
 
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    path = tmp_path / "nowhere" / "tsm.safetensors"
+    with pytest.raises(OSError, match=rf"cannot write {path}: .*No such file"):
+        weights.save_safetensors(make(), path, {})
+
+
 def test_export_refuses_other_suffixes(tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         weights.save_safetensors(make(), tmp_path / "tsm.bin", {})

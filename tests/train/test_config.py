@@ -34,6 +34,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
         ({"scales": ()}, r"scales must be in \(0, 1\]: \(\)"),
         ({"scales": (1.5,)}, r"scales must be in \(0, 1\]: \(1.5,\)"),
         ({"milestones": (40.0, 20.0)}, r"milestones must rise: \(40.0, 20.0\)"),
+        ({"seed": -1}, r"seed must be in \[0, 2\*\*32\): -1"),
+        ({"seed": 1 << 32}, r"seed must be in \[0, 2\*\*32\): 4294967296"),
         ({"optimizer": "lion"}, r"one of \('sgd', 'adamw'\), got 'lion'"),
         ({"schedule": "poly"}, r"one of \('step', 'cosine'\), got 'poly'"),
     ],

@@ -144,6 +144,27 @@ def test_the_clips_of_a_step_can_be_named(published_version, open_epoch):
     assert batch[1].tolist() == label_ids
 
 
+@pytest.mark.parametrize("missing", ["train", "validation"])
+def test_a_split_without_clips_is_refused_before_the_first_epoch(
+    published_version, tmp_path, monkeypatch, missing
+):
+    (tmp_path / "run.yaml").write_text("model: {arch: resnet18, width: 8}")
+    listed = published_version.manifest
+    left = tuple(entry for entry in listed.shards if entry.split != missing)
+    poorer = dataclasses.replace(
+        published_version, manifest=dataclasses.replace(listed, shards=left)
+    )
+    monkeypatch.setattr(job.remote_version, "open_version", lambda *asked: poorer)
+    asked = job.TrainOptions(
+        tmp_path / "run.yaml", published_version.dataset, tmp_path / "output", {}
+    )
+    with pytest.raises(
+        ValueError, match=f"split '{missing}' of version 000001 has no stored clips"
+    ):
+        job.run(asked)
+    assert not (tmp_path / "output").exists()
+
+
 @pytest.mark.parametrize(("num_ranks", "is_fine"), [(1, True), (3, True), (2, False)])
 def test_a_batch_must_divide_among_the_ranks(num_ranks, is_fine):
     if is_fine:
