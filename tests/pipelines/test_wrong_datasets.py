@@ -97,7 +97,6 @@ def test_a_folder_without_versions_is_no_data_set(folder, caplog, capsys, job, p
     assert (status, capsys.readouterr().out) == (1, "")
     assert told(caplog, job) == f"{folder / place}: " + {
         "history": "no data set here, it has no versions",
-        "rollback": "no version 000001, there are none, so this is no data set",
     }.get(job, NONE_YET)
     assert not (folder / "nowhere").exists()
     assert list((folder / "empty").iterdir()) == []
