@@ -23,9 +23,3 @@ def test_other_uris_are_refused_and_secrets_not_repeated(text):
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         locations.path_or_uri(text)
     assert "secret" not in str(caught.value)
-
-
-def test_a_local_folder_is_no_uri():
-    assert locations.local_path("s3") == Path("s3")
-    with pytest.raises(argparse.ArgumentTypeError, match="of this machine, got 's3:"):
-        locations.local_path("s3://bucket/a")
