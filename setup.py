@@ -12,6 +12,7 @@ setup(
     python_requires=">=3.11,<3.12",
     install_requires=[
         "apache-beam>=2.77,<2.78",
+        "av>=18.1,<19",
         "ffmpeg-python>=0.2,<0.3",
         "imageio-ffmpeg>=0.6",
         "mindspore>=2.9,<2.10",  # 2.10 needs a protobuf that apache-beam refuses

@@ -1,11 +1,11 @@
 """What can be said of a clip's file before anything is decoded."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindrecord_io import records
-from pipelines import containers, matroska, vp_headers
+from pipelines import containers, matroska, matroska_elements, vp_headers
 
 __all__ = ["ClipFile", "DecodeError", "read_clip_file"]
 
@@ -28,11 +28,13 @@ class ClipFile:
     Attributes:
       structure: None where the container is none of Matroska's.
       frames: what the headers of its VP8 or VP9 frames say; None for other codecs.
+      content: its bytes.
     """
 
     path: Path
     structure: matroska.Structure | None
     frames: vp_headers.Frames | None
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def doubt(self) -> str:
@@ -43,7 +45,7 @@ class ClipFile:
 
     @property
     def is_plain(self) -> bool:
-        """Whether OpenCV, which knows but one matrix and range, gets its colours right.
+        """Whether its frames are known to be of 8 bits, 4:2:0, BT.601, limited range.
 
         It is known of VP8 and VP9 in Matroska or WebM; others may be just as plain.
         """
@@ -81,14 +83,15 @@ def read_clip_file(path: Path, planned: records.Fingerprint) -> ClipFile:
     if not kind:
         raise _not_video(path, content)
     if kind != containers.MATROSKA:
-        return ClipFile(path, None, None)
+        return ClipFile(path, None, None, content)
     structure = matroska.read(content)
+    structure.is_ordinary &= not matroska_elements.oddity(content)
     if structure.num_files > 1:
         detail = f"{path}: {structure.num_files} files one behind the other"
         raise DecodeError("concatenated", detail)
     read_frames = _FRAME_READERS.get(structure.codec)
     frames = read_frames(content, structure.blocks) if read_frames else None
-    return ClipFile(path, structure, frames)
+    return ClipFile(path, structure, frames, content)
 
 
 def _read(path: Path, planned: records.Fingerprint) -> bytes:

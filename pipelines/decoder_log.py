@@ -1,8 +1,8 @@
 """What a decoder says of a file while it decodes it.
 
-OpenCV hands on no error: its read() returns False alike at a clip's end and at damage.
-But the libraries below it tell what they dislike on the process's descriptors 1 and 2,
-if they are let. Here these lead into a pipe for as long as one clip is decoded.
+libavcodec hands on what it cannot decode, but what it only dislikes, and patches up, it
+tells on the process's descriptor 2, if it is let. Here descriptors 1 and 2 lead into a
+pipe for as long as one clip is decoded.
 """
 
 import ctypes
@@ -11,20 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines import containers
+import av.logging
 
-__all__ = ["ENVIRONMENT", "DecoderLog", "captured"]
-
-_WARNING = 24  # AV_LOG_WARNING
-ENVIRONMENT = {
-    "OPENCV_FFMPEG_LOGLEVEL": str(_WARNING),
-    "OPENCV_LOG_LEVEL": "SILENT",
-    # Nothing in a file makes the decoder open another one, or a connection.
-    "OPENCV_FFMPEG_CAPTURE_OPTIONS": (
-        f"protocol_whitelist;file|format_whitelist;{containers.FORMATS}"
-    ),
-}
-"""For a process that decodes; libraries read it when they open their first file."""
+__all__ = ["DecoderLog", "captured"]
 
 _MAX_NUM_BYTES = 64 << 10  # of a pipe; what does not fit is dropped, never waited for
 _DESCRIPTORS = (1, 2)
@@ -41,6 +30,9 @@ class DecoderLog:
 def captured() -> Iterator[DecoderLog]:
     """Collects what is written to descriptors 1 and 2, at most 64 KiB, in the block."""
     log = DecoderLog()
+    # By default the package silences the library, or takes its words for itself.
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.WARNING)
     _flush()
     read_end, write_end = os.pipe()
     kept = [os.dup(descriptor) for descriptor in _DESCRIPTORS]
@@ -63,7 +55,7 @@ def captured() -> Iterator[DecoderLog]:
 
 
 def _flush() -> None:
-    """Empties Python's buffers and those of the C library, where OpenCV prints."""
+    """Empties Python's buffers and those of the C library."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -1,19 +1,16 @@
 """One clip file in, its frames as JPEGs out, or the reason why not.
 
-OpenCV decodes, as it is three times as fast as any way through another process. It is
-believed where nothing casts doubt: the container is whole, its headers are sound, the
-frames are as many as it holds, and the libraries below OpenCV have not said a word.
-About every other clip ffmpeg is asked (see second_opinion), and about those whose
-colours OpenCV would get wrong: it takes every stream for BT.601 of limited range.
+libavcodec decodes plain clips inside this process, at a third of the cost of any way
+through another one. It is believed where nothing casts doubt: the container is whole,
+its headers are sound, the frames are as many as it holds, and the library has not said
+a word. About every other clip the ffmpeg program is asked (see second_opinion), and
+about those whose colours are not the plain ones.
 
 Runs only in a process that may crash (see decoding_child): the files come from
 strangers and the decoders are native code.
 """
 
 import dataclasses
-import math
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -25,7 +22,9 @@ from pipelines import (
     clip_file,
     decoder_log,
     decoding_frame_folder,
+    decoding_header,
     decoding_jpegs,
+    decoding_vpx,
     limits,
     second_opinion,
     verdicts,
@@ -55,7 +54,10 @@ def decode_clip(
     file = clip_file.read_clip_file(Path(clip.uri), clip.source)
     jpegs = decoding_jpegs.JpegCollector(settings, clip_limits)
     with decoder_log.captured() as log:
-        header = _decode_by_opencv(file, jpegs)
+        header = decoding_header.read(file)
+        if file.is_plain and not file.doubt:
+            for frame in decoding_vpx.frames(file):
+                jpegs.take(frame)
     is_believed = (
         not log.text
         and 0 < jpegs.num_frames == file.num_frames
@@ -74,26 +76,6 @@ def _check_checksum(clip: records.PlannedClip) -> None:
             f"{clip.uri} has SHA-256 {clip.source.sha256}, its checksum is "
             f"{clip.expected_sha256}",
         )
-
-
-def _decode_by_opencv(
-    file: clip_file.ClipFile, jpegs: decoding_jpegs.JpegCollector
-) -> verdicts.Header:
-    """Returns what the header says; takes the frames, if OpenCV is fit for them."""
-    try:
-        capture = _open(file.path)
-        try:
-            header = _header(capture, file)
-            if file.is_plain and not file.doubt:
-                for frame in _frames(capture):
-                    jpegs.take(frame)
-        finally:
-            capture.release()
-    except cv2.error as error:
-        if error.code == cv2.Error.STS_NO_MEM:
-            raise
-        return verdicts.Header()  # ffmpeg may say more
-    return header
 
 
 def _decode_by_ffmpeg(
@@ -122,29 +104,3 @@ def _decode_by_ffmpeg(
         damage=damage,
         **verdicts.facts(header, opinion.times_seconds, jpegs.num_frames),
     )
-
-
-def _open(path: Path) -> cv2.VideoCapture:
-    # One thread: the cores are shared out among processes, and it costs less CPU.
-    options = [cv2.CAP_PROP_N_THREADS, 1]
-    return cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG, options)
-
-
-def _header(capture: cv2.VideoCapture, file: clip_file.ClipFile) -> verdicts.Header:
-    """Returns the header's claims; what cannot be opened has none."""
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    num_frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    return verdicts.Header(
-        fps=fps if math.isfinite(fps) and fps > 0 else 0.0,
-        num_frames=int(num_frames) if 0 < num_frames < 1 << 31 else 0,
-        duration_seconds=file.structure.duration_seconds if file.structure else 0.0,
-    )
-
-
-def _frames(capture: cv2.VideoCapture) -> Iterator[Frame]:
-    """Yields frames in order of presentation, BGR (H, W, 3)."""
-    while True:
-        is_frame, frame = capture.read()
-        if not is_frame:
-            return
-        yield frame

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Generator, Sequence
 
 from mindrecord_io import records
-from pipelines import child_process, decoder_log, limits
+from pipelines import child_process, limits
 
 __all__ = ["Decoded", "KillableDecoder"]
 
@@ -75,9 +75,7 @@ class KillableDecoder:
 
     def _ask(self, clip: records.PlannedClip, settings: records.DecodeSettings) -> None:
         if self._child is None:
-            self._child = child_process.ChildProcess(
-                self._module, decoder_log.ENVIRONMENT
-            )
+            self._child = child_process.ChildProcess(self._module)
         self._child.send(
             {
                 "clip": records.to_json(clip),

@@ -4,6 +4,7 @@ It answers what libraries of codecs do not: how many frames the file really hold
 which times, whether it is cut off, and whether a second file hangs on the first.
 """
 
+import fractions
 import itertools
 import math
 import struct
@@ -16,7 +17,7 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 _INFO, _TRACKS, _CLUSTER = 0x1549A966, 0x1654AE6B, 0x1F43B675
 _TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
 _TRACK, _NUMBER, _TYPE, _CODEC = 0xAE, 0xD7, 0x83, 0x86
-_ENCODINGS, _VIDEO = 0x6D80, 0xE0
+_ENCODINGS, _VIDEO, _FRAME_NANOSECONDS = 0x6D80, 0xE0, 0x23E383
 _WIDTH, _HEIGHT, _COLOUR, _MATRIX, _RANGE = 0xB0, 0xBA, 0x55B0, 0x55B1, 0x55B9
 _CLUSTER_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 
@@ -29,6 +30,8 @@ _LACING = 0x06
 _PLAIN_MATRICES = frozenset({2, 5, 6})  # unspecified and the two of BT.601
 _PLAIN_RANGES = frozenset({0, 1})  # unspecified and limited
 _UNKNOWN_SIZE = -1
+_MAX_FRAME_NANOSECONDS = 10**12
+_MAX_RATE_DENOMINATOR = 1001  # of 30000/1001
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Structure:
       is_ordinary: nothing asks for cropping, rotation, alpha, other encodings, or a
         colour matrix or range other than BT.601's limited one.
       duration_seconds: as the header claims, 0.0 if it does not.
+      fps: the same.
       blocks: where each frame of the video track begins and ends in the file.
       times_seconds: of each block.
       is_open_ended: the segment does not say where it ends, as in files written live.
@@ -56,6 +60,7 @@ class Structure:
     height: int = 0
     is_ordinary: bool = True
     duration_seconds: float = 0.0
+    fps: float = 0.0
     blocks: list[tuple[int, int]] = field(default_factory=list)
     times_seconds: list[float] = field(default_factory=list)
     is_open_ended: bool = False
@@ -145,6 +150,8 @@ class _Reader:
         codec = self._content[at:stop].rstrip(b"\0")
         structure.codec = codec.decode("ascii", "replace") or "?"
         structure.is_ordinary = _ENCODINGS not in found
+        if _FRAME_NANOSECONDS in found:
+            structure.fps = _rate(self._number(*found[_FRAME_NANOSECONDS]))
         if _VIDEO in found:
             self._read_video(*found[_VIDEO])
 
@@ -254,3 +261,11 @@ class _Reader:
             self._note(f"the file has {end} bytes, its parts reach to {stop}")
         else:
             self._note(f"element {identity:X} at byte {start} ends beyond its parent")
+
+
+def _rate(frame_nanoseconds: int) -> float:
+    """Returns the rate that is meant by whole nanoseconds: 12 by 83,333,333."""
+    if not 0 < frame_nanoseconds <= _MAX_FRAME_NANOSECONDS:
+        return 0.0
+    rate = fractions.Fraction(10**9, frame_nanoseconds)
+    return float(rate.limit_denominator(_MAX_RATE_DENOMINATOR))

@@ -1,7 +1,7 @@
 """What the ffmpeg program makes of a clip: frames, their times, and every complaint.
 
-OpenCV is the fast decoder; ffmpeg is asked about clips that OpenCV or the file's own
-structure cast doubt on, and about those whose colours OpenCV converts wrongly. It reads
+It is asked about clips that the fast way (see decoding) or the file's own structure
+cast doubt on, and about those whose frames are not of the plain kind. It reads
 the one local file, by the demuxers of our containers alone. It runs twice: once only to
 read, which tells of header and packets, and once to decode, when it says nothing but
 warnings; of a log with both, threads that write at once make garbage. Whoever ends

@@ -23,6 +23,7 @@ OUR_OWN = {*MAY_IMPORT, "infra", "tests"}
 
 MAY_BE_IMPORTED_BY = {
     "apache_beam": ["pipelines/*"],
+    "av": ["pipelines/decoder_log.py", "pipelines/decoding_*.py"],
     "cv2": [
         "mindrecord_io/frames.py",
         "pipelines/decoding*.py",

@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import decoder_log, ffmpeg, webm
+from pipelines import ffmpeg, webm
 from tests import s3_server
 
 _PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 os.environ.setdefault(_PROTOBUF, "python")
-os.environ.update(decoder_log.ENVIRONMENT)  # as in a process that decodes
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent

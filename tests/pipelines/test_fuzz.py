@@ -1,7 +1,8 @@
 """One build over 2,000 seeded mutations of small clips, judged by ffmpeg beside it.
 
 The judge is the ffmpeg program alone, every warning of its read; what the build makes
-of a clip goes through OpenCV, the structure of the file and, where they doubt, ffmpeg.
+of a clip goes through the structure of the file, libavcodec and, where they doubt,
+ffmpeg.
 """
 
 import collections

@@ -75,6 +75,29 @@ def test_a_duration_that_cannot_be_is_none(duration):
     assert matroska.read(file_of(info, TRACKS)).duration_seconds == 0.0
 
 
+@pytest.mark.parametrize(
+    ("nanoseconds", "fps"),
+    [
+        (83_333_333, 12.0),
+        (33_366_667, 30000 / 1001),
+        (40_000_000, 25.0),
+        (1, 1e9),
+        (0, 0.0),
+        (2 << 40, 0.0),
+    ],
+)
+def test_the_rate_is_what_a_frames_duration_means(nanoseconds, fps):
+    more = element("23e383", nanoseconds.to_bytes(8))
+
+    structure = matroska.read(file_of(INFO, element("1654ae6b", track(more=more))))
+
+    assert structure.fps == fps
+
+
+def test_no_duration_of_a_frame_is_no_rate():
+    assert matroska.read(file_of(INFO, TRACKS)).fps == 0.0
+
+
 def test_blocks_in_groups_count_and_those_of_other_tracks_do_not():
     sound = track(kind=2, number=2, codec=b"A_OPUS")
     group = element("a0", element("a1", block(40)[3:]))

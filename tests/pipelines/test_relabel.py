@@ -12,11 +12,11 @@ from mindrecord_io import manifest
 from pipelines import relabel
 from tests import tiny_dataset as tiny
 
-# Whoever wants to decode is found out: OpenCV and ffmpeg cannot be had.
+# Whoever wants to decode is found out: no library that could is to be had.
 NO_DECODER = """\
 import pathlib, sys
 
-sys.modules["cv2"] = sys.modules["imageio_ffmpeg"] = None
+sys.modules.update(dict.fromkeys(["av", "cv2", "imageio_ffmpeg"]))
 if "pipelines.decoding_child" in sys.orig_argv:
     pathlib.Path(__file__).with_name("a decoder was started").touch()
 """
