@@ -40,9 +40,10 @@ def shard_of(dataset, version, split, index):
 
 
 def shards_on_disk(dataset):
+    """All that are published; not those that a job is about to publish."""
     return {
         path.parent.relative_to(dataset).as_posix()
-        for path in dataset.glob("shards/*/*/summary.json")
+        for path in dataset.glob("shards/*/[!.]*/summary.json")
     }
 
 
