@@ -6,7 +6,7 @@ path of the .mindrecord file below the data set's folder (of the shard's folder,
 none of its clips is stored), null for clips that belong to no shard.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from mindrecord_io import files, records
 __all__ = [
     "SCHEMA",
     "TableError",
+    "batches",
     "missing_rows",
     "read",
     "shard_rows",
@@ -56,6 +57,7 @@ SCHEMA = pa.schema(
     ]
 )
 
+_ROWS_PER_BATCH = 10_000
 _NOT_STORED: dict[str, Any] = {
     "limits": "",
     "num_frames": 0,
@@ -153,6 +155,32 @@ def read(
             filters=filters,
             partitioning=None,
         )
+    except (OSError, pa.ArrowException) as cause:
+        raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+
+
+def batches(
+    path: Path, columns: Sequence[str], indices: Iterable[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yields a table's rows, or only some columns of them, a few thousand at a time.
+
+    Args:
+      indices: of the row groups to read; None reads all.
+
+    Raises:
+      TableError: as `read`.
+    """
+    try:
+        with parquet.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(SCHEMA, check_metadata=False):
+                raise TableError(
+                    f"{path}: its columns are {file.schema_arrow.names}, expected "
+                    f"{SCHEMA.names}"
+                )
+            chosen = range(file.num_row_groups) if indices is None else indices
+            for index in chosen:  # one by one: Arrow reads ahead of itself otherwise
+                group = file.read_row_group(index, columns=list(columns))
+                yield from group.to_batches(_ROWS_PER_BATCH)
     except (OSError, pa.ArrowException) as cause:
         raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
 

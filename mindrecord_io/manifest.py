@@ -165,10 +165,15 @@ class Version:
           ManifestError: it is not the file that was published; Parquet would not tell.
           TableError: it cannot be read.
         """
-        path = naming.clips_table_path(self.folder)
-        if path.exists() and files.fingerprint(path) != self.manifest.clips_table:
-            raise ManifestError(f"{path}: not the file that was published: run verify")
-        return clips_table.read(path, columns, split)
+        return clips_table.read(self._published_table(), columns, split)
+
+    def clip_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yields some columns of clips.parquet, some rows at a time.
+
+        Raises:
+          ManifestError, TableError: as `read_clips`.
+        """
+        yield from clips_table.batches(self._published_table(), columns)
 
     def category_names(self) -> list[str]:
         """Returns label texts by label_id."""
@@ -190,6 +195,12 @@ class Version:
             return self.dataset / entry.path
         shard = shard_cache.RemoteShard(entry.path, entry.mindrecord)
         return self.cache.path(shard)
+
+    def _published_table(self) -> Path:
+        path = naming.clips_table_path(self.folder)
+        if path.exists() and files.fingerprint(path) != self.manifest.clips_table:
+            raise ManifestError(f"{path}: not the file that was published: run verify")
+        return path
 
 
 def list_versions(dataset: Path) -> list[str]:

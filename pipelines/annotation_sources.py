@@ -11,7 +11,6 @@ A clip is a file or, whatever lists it, a folder of frames.
 """
 
 import csv
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +27,7 @@ __all__ = ["read", "read_class_folders", "read_jester", "read_list"]
 
 _REQUIRED_COLUMNS = ("path", "label", "split")
 _OPTIONAL_COLUMN = "clip_id"
+_ROWS_PER_BATCH = 10_000
 _JESTER = "jester-v1-"
 _SPLIT_FOLDER = re.compile(r"(?:(?:videos|rawframes)_)?(?P<split>[a-z]+)(?:_\d+)?")
 _CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
@@ -143,7 +143,20 @@ def _listed(row: dict[str, str], place: str) -> ListedClip:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _rows_of_csv(path, file)
+    except OSError as cause:
+        raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
+    except UnicodeDecodeError:
+        _text(path)  # says at which byte of the whole file
+        raise
+
+
+def _rows_of_csv(
+    path: Path, file: Iterable[str]
+) -> Iterator[tuple[dict[str, str], str]]:
+    reader = csv.DictReader(file, strict=True)
     try:
         _check_columns(path, reader.fieldnames or [])
         for row in reader:
@@ -160,16 +173,19 @@ def _csv_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+    number = 0
     try:
-        columns = parquet.read_schema(path).names
-        _check_columns(path, columns)
-        wanted = [*_REQUIRED_COLUMNS, *({_OPTIONAL_COLUMN} & set(columns))]
-        table = parquet.read_table(path, columns=wanted, partitioning=None)
+        with parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            _check_columns(path, columns)
+            wanted = [*_REQUIRED_COLUMNS, *({_OPTIONAL_COLUMN} & set(columns))]
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=wanted):
+                for row in batch.to_pylist():
+                    texts = {k: "" if v is None else str(v) for k, v in row.items()}
+                    yield texts, f"{path} row_index {number}"
+                    number += 1
     except (OSError, pa.ArrowException) as cause:
         raise AnnotationError(f"{path}: cannot be read as Parquet: {cause}") from cause
-    for number, row in enumerate(table.to_pylist()):
-        texts = {k: "" if value is None else str(value) for k, value in row.items()}
-        yield texts, f"{path} row_index {number}"
 
 
 def _check_columns(path: Path, columns: Iterable[str]) -> None:

@@ -15,12 +15,16 @@ numbers is the template without its square brackets. Other keys are not read.
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from mindrecord_io import spilled_rows
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
+from pipelines import repeats
 
 __all__ = ["AnnotationError", "Annotations", "is_one_line", "read_annotations"]
 
@@ -29,6 +33,9 @@ logger = logging.getLogger(__name__)
 _PREFIXES = ("something-something-v2-", "")  # the 20BN package; Qualcomm's
 _ROLES = ("labels", *SPLITS)
 _REQUIRED_ROLES = ("labels", "train", "validation")
+_ROWS = pa.schema(
+    [("clip_id", pa.string()), ("split_index", pa.int8()), ("label_id", pa.int32())]
+)
 
 
 class AnnotationError(ValueError):
@@ -37,11 +44,12 @@ class AnnotationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """Every annotated clip of a dataset.
+    """Every annotated clip of a dataset; what reads them leaves them on the disk.
 
     Attributes:
       label_map: label texts by label_id.
       clips: train, then validation, then test clips, each in file order; ids unique.
+        To be gone through, as often as wanted.
       paths: of each clip's file below the folder of clips; () where the files are
         found by the clips' ids.
       digest: BLAKE2b-256 in hex of the label texts and of every clip's split, id and
@@ -49,8 +57,8 @@ class Annotations:
     """
 
     label_map: LabelMap
-    clips: tuple[Annotation, ...]
-    paths: tuple[str, ...] = ()
+    clips: Sequence[Annotation]
+    paths: Collection[str] = ()
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,8 +85,9 @@ class _RepeatedKey:
 def read_annotations(folder: Path) -> Annotations:
     """Reads and checks the annotation files of one folder.
 
-    Test annotations may be absent, which is logged. Files are UTF-8, with or without a
-    byte order mark and with either line ending.
+    One file at a time is in memory, whole. Test annotations may be absent, which is
+    logged. Files are UTF-8, with or without a byte order mark and with either line
+    ending.
 
     Raises:
       AnnotationError: a file is missing, unreadable or malformed, a clip is listed
@@ -86,15 +95,22 @@ def read_annotations(folder: Path) -> Annotations:
     """
     files = _find_files(folder)
     label_map = _read_label_map(files["labels"])
-    clips: list[Annotation] = []
-    for split in SPLITS:
+    spilled = spilled_rows.SpilledRows(_ROWS)
+    for split_index, split in enumerate(SPLITS):
         if split in files:
-            clips.extend(_read_split(files[split], split, label_map))
-    _refuse_repeated_ids(clips, files)
-    if not clips:
+            for clip in _read_split(files[split], split, label_map):
+                spilled.append((clip.clip_id, split_index, clip.label_id))
+    _refuse_repeated_ids(spilled, files)
+    if not len(spilled):
         raise AnnotationError(f"{folder}: the annotation files list no clips")
-    logger.info("read %s: %d clips, %d labels", folder, len(clips), len(label_map))
-    return Annotations(label_map, tuple(clips))
+    logger.info("read %s: %d clips, %d labels", folder, len(spilled), len(label_map))
+    texts = {UNLABELLED: "", **dict(enumerate(label_map.names))}
+
+    def annotation(clip_id: str, split_index: int, label_id: int) -> Annotation:
+        return Annotation(clip_id, SPLITS[split_index], label_id, texts[label_id])
+
+    clips = spilled_rows.SpilledView(spilled, _ROWS.names, annotation)
+    return Annotations(label_map, clips)
 
 
 def is_one_line(text: str) -> bool:
@@ -249,21 +265,25 @@ def _text_of(row: dict[str, Any], key: str) -> str:
     return value
 
 
-def _refuse_repeated_ids(clips: Sequence[Annotation], files: dict[str, Path]) -> None:
-    first_positions: dict[str, int] = {}
-    for position, clip in enumerate(clips):
-        first = first_positions.setdefault(clip.clip_id, position)
-        if first != position:
-            raise AnnotationError(
-                f"clip {clip.clip_id!r} is listed twice: "
-                f"{_place(clips, first, files)} and {_place(clips, position, files)}"
-            )
+def _refuse_repeated_ids(
+    spilled: spilled_rows.SpilledRows, files: dict[str, Path]
+) -> None:
+    ids = spilled_rows.SpilledView(spilled, ["clip_id"], str)
+    repeat = repeats.first_repeat(ids)
+    if repeat is not None:
+        places = [_place(spilled, position, files) for position in repeat]
+        raise AnnotationError(
+            f"clip {ids[repeat[0]]!r} is listed twice: {' and '.join(places)}"
+        )
 
 
-def _place(clips: Sequence[Annotation], position: int, files: dict[str, Path]) -> str:
-    split = clips[position].split
-    row_index = sum(clip.split == split for clip in clips[:position])
-    return f"{files[split]} row_index {row_index}"
+def _place(
+    spilled: spilled_rows.SpilledRows, position: int, files: dict[str, Path]
+) -> str:
+    splits = spilled_rows.SpilledView(spilled, ["split_index"], int)
+    split_index = splits[position]
+    row_index = sum(other == split_index for other in splits[:position])
+    return f"{files[SPLITS[split_index]]} row_index {row_index}"
 
 
 def _shown(value: Any) -> str:
@@ -275,8 +295,11 @@ def _shown(value: Any) -> str:
     return json.dumps(value)[:80]
 
 
-def _digest(label_map: LabelMap, clips: Sequence[Annotation]) -> str:
+def _digest(label_map: LabelMap, clips: Collection[Annotation]) -> str:
     # Names and ids hold no line breaks, so lines cannot run into one another.
     lines = [str(len(label_map)), *label_map.names]
-    lines += [f"{clip.split} {clip.clip_id} {clip.label_id}" for clip in clips]
-    return hashlib.blake2b("\n".join(lines).encode("utf-8"), digest_size=32).hexdigest()
+    digest = hashlib.blake2b("\n".join(lines).encode("utf-8"), digest_size=32)
+    for clip in clips:
+        line = f"\n{clip.split} {clip.clip_id} {clip.label_id}"
+        digest.update(line.encode("utf-8"))
+    return digest.hexdigest()

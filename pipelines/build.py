@@ -1,18 +1,19 @@
 """`python -m pipelines build`: clips and annotations in, a published version out."""
 
-import dataclasses
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mindrecord_io import manifest, records, storage
 from pipelines import (
     annotation_sources,
     annotations,
-    changes,
     checksums,
+    clip_listing,
     data_sets,
+    held_clips,
     options,
+    references,
     sources,
     stored,
     transforms,
@@ -34,31 +35,33 @@ def build(asked: options.BuildOptions) -> version_job.JobResult:
       PublishConflictError: another version was published in the meantime.
     """
     annotated = annotation_sources.read(asked.annotations)
-    listing = sources.match_clips(annotated, asked.clips)
-    if asked.checksums is not None:
-        refs = checksums.with_checksums(listing.refs, asked.checksums)
-        listing = dataclasses.replace(listing, refs=refs)
     with data_sets.opened(asked.dataset) as data_set:
-        return _build(asked, annotated, listing, data_set)
+        return _build(asked, annotated, data_set)
 
 
 def _build(
     asked: options.BuildOptions,
     annotated: annotations.Annotations,
-    listing: sources.ClipListing,
     data_set: data_sets.DataSet,
 ) -> version_job.JobResult:
     parent = data_set.current_version()
+    listing = sources.match_clips(
+        annotated,
+        asked.clips,
+        None if parent is None else held_clips.HeldClips(parent),
+        knows=_knows(parent, asked, data_set),
+    )
+    if asked.checksums is not None:
+        listing = checksums.with_checksums(listing, asked.checksums)
     _warn_of_unlisted(listing, parent)
-    if parent is not None:
-        changes.compare(parent, annotated.label_map, listing.refs).log()
+    if listing.difference is not None:
+        listing.difference.log()
     return version_job.run(
         version_job.VersionJob(
             dataset=asked.dataset,
             parent=parent,
             annotated=annotated,
             listing=listing,
-            stored=_stored_sources(parent, asked, data_set),
             identify=transforms.hashed_source,
             settings=asked.settings,
             clip_limits=asked.clip_limits,
@@ -89,16 +92,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _warn_of_unlisted(
-    listing: sources.ClipListing, parent: manifest.Version | None
+    listing: clip_listing.ClipListing, parent: manifest.Version | None
 ) -> None:
     """Tells of files that no annotation names, and if they alone make a version."""
-    if listing.unlisted:
+    if listing.num_unlisted:
         logger.warning(
             "%d files are not annotated and not stored; the first: %s",
-            len(listing.unlisted),
-            listing.unlisted[0],
+            listing.num_unlisted,
+            next(listing.unlisted()),
         )
-    if parent is not None and parent.manifest.num_unlisted != len(listing.unlisted):
+    if parent is not None and parent.manifest.num_unlisted != listing.num_unlisted:
         logger.info(
             "version %s lists %d such files: its table of clips will not do",
             parent.manifest.version,
@@ -106,13 +109,14 @@ def _warn_of_unlisted(
         )
 
 
-def _stored_sources(
+def _knows(
     parent: manifest.Version | None,
     asked: options.BuildOptions,
     data_set: data_sets.DataSet,
-) -> Mapping[str, transforms.StoredSource]:
+) -> clip_listing.Knows | None:
+    """Returns what of a version's clips may be taken over; None if nothing may."""
     if parent is None:
-        return {}
+        return None
     if parent.manifest.settings != asked.settings:
         logger.warning(
             "version %s was made with %s, now asked for is %s: every clip is decoded",
@@ -120,16 +124,16 @@ def _stored_sources(
             parent.manifest.settings,
             asked.settings,
         )
-        return {}
-    sources_by_clip = stored.sources_of(parent, asked.clip_limits)
+        return None
     # A damaged shard is removed by hand: its clips are decoded then.
     there = {
         f"{split}/{key}"
         for split in records.SPLITS
         for key in data_set.shard_keys(split)
     }
-    return {
-        clip_id: source
-        for clip_id, source in sources_by_clip.items()
-        if source.stored_in in there
-    }
+
+    def known(clip: held_clips.HeldClip) -> references.StoredSource | None:
+        source = stored.source_of(clip, asked.clip_limits)
+        return source if source and source.stored_in in there else None
+
+    return known

@@ -1,12 +1,13 @@
 """What new annotations change in a version, told before anything is done."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mindrecord_io import manifest, records
+from pipelines import held_clips, references, tallies
 
-__all__ = ["Changes", "compare"]
+__all__ = ["Changes", "Comparison"]
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +17,9 @@ _MAX_NAMED = 3
 @dataclass(frozen=True, slots=True)
 class Changes:
     """The difference between a version and what is asked for, by clip and by class.
+
+    Clips are counted and the first of them named, in the order of the annotations; of
+    `withdrawn`, in that of the version's table.
 
     Attributes:
       relabelled: "<clip_id>: <old label> -> <new label>", the text having changed.
@@ -27,11 +31,11 @@ class Changes:
     """
 
     version: str
-    relabelled: tuple[str, ...]
-    renumbered_clips: tuple[str, ...]
-    moved: tuple[str, ...]
-    added: tuple[str, ...]
-    withdrawn: tuple[str, ...]
+    relabelled: tallies.Tally[str]
+    renumbered_clips: tallies.Tally[str]
+    moved: tallies.Tally[str]
+    added: tallies.Tally[str]
+    withdrawn: tallies.Tally[str]
     added_classes: tuple[str, ...]
     removed_classes: tuple[str, ...]
     renumbered_classes: tuple[str, ...]
@@ -51,7 +55,9 @@ class Changes:
             logger.info("no label or split differs from version %s", self.version)
         for name, count in counts.items():
             if count:
-                shown = "; ".join(getattr(self, name)[:_MAX_NAMED])
+                of_kind = getattr(self, name)
+                first = of_kind if isinstance(of_kind, tuple) else of_kind.first
+                shown = "; ".join(first[:_MAX_NAMED])
                 more = "; ..." if count > _MAX_NAMED else ""
                 words = name.replace("_", " ")
                 logger.info(
@@ -64,47 +70,59 @@ class Changes:
                 )
 
 
-def compare(
-    version: manifest.Version,
-    label_map: records.LabelMap,
-    refs: Sequence[records.ClipRef],
-) -> Changes:
+class Comparison:
     """Compares the clips that a version tells of with those that are asked for."""
-    columns = ["clip_id", "split", "label", "label_id", "status"]
-    table = version.read_clips(columns)
-    lists = [table.column(name).to_pylist() for name in columns]
-    before = {
-        clip_id: (split, label, label_id)
-        for clip_id, split, label, label_id, status in zip(*lists, strict=True)
-        if status in (records.STORED, records.QUARANTINED)
-    }
-    relabelled, renumbered, moved, added = [], [], [], []
-    for ref in refs:
-        old = before.pop(ref.clip_id, None)
-        if old is None:
-            added.append(ref.clip_id)
-            continue
-        split, label, label_id = old
-        if split != ref.split:
-            moved.append(f"{ref.clip_id}: {split} -> {ref.split}")
-        if label != ref.label:
-            relabelled.append(f"{ref.clip_id}: {label!r} -> {ref.label!r}")
-        elif label_id != ref.label_id:
-            renumbered.append(ref.clip_id)
-    old_ids = {name: i for i, name in enumerate(version.category_names())}
-    new_ids = {name: i for i, name in enumerate(label_map.names)}
-    return Changes(
-        version=version.manifest.version,
-        relabelled=tuple(relabelled),
-        renumbered_clips=tuple(renumbered),
-        moved=tuple(moved),
-        added=tuple(added),
-        withdrawn=tuple(before),
-        added_classes=tuple(n for n in new_ids if n not in old_ids),
-        removed_classes=tuple(n for n in old_ids if n not in new_ids),
-        renumbered_classes=tuple(
-            f"{name}: {old_ids[name]} -> {new_ids[name]}"
-            for name in new_ids
-            if name in old_ids and old_ids[name] != new_ids[name]
-        ),
-    )
+
+    def __init__(self, version: manifest.Version, label_map: records.LabelMap) -> None:
+        self._version = version
+        self._label_map = label_map
+        self._asked_for: set[str] = set()  # of the clips held, in this partition
+        self._relabelled: tallies.Tally[str] = tallies.Tally()
+        self._renumbered: tallies.Tally[str] = tallies.Tally()
+        self._moved: tallies.Tally[str] = tallies.Tally()
+        self._added: tallies.Tally[str] = tallies.Tally()
+        self._withdrawn: tallies.Tally[str] = tallies.Tally()
+
+    def add(self, asked: references.Reference, old: held_clips.HeldClip | None) -> None:
+        """Takes note of a clip that is asked for, and of what it is in the version."""
+        order, clip_id = asked.position, asked.clip_id
+        if old is None or not old.is_in_shard:
+            self._added.add(order, clip_id)
+            return
+        self._asked_for.add(clip_id)
+        is_labelled = asked.label_id != records.UNLABELLED
+        label = self._label_map.names[asked.label_id] if is_labelled else ""
+        if old.split != asked.split:
+            self._moved.add(order, f"{clip_id}: {old.split} -> {asked.split}")
+        if old.label != label:
+            self._relabelled.add(order, f"{clip_id}: {old.label!r} -> {label!r}")
+        elif old.label_id != asked.label_id:
+            self._renumbered.add(order, clip_id)
+
+    def end_partition(self, held: Mapping[str, held_clips.HeldClip]) -> None:
+        """Takes note of the version's clips, of a partition that `add` is done with."""
+        for clip_id, clip in held.items():
+            if clip.is_in_shard and clip_id not in self._asked_for:
+                self._withdrawn.add(clip.order, clip_id)
+        self._asked_for.clear()
+
+    def result(self) -> Changes:
+        """Returns the difference, that of the classes included."""
+        version, names = self._version, self._label_map.names
+        old_ids = {name: i for i, name in enumerate(version.category_names())}
+        new_ids = {name: i for i, name in enumerate(names)}
+        return Changes(
+            version=version.manifest.version,
+            relabelled=self._relabelled,
+            renumbered_clips=self._renumbered,
+            moved=self._moved,
+            added=self._added,
+            withdrawn=self._withdrawn,
+            added_classes=tuple(n for n in new_ids if n not in old_ids),
+            removed_classes=tuple(n for n in old_ids if n not in new_ids),
+            renumbered_classes=tuple(
+                f"{name}: {old_ids[name]} -> {new_ids[name]}"
+                for name in new_ids
+                if name in old_ids and old_ids[name] != new_ids[name]
+            ),
+        )

@@ -10,11 +10,13 @@ be the other's end.
 
 import logging
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from mindrecord_io import records
+import pyarrow as pa
+
+from mindrecord_io import sharding, spilled_rows
+from pipelines import clip_listing, partitions, tallies
 
 __all__ = ["ChecksumError", "with_checksums"]
 
@@ -23,6 +25,13 @@ logger = logging.getLogger(__name__)
 _LINE = re.compile(r"(?P<escape>\\?)(?P<sha256>[0-9a-fA-F]{64}) [ *](?P<name>.+)")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _ESCAPED = re.compile(r"\\[\\nr]")
+_LINES = pa.schema(
+    [("number", pa.int64()), ("name", pa.string()), ("sha256", pa.string())]
+)
+_WANTED = pa.schema(
+    [("position", pa.int64()), ("partition", pa.int32()), ("uri", pa.string())]
+)
+_EXPECTED = pa.schema([("position", pa.int64()), ("sha256", pa.string())])
 
 
 class ChecksumError(ValueError):
@@ -30,26 +39,23 @@ class ChecksumError(ValueError):
 
 
 class _Checksums:
-    """The lines of one file by the last part of their names."""
+    """Lines of one file by the last part of their names."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lines: Iterable[tuple[int, str, str]]) -> None:
+        """Takes lines, each as its number, name and checksum."""
         self._path = path
         self._lines: dict[str, list[tuple[tuple[str, ...], str, int]]] = {}
         first_lines: dict[tuple[str, ...], tuple[str, int]] = {}
-        for number, line in enumerate(_read_lines(path), 1):
-            if not line.strip() or line.startswith("#"):  # as sha256sum itself
-                continue
-            parts, sha256 = self._parsed(line, number)
+        for number, name, sha256 in lines:
+            parts = tuple(name.split("/"))
             known, first = first_lines.setdefault(parts, (sha256, number))
             if known != sha256:
                 raise ChecksumError(
                     f"{path}: lines {first} and {number} give two checksums of "
-                    f"{'/'.join(parts)}: {known} and {sha256}"
+                    f"{name}: {known} and {sha256}"
                 )
             if first == number:
                 self._lines.setdefault(parts[-1], []).append((parts, sha256, number))
-        if not first_lines:
-            raise ChecksumError(f"{path}: lists no checksums")
 
     def of(self, uri: str) -> str:
         """Returns the checksum of a clip's file, "" if none is listed."""
@@ -67,59 +73,99 @@ class _Checksums:
             raise ChecksumError(f"{self._path}: lines {numbers} may both mean {uri}")
         return fitting[0][1] if fitting else ""
 
-    def _parsed(self, line: str, number: int) -> tuple[tuple[str, ...], str]:
-        match = _LINE.fullmatch(line)
-        if not match:
-            raise ChecksumError(
-                f"{self._path}: line {number} is not 64 hexadecimal digits, two "
-                f"spaces (or a space and '*') and a name: {line[:80]!r}"
-            )
-        name = match["name"]
-        if match["escape"]:
-            name = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], name)
-        parts = _parts(name)
-        if not parts:
-            raise ChecksumError(f"{self._path}: line {number} names no file: {name!r}")
-        return parts, match["sha256"].lower()
-
 
 def with_checksums(
-    refs: Iterable[records.ClipRef], path: Path
-) -> tuple[records.ClipRef, ...]:
-    """Returns the references, each with the checksum that a file lists of it.
+    listing: clip_listing.ClipListing, path: Path
+) -> clip_listing.ClipListing:
+    """Returns the listing, its clips with the checksums that a file lists of them.
 
-    Clips of which none is listed are logged and go unchecked.
+    Clips of which none is listed are logged and go unchecked. Lines and clips meet by
+    the names of files, a partition of these at a time.
 
     Raises:
       ChecksumError: the file is unreadable, a line is malformed, two lines contradict
         each other, or not one is of any of the clips.
     """
-    listed = _Checksums(path)
-    checked = tuple(replace(ref, expected_sha256=listed.of(ref.uri)) for ref in refs)
-    unlisted = [ref for ref in checked if not ref.expected_sha256]
-    if len(unlisted) == len(checked):
-        raise ChecksumError(f"{path}: no line is of any of the {len(checked)} clips")
-    if unlisted:
+    lines = _spilled_lines(path)
+    wanted = spilled_rows.SpilledRows(_WANTED, lines.num_partitions)
+    for partition in range(listing.num_partitions):
+        for clip in listing.references(partition):
+            place = _partition_of(_parts(clip.uri)[-1])
+            wanted.append((clip.position, partition, clip.uri), place)
+    expected = spilled_rows.SpilledRows(_EXPECTED, listing.num_partitions)
+    unchecked: tallies.Tally[str] = tallies.Tally()
+    for index in range(lines.num_partitions):
+        listed = _Checksums(path, lines.rows(index))
+        for position, partition, uri in wanted.rows(index):
+            sha256 = listed.of(uri)
+            expected.append((position, sha256), partition)
+            if not sha256:
+                unchecked.add(position, uri)
+    if len(unchecked) == len(expected):
+        raise ChecksumError(f"{path}: no line is of any of the {len(expected)} clips")
+    if len(unchecked):
         logger.warning(
             "%s: no checksum of %d of %d clips; the first: %s",
             path,
-            len(unlisted),
-            len(checked),
-            unlisted[0].uri,
+            len(unchecked),
+            len(expected),
+            unchecked.first[0],
         )
-    return checked
+    return listing.with_checksums(expected)
 
 
-def _read_lines(path: Path) -> list[str]:
+def _spilled_lines(path: Path) -> spilled_rows.SpilledRows:
+    lines = spilled_rows.SpilledRows(_LINES, partitions.NUM_PARTITIONS)
+    for number, line in enumerate(_read_lines(path), 1):
+        if not line.strip() or line.startswith("#"):  # as sha256sum itself
+            continue
+        parts, sha256 = _parsed(path, line, number)
+        lines.append((number, "/".join(parts), sha256), _partition_of(parts[-1]))
+    if not len(lines):
+        raise ChecksumError(f"{path}: lists no checksums")
+    return lines
+
+
+def _parsed(path: Path, line: str, number: int) -> tuple[tuple[str, ...], str]:
+    match = _LINE.fullmatch(line)
+    if not match:
+        raise ChecksumError(
+            f"{path}: line {number} is not 64 hexadecimal digits, two "
+            f"spaces (or a space and '*') and a name: {line[:80]!r}"
+        )
+    name = match["name"]
+    if match["escape"]:
+        name = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], name)
+    parts = _parts(name)
+    if not parts:
+        raise ChecksumError(f"{path}: line {number} names no file: {name!r}")
+    return parts, match["sha256"].lower()
+
+
+def _read_lines(path: Path) -> Iterator[str]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for line in file:
+                yield line.removesuffix("\n").removesuffix("\r")
     except OSError as cause:
         raise ChecksumError(f"{path}: cannot read: {cause.strerror}") from cause
     except UnicodeDecodeError as cause:
         raise ChecksumError(
-            f"{path}: not UTF-8 text: {cause.reason} at byte {cause.start}"
+            f"{path}: not UTF-8 text: {cause.reason} at byte {_bad_byte(path, cause)}"
         ) from cause
-    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _bad_byte(path: Path, error: UnicodeDecodeError) -> int:
+    """Returns where a file is no text; the error knows only where in what was read."""
+    try:
+        path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        return cause.start
+    return error.start
+
+
+def _partition_of(name: str) -> int:
+    return partitions.partition_of(name, sharding.DEFAULT_SALT)
 
 
 def _parts(name: str) -> tuple[str, ...]:

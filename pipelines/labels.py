@@ -9,9 +9,12 @@ Lines end in "\n" but for the last, which has no end; a split without clips is a
 file. The bytes are those of `gen_label_sthv2.py` of mit-han-lab/temporal-shift-module.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from mindrecord_io import files, naming
 from mindrecord_io.records import SPLITS, UNLABELLED, LabelMap, check_clip_id
@@ -71,12 +74,36 @@ def write_label_files(
       ValueError: a row's label_id is not in the label map.
       FileExistsError: one of the files exists.
     """
-    lines: dict[str, list[str]] = {split: [] for split in SPLITS}
+    names = "\n".join(label_map.names).encode("utf-8")
+    files.write_synced(folder / naming.CATEGORY_FILE, names)
+    paths = {split: folder / name for split, name in naming.LIST_FILES.items()}
+    written = [folder / naming.CATEGORY_FILE]
+    try:
+        with contextlib.ExitStack() as stack:
+            lists = {}
+            for split, path in paths.items():
+                stack.enter_context(files.errors_name(path))
+                file = path.open("x", encoding="utf-8", newline="")
+                lists[split] = stack.enter_context(file)
+                written.append(path)
+            _write_lines(lists, rows, num_labels=len(label_map))
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write_lines(
+    lists: Mapping[str, TextIO], rows: Iterable[LabelRow], num_labels: int
+) -> None:
+    separators = dict.fromkeys(lists, "")
     for row in rows:
-        lines[row.split].append(_list_line(row, num_labels=len(label_map)))
-    _write_lines(folder / naming.CATEGORY_FILE, label_map.names)
-    for split, name in naming.LIST_FILES.items():
-        _write_lines(folder / name, lines[split])
+        line = _list_line(row, num_labels)
+        lists[row.split].write(f"{separators[row.split]}{line}")
+        separators[row.split] = "\n"
+    for file in lists.values():
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _list_line(row: LabelRow, num_labels: int) -> str:
@@ -87,7 +114,3 @@ def _list_line(row: LabelRow, num_labels: int) -> str:
             f"{row.clip_id}: label_id must be in [0, {num_labels}), got {row.label_id}"
         )
     return f"{row.clip_id} {row.num_frames} {row.label_id}"
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    files.write_synced(path, "\n".join(lines).encode("utf-8"))

@@ -9,7 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import pyarrow as pa
+
+from mindrecord_io import spilled_rows
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
+from pipelines import repeats
 from pipelines.annotations import AnnotationError, Annotations, is_one_line
 
 __all__ = ["ListedClip", "assembled", "split_named"]
@@ -21,6 +25,9 @@ _SPLIT_NAMES = {
     **dict.fromkeys(("validation", "valid", "val"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+_ROWS = pa.schema(
+    [(name, pa.string()) for name in ("path", "split", "label", "place", "clip_id")]
+)
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 
 
@@ -83,54 +90,74 @@ def assembled(
     Raises:
       AnnotationError: no clip, two of one id or file, or a label that is not named.
     """
-    clips = sorted(listed, key=lambda clip: SPLITS.index(clip.split))
-    _refuse_repeated(clips)
-    if not clips:
+    spilled = spilled_rows.SpilledRows(_ROWS, len(SPLITS))
+    names_used: dict[str, None] = {}
+    has_paths = False
+    for clip in listed:
+        label = "" if clip.split == "test" else clip.label  # it may be anything there
+        row = (clip.path, clip.split, label, clip.place, clip.id_or_stem)
+        spilled.append(row, SPLITS.index(clip.split))
+        has_paths = has_paths or bool(clip.path)
+        if clip.split != "test":
+            names_used[clip.label] = None
+    _refuse_repeated(spilled, has_paths=has_paths)
+    if not len(spilled):
         raise AnnotationError(f"{source}: lists no clips")
-    names = _numbered(clips) if label_names is None else tuple(label_names)
+    names = _numbered(names_used) if label_names is None else tuple(label_names)
     if not names:
         raise AnnotationError(f"{source}: no clip has a label")
     numbers = {name: number for number, name in enumerate(names)}
-    annotated = tuple(_annotation(clip, numbers) for clip in clips)
-    paths = tuple(clip.path for clip in clips)
-    logger.info("read %s: %d clips, %d labels", source, len(clips), len(names))
-    return Annotations(LabelMap(names), annotated, paths if any(paths) else ())
+
+    def annotation(clip_id: str, split: str, label: str, place: str) -> Annotation:
+        return _annotation(clip_id, split, label, place, numbers)
+
+    columns = ("clip_id", "split", "label", "place")
+    logger.info("read %s: %d clips, %d labels", source, len(spilled), len(names))
+    return Annotations(
+        LabelMap(names),
+        spilled_rows.SpilledView(spilled, columns, annotation),
+        spilled_rows.SpilledView(spilled, ["path"], str) if has_paths else (),
+    )
 
 
-def _annotation(clip: ListedClip, numbers: dict[str, int]) -> Annotation:
+def _annotation(
+    clip_id: str, split: str, label: str, place: str, numbers: dict[str, int]
+) -> Annotation:
     try:
-        if clip.split == "test":
-            return Annotation(clip.id_or_stem, clip.split, UNLABELLED, "")
-        if clip.label not in numbers:
-            raise ValueError(f"no label {clip.label!r} among {len(numbers)} labels")
-        number = numbers[clip.label]
-        return Annotation(clip.id_or_stem, clip.split, number, clip.label)
+        if split == "test":
+            return Annotation(clip_id, split, UNLABELLED, "")
+        if label not in numbers:
+            raise ValueError(f"no label {label!r} among {len(numbers)} labels")
+        return Annotation(clip_id, split, numbers[label], label)
     except ValueError as cause:
-        raise AnnotationError(f"{clip.place}: {cause}") from cause
+        raise AnnotationError(f"{place}: {cause}") from cause
 
 
-def _numbered(clips: Sequence[ListedClip]) -> tuple[str, ...]:
-    names = {clip.label for clip in clips if clip.split != "test"}
+def _numbered(names: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(names)
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
 
 
-def _refuse_repeated(clips: Sequence[ListedClip]) -> None:
-    first_by_id: dict[str, ListedClip] = {}
-    first_by_path: dict[str, ListedClip] = {}
-    for clip in clips:
-        first = first_by_path.setdefault(clip.path, clip) if clip.path else clip
-        if first is not clip:
-            raise AnnotationError(
-                f"file {clip.path!r} is listed twice: {first.place} and {clip.place}"
-            )
-        first = first_by_id.setdefault(clip.id_or_stem, clip)
-        if first is not clip:
-            raise AnnotationError(
-                f"clip {clip.id_or_stem!r} is listed twice: {first.place} "
-                f"({first.path}) and {clip.place} ({clip.path})"
-            )
+def _refuse_repeated(spilled: spilled_rows.SpilledRows, *, has_paths: bool) -> None:
+    paths = spilled_rows.SpilledView(spilled, ["path"], str)
+    path_repeat = repeats.first_repeat(paths) if has_paths else None
+    ids = spilled_rows.SpilledView(spilled, ["clip_id"], str)
+    id_repeat = repeats.first_repeat(ids)
+    places = spilled_rows.SpilledView(spilled, ["place"], str)
+    if path_repeat and (not id_repeat or path_repeat[1] <= id_repeat[1]):
+        first, second = path_repeat
+        raise AnnotationError(
+            f"file {paths[first]!r} is listed twice: {places[first]} and "
+            f"{places[second]}"
+        )
+    if id_repeat:
+        first, second = id_repeat
+        raise AnnotationError(
+            f"clip {ids[first]!r} is listed twice: {places[first]} "
+            f"({paths[first]}) and {places[second]} ({paths[second]})"
+        )
 
 
 def _check_path(path: str, place: str) -> None:
@@ -138,7 +165,9 @@ def _check_path(path: str, place: str) -> None:
     if not path:
         return
     parts = path.split("/")
-    if "\0" in path or "\\" in path or any(part in ("", ".", "..") for part in parts):
+    is_text = path.encode("utf-8", "replace").decode() == path
+    is_odd = "\0" in path or "\\" in path or not is_text
+    if is_odd or any(part in ("", ".", "..") for part in parts):
         raise AnnotationError(
             f"{place}: a clip's path must lead from the folder of clips down to a "
             f"file, with '/' between names, got {path!r:.120}"

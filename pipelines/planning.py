@@ -3,33 +3,23 @@
 import collections
 from collections.abc import Iterator
 
-from mindrecord_io import records, sharding
-from pipelines import data_sets, transforms, version_job
+from mindrecord_io import records
+from pipelines import clip_listing, data_sets, transforms, version_job
 
 __all__ = ["foreseen_actions", "plans"]
 
 
 def plans(job: version_job.VersionJob) -> Iterator[records.ShardPlan]:
     """Yields the plan of every shard of a job whose clips' files are all known."""
-    num_shards, salt = version_job.num_shards(job), version_job.salt(job)
-    clips: dict[tuple[str, int], list[records.PlannedClip]] = {}
-    for ref in job.listing.refs:
-        known = job.stored[ref.clip_id]
-        index = sharding.shard_index(ref.clip_id, num_shards[ref.split], salt)
-        clips.setdefault((ref.split, index), []).append(
-            records.PlannedClip(
-                ref.clip_id, ref.label_id, ref.uri, known.source, known.stored_in
-            )
-        )
-    for split, index in sorted(clips):
-        yield sharding.plan_shard(
-            split,
-            index,
-            num_shards[split],
-            clips=clips.pop((split, index)),
-            settings=job.settings,
-            salt=salt,
-        )
+    num_shards = version_job.num_shards(job)
+    for split, index, clips in clip_listing.by_shard(job.listing, num_shards):
+        known = []
+        for clip in clips:
+            assert clip.known is not None, clip
+            known.append((clip, clip.known))
+        place = (split, index, num_shards[split])
+        salt = job.listing.salt
+        yield transforms.plan(place, known, settings=job.settings, salt=salt)
 
 
 def foreseen_actions(job: version_job.VersionJob) -> dict[str, int]:

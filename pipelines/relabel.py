@@ -14,7 +14,6 @@ from pathlib import Path
 from mindrecord_io import manifest, storage
 from pipelines import (
     annotation_sources,
-    changes,
     data_sets,
     locations,
     options,
@@ -31,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 def planned_job(
     flags: argparse.Namespace, beam_flags: Sequence[str]
-) -> tuple[version_job.VersionJob, changes.Changes]:
-    """Returns what is to be done, and what it changes.
+) -> version_job.VersionJob:
+    """Returns what is to be done.
 
     Raises:
       AnnotationError, ManifestError: the input cannot be used.
@@ -45,12 +44,11 @@ def planned_job(
         max_quarantined = flags.max_quarantined
         if max_quarantined is None:
             max_quarantined = said.num_quarantined + said.num_missing
-        job = version_job.VersionJob(
+        return version_job.VersionJob(
             dataset=flags.dataset,
             parent=version,
             annotated=annotated,
             listing=listing,
-            stored=stored.sources_of(version, None),
             identify=transforms.known_source,
             settings=said.settings,
             clip_limits=None,
@@ -58,23 +56,19 @@ def planned_job(
             max_quarantined=max_quarantined,
             num_workers=flags.num_workers,
             beam_flags=tuple(beam_flags),
-            quarantined=stored.quarantined_of(version, listing.refs),
+            is_from_parent=True,
         )
-        return job, changes.compare(version, annotated.label_map, listing.refs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     flags, beam_flags = options.parse_with_beam(_parser(), argv)
     try:
-        job, difference = planned_job(flags, beam_flags)
-        difference.log()
+        job = planned_job(flags, beam_flags)
+        assert job.listing.difference is not None
+        job.listing.difference.log()
         version_job.refuse_early(job)
-        result = (
-            _forecast(job, difference)
-            if flags.dry_run
-            else version_job.run(job).to_json()
-        )
+        result = _forecast(job) if flags.dry_run else version_job.run(job).to_json()
     except (
         version_job.JobError,
         manifest.PublishConflictError,
@@ -88,14 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _forecast(
-    job: version_job.VersionJob, difference: changes.Changes
-) -> dict[str, object]:
+def _forecast(job: version_job.VersionJob) -> dict[str, object]:
     """Returns what the job would tell; `version` is the one that it starts from."""
+    listing = job.listing
+    assert listing.difference is not None
     return {
-        "version": difference.version,
-        "changes": difference.counts(),
-        "num_clips": len(job.listing.refs) - len(job.quarantined),
+        "version": listing.difference.version,
+        "changes": listing.difference.counts(),
+        "num_clips": listing.num_clips.total() - len(listing.quarantined),
         "num_quarantined": len(job.known_lost),
         "shards": planning.foreseen_actions(job),
     }

@@ -7,19 +7,18 @@ so on. Files of other kinds and what is hidden are not looked at; links to files
 followed, links to folders are not.
 """
 
+import itertools
 import logging
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mindrecord_io import storage
-from mindrecord_io.records import Annotation, ClipRef
-from pipelines import frame_folders
+from mindrecord_io import sharding, storage
+from pipelines import clip_listing, frame_folders, held_clips, partitions
 from pipelines.annotations import Annotations
 
-__all__ = ["ClipListing", "SourceError", "find_clips", "match_clips"]
+__all__ = ["SourceError", "find_clips", "match_clips"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,23 +31,8 @@ class SourceError(ValueError):
     """A folder of clips cannot be used; the message says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClipListing:
-    """The clips of a folder against the annotations.
-
-    Attributes:
-      refs: annotated clips that are on the disk, in annotation order.
-      missing: annotated clips that are not, in annotation order.
-      unlisted: ids of the files that no annotation names, sorted.
-    """
-
-    refs: tuple[ClipRef, ...]
-    missing: tuple[Annotation, ...]
-    unlisted: tuple[str, ...]
-
-
-def find_clips(folder: Path | str) -> dict[str, str]:
-    """Lists the clips of a folder: absolute path, or URI, by clip id, sorted by id.
+def find_clips(folder: Path | str) -> Iterator[tuple[str, str]]:
+    """Yields the clips of a folder as they come: clip id, and absolute path or URI.
 
     Ids are file names less `.webm` (in any case of letters), and names of folders, and
     need not be valid clip ids; those of names that are no Unicode hold surrogates (PEP
@@ -56,103 +40,111 @@ def find_clips(folder: Path | str) -> dict[str, str]:
     is no file; clips of both kinds may be side by side.
 
     Raises:
-      SourceError: the folder is missing, unreadable or without clips, or two of its
-        files or folders have one id.
+      SourceError: the folder is missing, unreadable or without clips.
     """
     if storage.is_remote(folder):
         return _find_remote_clips(str(folder))
     return _find_local_clips(Path(folder))
 
 
-def _find_remote_clips(uri: str) -> dict[str, str]:
-    paths: dict[str, str] = {}
+def _find_remote_clips(uri: str) -> Iterator[tuple[str, str]]:
     try:
         names = storage.open_storage(uri).list_names("")
     except storage.StorageError as cause:
         raise SourceError(f"{uri}: cannot list the folder of clips: {cause}") from cause
+    num_clips = 0
     for name in names:
         clip_id = _id_in(name)
-        if clip_id is not None and clip_id in paths:
-            path = f"{uri}/{name}"
-            raise _two_files_error(uri, clip_id, paths[clip_id], path)
         if clip_id is not None:
-            paths[clip_id] = f"{uri}/{name}"
-    if not paths:
+            num_clips += 1
+            yield clip_id, f"{uri}/{name}"
+    if not num_clips:
         raise SourceError(
             f"{uri}: no {_SUFFIX} clips in it; folders of frames are read from a disk "
             f"of this machine only"
         )
-    return dict(sorted(paths.items()))
 
 
-def _find_local_clips(folder: Path) -> dict[str, str]:
-    paths: dict[str, str] = {}
-    names: list[str] = []
-    if _printable(str(folder.absolute())) != str(folder.absolute()):
+def _find_local_clips(folder: Path) -> Iterator[tuple[str, str]]:
+    if clip_listing.printable(str(folder.absolute())) != str(folder.absolute()):
         raise SourceError(
-            f"{_printable(str(folder))}: the folder of clips must have a UTF-8 name, "
-            f"as decoders cannot open other names"
+            f"{clip_listing.printable(str(folder))}: the folder of clips must have a "
+            f"UTF-8 name, as decoders cannot open other names"
         )
+    has_file = False
     try:
         with os.scandir(folder.absolute()) as entries:
             for entry in entries:
-                names.append(entry.name)
                 clip_id = _clip_id_of(entry)
                 if clip_id is None:
                     continue
-                if clip_id in paths:
-                    first_path = paths[clip_id]
-                    raise _two_files_error(folder, clip_id, first_path, entry.path)
-                paths[clip_id] = entry.path
+                has_file = has_file or _id_in(entry.name) is not None
+                yield clip_id, entry.path
+        has_clip = has_file or _has_folder_of_frames(folder)
     except OSError as cause:
         raise SourceError(
             f"{folder}: cannot list the folder of clips: {cause.strerror}"
         ) from cause
-    has_files = any(_id_in(Path(path).name) for path in paths.values())
-    if not has_files and not any(map(frame_folders.holds_frames, paths.values())):
+    if not has_clip:
         raise SourceError(
-            f"{folder}: no {_SUFFIX} clips in it, nor folders of JPEGs"
-            f"{_hint(folder, names)}"
+            f"{folder}: no {_SUFFIX} clips in it, nor folders of JPEGs{_hint(folder)}"
         )
-    return dict(sorted(paths.items()))
 
 
-def match_clips(annotations: Annotations, folder: Path | str) -> ClipListing:
-    """Matches the annotations with the clips of a folder.
+def _has_folder_of_frames(folder: Path) -> bool:
+    with os.scandir(folder.absolute()) as entries:
+        return any(
+            frame_folders.is_frame_folder(entry)
+            and frame_folders.holds_frames(entry.path)
+            for entry in entries
+        )
+
+
+def match_clips(
+    annotations: Annotations,
+    folder: Path | str,
+    held: held_clips.HeldClips | None = None,
+    *,
+    knows: clip_listing.Knows | None = None,
+) -> clip_listing.ClipListing:
+    """Matches the annotations with the clips of a folder, and with those of a version.
+
+    Args:
+      held, knows: as in clip_listing.match.
 
     Raises:
-      SourceError: as `find_clips`, or not one annotated clip is in the folder.
+      SourceError: as `find_clips`, two of its files or folders have one id, or not one
+        annotated clip is in the folder.
     """
-    paths = _listed_files(annotations, folder) or find_clips(folder)
-    refs: list[ClipRef] = []
-    missing: list[Annotation] = []
-    for clip in annotations.clips:
-        uri = paths.pop(clip.clip_id, None)
-        if uri is None:
-            missing.append(clip)
-            continue
-        refs.append(ClipRef(clip.clip_id, clip.split, clip.label_id, clip.label, uri))
-    unlisted = tuple(sorted(_printable(clip_id) for clip_id in paths))
-    if not refs:
-        first = _printable(Path(next(iter(paths.values()))).name)
+    salt = sharding.DEFAULT_SALT if held is None else held.version.manifest.salt
+    found = clip_listing.FoundClips(salt)
+    if annotations.paths:
+        _add_listed_files(found, annotations, folder)
+    else:
+        for clip_id, path in find_clips(folder):
+            found.add(clip_id, path)
+        _refuse_two_files(found, folder)
+    listing = clip_listing.match(annotations, found, held, knows=knows)
+    if not listing.num_clips:
+        first = _first_file(found)
         raise SourceError(
-            f"{folder}: none of the {len(missing)} annotated clips is in it: it has "
-            f"{first}, the annotations name {missing[0].clip_id}"
+            f"{folder}: none of the {len(listing.missing)} annotated clips is in it: "
+            f"it has {first}, the annotations name {listing.missing.first[0]}"
         )
     logger.info(
         "matched %s: %d clips annotated and there, %d missing, %d unlisted",
         folder,
-        len(refs),
-        len(missing),
-        len(unlisted),
+        listing.num_clips.total(),
+        len(listing.missing),
+        listing.num_unlisted,
     )
-    return ClipListing(tuple(refs), tuple(missing), unlisted)
+    return listing
 
 
-def _listed_files(annotations: Annotations, folder: Path | str) -> dict[str, str]:
-    """Returns what the annotations name and is there, files and folders, by clip id."""
-    if not annotations.paths:
-        return {}
+def _add_listed_files(
+    found: clip_listing.FoundClips, annotations: Annotations, folder: Path | str
+) -> None:
+    """Adds what the annotations name and is there, files and folders."""
     if storage.is_remote(folder):
         raise SourceError(
             f"{folder}: annotations that name files need a folder of this machine"
@@ -160,17 +152,30 @@ def _listed_files(annotations: Annotations, folder: Path | str) -> dict[str, str
     root = Path(folder).absolute()
     if not root.is_dir():
         raise SourceError(f"{folder}: no such folder of clips")
-    listed = {
-        clip.clip_id: str(root / path)
-        for clip, path in zip(annotations.clips, annotations.paths, strict=True)
-    }
-    found = {clip_id: p for clip_id, p in listed.items() if _is_clip(Path(p))}
-    if not found:
+    for clip, path in zip(annotations.clips, annotations.paths, strict=True):
+        if _is_clip(root / path):
+            found.add(clip.clip_id, str(root / path))
+    if not len(found):
         raise SourceError(
-            f"{folder}: none of the {len(listed)} clips that the annotations name is "
-            f"in it; the first: {annotations.paths[0]}"
+            f"{folder}: none of the {len(annotations.clips)} clips that the "
+            f"annotations name is in it; the first: {next(iter(annotations.paths))}"
         )
-    return found
+
+
+def _refuse_two_files(found: clip_listing.FoundClips, folder: Path | str) -> None:
+    for partition in range(partitions.NUM_PARTITIONS):
+        paths: dict[str, str | None] = {}
+        for clip_id, path, _ in found.rows(partition):
+            if clip_id in paths:
+                raise _two_files_error(folder, clip_id, str(paths[clip_id]), str(path))
+            paths[clip_id] = path
+
+
+def _first_file(found: clip_listing.FoundClips) -> str:
+    """Returns the name of the file whose clip id is the first."""
+    rows = map(found.rows, range(partitions.NUM_PARTITIONS))
+    _, path, _ = min(itertools.chain.from_iterable(rows))
+    return clip_listing.printable(Path(str(path)).name)
 
 
 def _is_clip(path: Path) -> bool:
@@ -198,15 +203,18 @@ def _id_in(file_name: str) -> str | None:
 def _two_files_error(
     folder: Path | str, clip_id: str, first_path: str, second_path: str
 ) -> SourceError:
-    names = sorted(_printable(Path(path).name) for path in (first_path, second_path))
+    names = sorted(
+        clip_listing.printable(Path(path).name) for path in (first_path, second_path)
+    )
     return SourceError(
-        f"{folder}: clip {_printable(clip_id)!r} is there twice: "
+        f"{folder}: clip {clip_listing.printable(clip_id)!r} is there twice: "
         f"{' and '.join(names)}: leave only one"
     )
 
 
-def _hint(folder: Path, names: Sequence[str]) -> str:
+def _hint(folder: Path) -> str:
     """Names the usual slip behind a folder without clips, if this is one."""
+    names: Sequence[str] = [path.name for path in folder.iterdir()]
     if _PACKAGE_NAME in names and (folder / _PACKAGE_NAME).is_dir():
         return f": did you mean its subfolder {folder / _PACKAGE_NAME}?"
     if any(_PACKAGE_PART.fullmatch(name) for name in names):
@@ -216,8 +224,3 @@ def _hint(folder: Path, names: Sequence[str]) -> str:
     if any((folder / name).is_dir() and (folder / name).is_symlink() for name in names):
         return ": links to folders are not followed"
     return ""
-
-
-def _printable(file_name: str) -> str:
-    """Returns a name that any encoding of text can carry; bad bytes as escapes."""
-    return file_name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,9 +1,9 @@
-"""The Beam part: clip references in, published shards out. Wiring only.
+"""The Beam part: places of references in, published shards out. Wiring only.
 
-Frames never travel here. A reference becomes a planned clip (its file is hashed), clips
-meet at their shard, and one task owns one shard. What a task did is told by a small
-file, its receipt: any runner can write one, and whoever watches the folder of receipts
-sees the job advance.
+Neither frames nor clips travel here. One task owns one shard: it reads which clips the
+shard is to hold (see references), hashes their files, and has the shard made if it is
+not there. What a task did is told by a small file, its receipt: any runner can write
+one, and whoever watches the folder of receipts sees the job advance.
 """
 
 import contextlib
@@ -12,11 +12,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 from apache_beam import metrics
@@ -28,9 +27,11 @@ from pipelines import (
     frame_folders,
     limits,
     receipts,
+    references,
     remote_clips,
     worker_pool,
 )
+from pipelines.references import StoredSource
 
 __all__ = [
     "ACTIONS",
@@ -39,10 +40,10 @@ __all__ = [
     "Receipt",
     "ShardFailedError",
     "ShardJob",
-    "StoredSource",
     "action",
     "hashed_source",
     "known_source",
+    "plan",
     "read_receipts",
     "receipt_name",
 ]
@@ -56,8 +57,6 @@ ACTIONS = (REUSED, RELABELLED, DECODED)
 """What is done for a planned shard: nothing, frames copied, or clips decoded."""
 
 _NUM_REMOTE_READERS = 16  # a request to an object store is mostly waiting
-_REFS_PER_ELEMENT = 200  # Beam's cost is by the element, a reference costs nothing
-_Place = tuple[str, int]
 
 
 class ShardFailedError(RuntimeError):
@@ -69,9 +68,9 @@ class ShardJob:
     """What every task of one job knows.
 
     Attributes:
-      dataset, receipts: the data set, and a folder for receipts; paths or URIs.
+      dataset, receipts: the data set, and a folder that has the references and is for
+        receipts; paths or URIs.
       clip_limits: None where nothing is to be decoded.
-      num_shards: by split.
       num_workers: worker processes that one process may have; None for one to every
         core of the machine that it runs on.
     """
@@ -81,7 +80,6 @@ class ShardJob:
     settings: records.DecodeSettings
     clip_limits: limits.DecodeLimits | None
     salt: str
-    num_shards: Mapping[str, int]
     num_workers: int | None = None
 
 
@@ -100,18 +98,6 @@ class Receipt:
     action: str
     begin_seconds: float
     end_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSource:
-    """A clip's file, and where its frames are published.
-
-    Attributes:
-      stored_in: as in records.PlannedClip.
-    """
-
-    source: records.Fingerprint
-    stored_in: str
 
 
 Identify = Callable[[str, str, StoredSource | None], StoredSource]
@@ -148,40 +134,33 @@ def known_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredSo
 
 
 class BuildShards(beam.PTransform):  # type: ignore[misc]
-    """Makes every shard that the references need; yields nothing, leaves receipts."""
+    """Makes every shard that has references; yields nothing, leaves receipts."""
 
     def __init__(
         self,
-        refs: Sequence[records.ClipRef],
-        stored: Mapping[str, StoredSource],
+        shards: Sequence[references.ShardReferences],
         job: ShardJob,
         *,
         identify: Identify,
     ) -> None:
-        """Takes the clips and what is published of them with the job's settings.
+        """Takes where each shard's references are, and what all of them are made with.
 
         Args:
-          refs: the clips.
-          stored: by clip_id.
-          job: what every task knows.
-          identify: `hashed_source` or `known_source`.
+          identify: returns, of a clip's id, uri and what is stored of it (None if
+            nothing is), its file, and where that is stored.
         """
         super().__init__()
-        self._refs = refs
-        self._stored = stored
+        self._shards = shards
         self._job = job
         self._identify = identify
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """Wires reference -> planned clip -> shard plan -> receipt."""
+        """Wires shard -> receipt."""
         return (
             pipeline
-            | "References" >> beam.Create(list(_encoded(self._refs, self._stored)))
-            | "Identify" >> beam.FlatMap(_placed_clips, self._job, self._identify)
-            | "ByShard" >> beam.GroupByKey()  # ((split, index), JSON of PlannedClip)
-            | "Plan" >> beam.Map(_plan, self._job)  # ShardPlan
+            | "Shards" >> beam.Create(self._shards)
             | "Balance" >> beam.Reshuffle()
-            | "Build" >> beam.ParDo(_BuildShard(self._job))
+            | "Build" >> beam.ParDo(_BuildShard(self._job, self._identify))
         )
 
 
@@ -199,6 +178,29 @@ def action(plan: records.ShardPlan) -> str:
     return RELABELLED if all(clip.stored_in for clip in plan.clips) else DECODED
 
 
+def plan(
+    place: tuple[str, int, int],
+    clips: Iterable[tuple[references.Reference, StoredSource]],
+    *,
+    settings: records.DecodeSettings,
+    salt: str,
+) -> records.ShardPlan:
+    """Returns the plan of a shard, given by split, index and number of shards.
+
+    Args:
+      clips: its clips, each with how its file is known.
+    """
+    split, index, num_shards = place
+    return sharding.plan_shard(
+        split,
+        index,
+        num_shards,
+        clips=[_planned_clip(clip, found) for clip, found in clips],
+        settings=settings,
+        salt=salt,
+    )
+
+
 def receipt_name(split: str, index: int, num_shards: int) -> str:
     """Returns the file name of a shard's receipt."""
     return f"{naming.ShardName(split, index, num_shards)}.json"
@@ -207,8 +209,9 @@ def receipt_name(split: str, index: int, num_shards: int) -> str:
 class _BuildShard(beam.DoFn):  # type: ignore[misc]
     """Finds a shard published, or has a worker process make it."""
 
-    def __init__(self, job: ShardJob) -> None:
+    def __init__(self, job: ShardJob, identify: Identify) -> None:
         self._job = job
+        self._identify = identify
         self._pool: worker_pool.WorkerPool | None = None
         self._opened: contextlib.ExitStack | None = None
         self._data_set: data_sets.DataSet | None = None
@@ -220,9 +223,10 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
         data_set = data_sets.opened(self._job.dataset)
         self._data_set = self._opened.enter_context(data_set)
 
-    def process(self, plan: records.ShardPlan) -> Iterable[None]:
+    def process(self, shard: references.ShardReferences) -> Iterable[None]:
         begin = time.time()
         assert self._data_set is not None
+        plan = self._planned(shard)
         summary = self._data_set.read_summary(plan.split, plan.key)
         if summary and (limits_text := _contested_by(summary, plan, self._job)):
             key = sharding.key_under_limits(plan.key, limits_text)
@@ -255,6 +259,22 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+    def _planned(self, shard: references.ShardReferences) -> records.ShardPlan:
+        try:
+            clips = references.read(self._job.receipts, shard)
+        except (OSError, ValueError, storage.StorageError) as cause:
+            raise ShardFailedError(
+                f"{shard.split} shard {shard.index}: its references cannot be read: "
+                f"{cause}"
+            ) from cause
+        place = (shard.split, shard.index, shard.num_shards)
+        return plan(
+            place,
+            list(zip(clips, _identified(clips, self._identify), strict=True)),
+            settings=self._job.settings,
+            salt=self._job.salt,
+        )
 
     def _built(
         self, plan: records.ShardPlan, data_set: data_sets.DataSet
@@ -298,63 +318,31 @@ class _BuildShard(beam.DoFn):  # type: ignore[misc]
             )
 
 
-def _encoded(
-    refs: Sequence[records.ClipRef], stored: Mapping[str, StoredSource]
-) -> Iterator[str]:
-    """Yields batches of references, with what is stored of them, as JSON."""
-    for begin in range(0, len(refs), _REFS_PER_ELEMENT):
-        rows = []
-        for ref in refs[begin : begin + _REFS_PER_ELEMENT]:
-            known = stored.get(ref.clip_id)
-            encoded = None if known is None else records.to_json(known)
-            ours = [ref.split, ref.clip_id, ref.label_id, ref.uri, ref.expected_sha256]
-            rows.append([*ours, encoded])
-        yield json.dumps(rows)
-
-
-def _placed_clips(
-    encoded: str, job: ShardJob, identify: Identify
-) -> Iterator[tuple[_Place, str]]:
-    """Yields every clip's place and, as JSON, its PlannedClip."""
-    rows = json.loads(encoded)
-    for (split, clip_id, label_id, uri, expected, _), found in zip(
-        rows, _identified(rows, identify), strict=True
-    ):
-        clip = records.PlannedClip(
-            clip_id, label_id, uri, found.source, found.stored_in
-        )
-        if expected not in ("", found.source.sha256):
-            clip = dataclasses.replace(clip, stored_in="", expected_sha256=expected)
-        index = sharding.shard_index(clip_id, job.num_shards[split], job.salt)
-        yield (split, index), json.dumps(records.to_json(clip))
-
-
 def _identified(
-    rows: Sequence[Sequence[Any]], identify: Identify
+    clips: Sequence[references.Reference], identify: Identify
 ) -> Iterator[StoredSource]:
     """Yields how the file of each clip is known; remote ones are read side by side."""
 
-    def identified(row: Sequence[Any]) -> StoredSource:
-        _, clip_id, _, uri, _, encoded = row
-        known = None if encoded is None else records.from_json(StoredSource, encoded)
-        return identify(clip_id, uri, known)
+    def identified(clip: references.Reference) -> StoredSource:
+        return identify(clip.clip_id, clip.uri, clip.known)
 
-    if not any(storage.is_remote(row[3]) for row in rows):
-        yield from map(identified, rows)
+    if not any(storage.is_remote(clip.uri) for clip in clips):
+        yield from map(identified, clips)
         return
     with futures.ThreadPoolExecutor(_NUM_REMOTE_READERS) as executor:
-        yield from executor.map(identified, rows)
+        yield from executor.map(identified, clips)
 
 
-def _plan(placed: tuple[_Place, Iterable[str]], job: ShardJob) -> records.ShardPlan:
-    (split, index), clips = placed
-    return sharding.plan_shard(
-        split,
-        index,
-        job.num_shards[split],
-        clips=[records.from_json(records.PlannedClip, json.loads(c)) for c in clips],
-        settings=job.settings,
-        salt=job.salt,
+def _planned_clip(
+    clip: references.Reference, found: StoredSource
+) -> records.PlannedClip:
+    planned = records.PlannedClip(
+        clip.clip_id, clip.label_id, clip.uri, found.source, found.stored_in
+    )
+    if clip.expected_sha256 in ("", found.source.sha256):
+        return planned
+    return dataclasses.replace(
+        planned, stored_in="", expected_sha256=clip.expected_sha256
     )
 
 

@@ -9,7 +9,7 @@ import collections
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,16 @@ from pathlib import Path
 from mindrecord_io import manifest, records, sharding
 from pipelines import (
     annotations,
+    clip_listing,
     data_sets,
     limits,
     options,
     progress,
     publication,
     receipts,
+    references,
     running,
-    sources,
+    tallies,
     transforms,
     worker_pool,
 )
@@ -36,12 +38,12 @@ __all__ = [
     "num_shards",
     "refuse_early",
     "run",
-    "salt",
 ]
 
 logger = logging.getLogger(__name__)
 
 _NUM_READERS = 8  # of summaries, which may have to come from afar
+_MAX_WAITING = 2 * _NUM_READERS  # summaries that are read before they are wanted
 
 
 class JobError(RuntimeError):
@@ -54,20 +56,19 @@ class VersionJob:
 
     Attributes:
       parent: the current version, None if there is none.
-      listing: the clips that the version is to hold.
-      stored: by clip_id, what the parent has with the same settings.
+      listing: the clips that the version is to hold, and what the parent has of them
+        with the same settings.
       identify: how a clip's file is known (see transforms).
       clip_limits: None where nothing is to be decoded.
       num_shards: of all splits together; None keeps the parent's, or chooses.
       max_quarantined: clips that may be quarantined or missing.
-      quarantined: the clip id, reason and detail of those that will be, as is known.
+      is_from_parent: nothing is decoded, so what the parent quarantines stays so.
     """
 
     dataset: Path | str
     parent: manifest.Version | None
     annotated: annotations.Annotations
-    listing: sources.ClipListing
-    stored: Mapping[str, transforms.StoredSource]
+    listing: clip_listing.ClipListing
     identify: transforms.Identify
     settings: records.DecodeSettings
     clip_limits: limits.DecodeLimits | None
@@ -75,12 +76,15 @@ class VersionJob:
     max_quarantined: int
     num_workers: int
     beam_flags: tuple[str, ...]
-    quarantined: tuple[tuple[str, str, str], ...] = ()
+    is_from_parent: bool = False
 
     @property
-    def known_lost(self) -> list[tuple[str, str, str]]:
+    def known_lost(self) -> tallies.Tally[tuple[str, str, str]]:
         """The clip id, reason and detail of every clip that cannot be stored."""
-        return [*self.quarantined, *publication.lost_to_absence(self.listing)]
+        absent = publication.lost_to_absence(self.listing)
+        if not self.is_from_parent:
+            return absent
+        return self.listing.quarantined.followed_by(absent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +134,22 @@ def run(job: VersionJob) -> JobResult:
         staging = stack.enter_context(data_set.staging())
         left_at = data_set.receipts(staging)
         stack.callback(receipts.remove, left_at)
-        done = _make_shards(job, data_set, left_at)
+        shards = _handed_out(job, staging, left_at)
+        done = _make_shards(job, data_set, left_at, shards)
         draft = publication.Draft(
             dataset=job.dataset,
             parent=job.parent,
             annotated=job.annotated,
             listing=job.listing,
             settings=job.settings,
-            salt=salt(job),
-            summaries=_summaries(data_set, done),
+            shards=_made(data_set, left_at, shards, done),
         )
-        if problem := publication.too_many_lost(draft.lost, job.max_quarantined):
+        written = publication.write(draft, staging)
+        if problem := publication.too_many_lost(written.lost, job.max_quarantined):
             raise JobError(problem)
-        if not draft.stored:
+        if not written.manifest.num_clips:
             raise JobError("not one clip could be stored; nothing is published")
-        version = publication.publish(draft, staging)
+        version = publication.publish(draft, written)
     actions = collections.Counter(receipt.action for receipt in done)
     result = JobResult(
         version=version,
@@ -161,18 +166,13 @@ def refuse_early(job: VersionJob) -> None:
     """Raises JobError where it is clear before any work that nothing can come of it."""
     if problem := publication.too_many_lost(job.known_lost, job.max_quarantined):
         raise JobError(problem)
-    if not job.listing.refs:
+    if not job.listing.num_clips:
         raise JobError("no clip is left to store")
-
-
-def salt(job: VersionJob) -> str:
-    """Returns what keys the hash that places clips: the parent's salt, or ours."""
-    return job.parent.manifest.salt if job.parent else sharding.DEFAULT_SALT
 
 
 def num_shards(job: VersionJob) -> dict[str, int]:
     """Returns the shards of each split: as asked, as they are, or by their clips."""
-    num_clips = collections.Counter(ref.split for ref in job.listing.refs)
+    num_clips = job.listing.num_clips
     if job.num_shards is not None:
         return sharding.split_num_shards(num_clips, job.num_shards)
     total = max(len(num_clips), sharding.default_num_shards(num_clips.total()))
@@ -182,8 +182,23 @@ def num_shards(job: VersionJob) -> dict[str, int]:
     }
 
 
+def _handed_out(
+    job: VersionJob, staging: Path, left_at: Path | str
+) -> list[references.ShardReferences]:
+    """Writes every shard's references to where the tasks read them."""
+    total = num_shards(job)
+    path = staging / "references"
+    clips = clip_listing.by_shard(job.listing, total)
+    shards = references.write(path, clips, total)
+    references.hand_out(path, left_at)
+    return shards
+
+
 def _make_shards(
-    job: VersionJob, data_set: data_sets.DataSet, left_at: Path | str
+    job: VersionJob,
+    data_set: data_sets.DataSet,
+    left_at: Path | str,
+    shards: Sequence[references.ShardReferences],
 ) -> list[transforms.Receipt]:
     """Runs the pipeline; returns the receipts of all shards, every one published."""
     dataset = job.dataset
@@ -193,23 +208,21 @@ def _make_shards(
         receipts=left_at,
         settings=job.settings,
         clip_limits=job.clip_limits,
-        salt=salt(job),
-        num_shards=num_shards(job),
+        salt=job.listing.salt,
         num_workers=job.num_workers if options.is_local(job.beam_flags) else None,
     )
-    num_clips = collections.Counter(
-        transforms.receipt_name(*_place(ref, shard_job)) for ref in job.listing.refs
-    )
+    num_clips = {
+        transforms.receipt_name(s.split, s.index, s.num_shards): s.num_clips
+        for s in shards
+    }
 
     def num_done() -> int:
-        return sum(num_clips[name] for name in receipts.names(left_at))
+        return sum(num_clips.get(name, 0) for name in receipts.names(left_at))
 
-    with progress.watched("shards", len(job.listing.refs), num_done):
+    with progress.watched("shards", job.listing.num_clips.total(), num_done):
         try:
             running.run(
-                transforms.BuildShards(
-                    job.listing.refs, job.stored, shard_job, identify=job.identify
-                ),
+                transforms.BuildShards(shards, shard_job, identify=job.identify),
                 job.beam_flags,
                 worker_pool.THREADS_PER_WORKER * job.num_workers,
             )
@@ -219,28 +232,36 @@ def _make_shards(
             data_set.remove_abandoned()
             raise JobError(str(cause)) from cause
     done = transforms.read_receipts(left_at)
-    if len(done) != len(num_clips):
-        raise JobError(f"{len(done)} of {len(num_clips)} shards left a receipt")
+    if len(done) != len(shards):
+        raise JobError(f"{len(done)} of {len(shards)} shards left a receipt")
     return done
 
 
-def _place(ref: records.ClipRef, job: transforms.ShardJob) -> tuple[str, int, int]:
-    num_shards = job.num_shards[ref.split]
-    index = sharding.shard_index(ref.clip_id, num_shards, job.salt)
-    return ref.split, index, num_shards
+def _made(
+    data_set: data_sets.DataSet,
+    left_at: Path | str,
+    shards: Sequence[references.ShardReferences],
+    done: Sequence[transforms.Receipt],
+) -> Iterator[publication.MadeShard]:
+    """Yields every shard's summary and references, read a few shards ahead."""
 
-
-def _summaries(
-    data_set: data_sets.DataSet, done: Sequence[transforms.Receipt]
-) -> list[records.ShardSummary]:
-    def read(receipt: transforms.Receipt) -> records.ShardSummary:
+    def read(
+        shard: references.ShardReferences, receipt: transforms.Receipt
+    ) -> publication.MadeShard:
         summary = data_set.read_summary(receipt.split, receipt.key)
         if summary is None:
             raise JobError(f"{receipt}: its shard is gone; something removed it")
-        return summary
+        return publication.MadeShard(summary, references.read(left_at, shard))
 
+    waiting: collections.deque[futures.Future[publication.MadeShard]]
+    waiting = collections.deque()
     with futures.ThreadPoolExecutor(_NUM_READERS) as executor:
-        return list(executor.map(read, done))
+        for shard, receipt in zip(shards, done, strict=True):
+            waiting.append(executor.submit(read, shard, receipt))
+            if len(waiting) == _MAX_WAITING:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _log(dataset: Path | str, result: JobResult) -> None:

@@ -1,9 +1,17 @@
-"""Times planning at full size without a clip: the fields of Something-Something-v2.
+"""Times planning, publishing and verifying at full size without a clip.
 
-Draws annotations with the data set's number of clips, splits and classes, writes a
-version of them that has every part but the shards, and measures what
-`relabel --dry_run` takes to plan all shards of changed annotations and compare them
-with that version. `python infra/benchmarks/plan.py`
+Draws a list of clips with the splits and classes of Something-Something-v2, or as many
+as asked, and measures three steps, each in a process of its own:
+
+    publish   reads the list, places every clip in its shard, writes the references and
+              publishes a version from the shards' summaries, which are made up: it has
+              every part but the shards' files
+    plan      `relabel --dry_run` of a list in which some clips have another class:
+              reads it and the version, plans all shards, compares them
+    verify    `verify --quick`: the table, the label files and the manifest against one
+              another; that it finds no shard's files is expected, and counted
+
+`python -m infra.benchmarks.plan [--num_clips 10000000]`; the last line is JSON.
 """
 
 import argparse
@@ -11,30 +19,33 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
+import multiprocessing
 import random
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from mindrecord_io import (
-    clips_table,
-    files,
-    manifest,
-    naming,
-    records,
-    schema,
-    sharding,
-)
-from pipelines import annotations
+import pyarrow as pa
+from pyarrow import parquet
+
+from mindrecord_io import manifest, records, schema, sharding
 
 SPLIT_SIZES = {"train": 168_913, "validation": 24_777, "test": 27_157}
 NUM_CLASSES = 174
 CLASS_SIZES = (51, 3_284)  # smallest and largest in train
 NUM_FRAMES = 45
 FRAME_NUM_BYTES = 9_700
+STEPS = ("publish", "plan", "verify")
+
+_ROWS_PER_GROUP = 100_000
+_LIST = pa.schema(
+    [(name, pa.string()) for name in ("path", "label", "split", "clip_id")]
+)
 
 
 def split_sizes(num_clips: int) -> dict[str, int]:
@@ -46,10 +57,10 @@ def split_sizes(num_clips: int) -> dict[str, int]:
     return sizes | {"train": sizes["train"] + num_clips - sum(sizes.values())}
 
 
-def write_annotations(
-    folder: Path, seed: int, num_changed: int = 0, num_clips: int | None = None
+def write_list(
+    path: Path, seed: int, num_changed: int = 0, num_clips: int | None = None
 ) -> None:
-    """Writes the four files; of the train clips `num_changed` get another class."""
+    """Writes a list; of the train clips `num_changed` get another class."""
     sizes = SPLIT_SIZES if num_clips is None else split_sizes(num_clips)
     rng = random.Random(seed)  # noqa: S311
     names = [f"Doing act {i:03d} with something" for i in range(NUM_CLASSES)]
@@ -58,187 +69,194 @@ def write_annotations(
         smallest + (largest - smallest) * (i / (NUM_CLASSES - 1)) ** 2
         for i in range(NUM_CLASSES)
     ]
-    ids = list(range(1, sum(sizes.values()) + 1))
-    rng.shuffle(ids)
-    begin = 0
-    labels = {name: str(i) for i, name in enumerate(names)}
-    _write(folder / "labels.json", labels)
-    for split, size in sizes.items():
-        chosen = rng.choices(range(NUM_CLASSES), weights, k=size)
-        if split == "train":
-            for i in range(num_changed):
-                chosen[i] = (chosen[i] + 1) % NUM_CLASSES
-        rows: list[dict[str, object]] = []
-        for clip_id, label_id in zip(ids[begin : begin + size], chosen, strict=True):
-            row: dict[str, object] = {"id": str(clip_id)}
-            if split != "test":
-                name = names[label_id]
-                row["label"] = name.replace("something", "a thing")
-                row["template"] = name.replace("something", "[something]")
-                row["placeholders"] = ["a thing"]
-            rows.append(row)
-        _write(folder / f"{split}.json", rows)
-        begin += size
+    number = 0
+    with parquet.ParquetWriter(path, _LIST, compression="zstd") as writer:
+        for split, size in sizes.items():
+            for begin in range(0, size, _ROWS_PER_GROUP):
+                num_rows = min(_ROWS_PER_GROUP, size - begin)
+                chosen = rng.choices(range(NUM_CLASSES), weights, k=num_rows)
+                if split == "train":
+                    for i in range(max(0, min(num_rows, num_changed - begin))):
+                        chosen[i] = (chosen[i] + 1) % NUM_CLASSES
+                ids = [str(number + i + 1) for i in range(num_rows)]
+                number += num_rows
+                labels = [names[i] for i in chosen]
+                paths = [f"{split}/{clip_id}.webm" for clip_id in ids]
+                columns = [paths, labels, [split] * num_rows, ids]
+                writer.write_table(pa.table(columns, schema=_LIST))
 
 
-def write_version(
-    dataset: Path, annotated: annotations.Annotations, shards: int
-) -> None:
-    """Publishes a version of all the annotated clips, without its shards' files."""
-    counts = dict.fromkeys(records.SPLITS, 0)
-    for clip in annotated.clips:
-        counts[clip.split] += 1
-    num_shards = sharding.split_num_shards(counts, shards)
-    places: dict[tuple[str, int], list[records.Annotation]] = {}
-    for clip in annotated.clips:
-        index = sharding.shard_index(clip.clip_id, num_shards[clip.split])
-        places.setdefault((clip.split, index), []).append(clip)
-    entries: list[manifest.ShardEntry] = []
-    incomplete = naming.incomplete_folder(dataset / "versions")
-    incomplete.mkdir(parents=True)
-    table = naming.clips_table_path(incomplete)
-    clips_table.write(table, _row_groups(places, num_shards, entries))
-    naming.labels_folder(incomplete).mkdir()
-    category = naming.labels_folder(incomplete) / naming.CATEGORY_FILE
-    category.write_text("\n".join(annotated.label_map.names))
-    manifest.publish(
-        dataset,
-        incomplete,
-        manifest.Manifest(
-            format_version=schema.FORMAT_VERSION,
-            version="",
-            parent="",
-            created_at=manifest.utc_now(),
-            settings=records.DecodeSettings(),
-            salt=sharding.DEFAULT_SALT,
-            label_digest=annotated.digest,
-            num_classes=len(annotated.label_map),
-            num_clips=len(annotated.clips),
-            num_quarantined=0,
-            num_missing=0,
-            num_unlisted=0,
-            num_frames=NUM_FRAMES * len(annotated.clips),
-            clips_table=files.fingerprint(table),
-            shards=tuple(entries),
+def made_up_summary(
+    split: str, index: int, num_shards: int, clips: Sequence[records.PlannedClip]
+) -> records.ShardSummary:
+    """Returns what a shard of clips would say of itself, all of them stored."""
+    plan = sharding.plan_shard(
+        split, index, num_shards, clips=clips, settings=records.DecodeSettings()
+    )
+    sizes = (FRAME_NUM_BYTES,) * NUM_FRAMES
+    return records.ShardSummary(
+        split=split,
+        index=index,
+        num_shards=num_shards,
+        key=plan.key,
+        frames_key=plan.frames_key,
+        mindrecord=source(plan.key),
+        mindrecord_index=source(plan.key),
+        clips=tuple(
+            records.ClipOutcome(
+                clip_id=c.clip_id,
+                label_id=c.label_id,
+                source=c.source,
+                status=records.STORED,
+                height=240,
+                width=427,
+                row=row,
+                frames_offset=schema.HEADER_NUM_BYTES
+                + row * NUM_FRAMES * FRAME_NUM_BYTES,
+                frame_sizes=sizes,
+                frames_sha256=c.source.sha256,
+            )
+            for row, c in enumerate(plan.clips)
         ),
     )
 
 
-def _row_groups(
-    places: dict[tuple[str, int], list[records.Annotation]],
-    num_shards: dict[str, int],
-    entries: list[manifest.ShardEntry],
-) -> Iterator[list[dict[str, object]]]:
-    """Yields the rows of each shard; appends its entry."""
-    for (split, index), clips in sorted(places.items()):
-        planned = [
-            records.PlannedClip(c.clip_id, c.label_id, _uri(c), _source(c))
-            for c in clips
-        ]
-        plan = sharding.plan_shard(
-            split,
-            index,
-            num_shards[split],
-            clips=planned,
+def source(name: str) -> records.Fingerprint:
+    """Returns a made-up file's size and hash."""
+    return records.Fingerprint(88_000, hashlib.sha256(name.encode()).hexdigest())
+
+
+def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifest.Version:
+    """Publishes a version of all clips of a list, without its shards' files.
+
+    Args:
+      num_shards: None for what a build chooses.
+    """
+    from pipelines import annotation_sources, clip_listing, publication, references
+
+    annotated = annotation_sources.read(listed)
+    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
+    for clip, path in zip(annotated.clips, annotated.paths, strict=True):
+        found.add(clip.clip_id, f"/clips/{path}")
+    listing = clip_listing.match(annotated, found)
+    num_clips = listing.num_clips
+    total = num_shards or sharding.default_num_shards(num_clips.total())
+    by_split = sharding.split_num_shards(num_clips, total)
+    with manifest.staging_folder(dataset) as staging:
+        clips = clip_listing.by_shard(listing, by_split)
+        shards = references.write(staging / "unfinished", clips, by_split)
+        references.hand_out(staging / "unfinished", staging)
+
+        def made() -> Iterator[publication.MadeShard]:
+            for shard in shards:
+                asked = references.read(staging, shard)
+                planned = [
+                    records.PlannedClip(c.clip_id, c.label_id, c.uri, source(c.clip_id))
+                    for c in asked
+                ]
+                place = (shard.split, shard.index, shard.num_shards)
+                yield publication.MadeShard(made_up_summary(*place, planned), asked)
+
+        draft = publication.Draft(
+            dataset=dataset,
+            parent=None,
+            annotated=annotated,
+            listing=listing,
             settings=records.DecodeSettings(),
+            shards=made(),
         )
-        summary = records.ShardSummary(
-            split=split,
-            index=index,
-            num_shards=num_shards[split],
-            key=plan.key,
-            frames_key=plan.frames_key,
-            mindrecord=_source(clips[0]),
-            mindrecord_index=_source(clips[0]),
-            clips=tuple(
-                records.ClipOutcome(
-                    clip_id=c.clip_id,
-                    label_id=c.label_id,
-                    source=c.source,
-                    status=records.STORED,
-                    height=240,
-                    width=427,
-                    row=row,
-                    frames_offset=schema.HEADER_NUM_BYTES
-                    + row * NUM_FRAMES * FRAME_NUM_BYTES,
-                    frame_sizes=(FRAME_NUM_BYTES,) * NUM_FRAMES,
-                    frames_sha256=c.source.sha256,
-                )
-                for row, c in enumerate(plan.clips)
-            ),
-        )
-        entries.append(manifest.ShardEntry.of(summary))
-        refs = {
-            c.clip_id: records.ClipRef(c.clip_id, c.split, c.label_id, c.label, _uri(c))
-            for c in clips
-        }
-        yield clips_table.shard_rows(summary, entries[-1].path, refs)
+        return publication.publish(draft, publication.write(draft, staging))
 
 
-def _source(clip: records.Annotation) -> records.Fingerprint:
-    return records.Fingerprint(
-        88_000, hashlib.sha256(clip.clip_id.encode()).hexdigest()
+def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:
+    """Runs one of STEPS on what is in a folder; returns what it told and took."""
+    begin = time.perf_counter()
+    told = {"publish": _publish, "plan": _plan, "verify": _verify}[name](
+        folder, num_shards
     )
-
-
-def _uri(clip: records.Annotation) -> str:
-    return f"/clips/{clip.clip_id}.webm"
-
-
-def _write(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return told | {
+        "seconds": round(time.perf_counter() - begin, 1),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_mib": round(usage.ru_maxrss / 1024),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints what planning took; the last line is JSON."""
-    from pipelines import relabel  # loads Beam, which the rest can do without
+    """Prints what each step took; the last line is JSON of all of them."""
+    flags = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    result: dict[str, Any] = {"num_clips": flags.num_clips}
+    with contextlib.ExitStack() as stack:
+        folder = flags.folder or Path(
+            stack.enter_context(tempfile.TemporaryDirectory())
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, num_changed in (("old", 0), ("new", flags.num_changed)):
+            path = folder / f"{name}.parquet"
+            if not path.exists():
+                write_list(path, 1, num_changed, flags.num_clips)
+        for name in flags.steps.split(","):
+            result[name] = _apart(step, name, folder, flags.num_shards)
+            print(json.dumps({name: result[name]}), flush=True)  # noqa: T201
+    print(json.dumps(result))  # noqa: T201
+    return 0
 
+
+def _publish(folder: Path, num_shards: int | None) -> dict[str, Any]:
+    said = publish(folder / "old.parquet", folder / "dataset", num_shards).manifest
+    return {"num_shards": len(said.shards), "num_clips": said.num_clips}
+
+
+def _plan(folder: Path, num_shards: int | None) -> dict[str, Any]:
+    from pipelines import relabel
+
+    words = ["--annotations", folder / "new.parquet", "--dataset", folder / "dataset"]
+    return _said(relabel.main, [*map(str, words), "--dry_run"])
+
+
+def _verify(folder: Path, num_shards: int | None) -> dict[str, Any]:
+    from pipelines import verify
+
+    logging.getLogger("pipelines.verify").setLevel(logging.CRITICAL)  # a line a shard
+    told = _said(verify.main, ["--dataset", str(folder / "dataset"), "--quick"])
+    reasons = [damage["reason"] for damage in told.pop("damaged")]
+    absent = sum(reason.startswith("cannot be listed") for reason in reasons)
+    return told | {"num_absent": absent, "num_damaged": len(reasons) - absent}
+
+
+def _said(
+    command: Callable[[Sequence[str]], int], words: Sequence[str]
+) -> dict[str, Any]:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        command(words)
+    told: dict[str, Any] = json.loads(output.getvalue().splitlines()[-1])
+    return told
+
+
+def _apart(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Calls a function in a process of its own, whose memory is that of nobody else."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(function, args)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--num_clips", type=int, default=sum(SPLIT_SIZES.values()))
-    parser.add_argument("--num_shards", type=int, default=1024)
+    total = sum(SPLIT_SIZES.values())
+    parser.add_argument("--num_clips", type=int, default=total, help="in the list")
+    parser.add_argument(
+        "--num_shards", type=int, help="of all splits; by default as a build chooses"
+    )
     parser.add_argument(
         "--num_changed", type=int, default=1000, help="relabelled clips"
     )
-    flags = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        old, new, dataset = folder / "old", folder / "new", folder / "dataset"
-        old.mkdir()
-        new.mkdir()
-        write_annotations(old, seed=1, num_clips=flags.num_clips)
-        write_annotations(new, 1, flags.num_changed, flags.num_clips)
-        # In a process of its own: its memory is not what is measured here.
-        _write_version_apart(dataset, old, flags.num_shards)
-        output = io.StringIO()
-        begin = time.perf_counter()
-        with contextlib.redirect_stdout(output):
-            status = relabel.main(
-                ["--annotations", str(new), "--dataset", str(dataset), "--dry_run"]
-            )
-        seconds = time.perf_counter() - begin
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    result = json.loads(output.getvalue().splitlines()[-1])
-    result |= {"seconds": round(seconds, 3), "peak_mib": round(peak_mib)}
-    print(json.dumps(result))  # noqa: T201
-    return status
-
-
-def _write_version_apart(dataset: Path, old: Path, num_shards: int) -> None:
-    import multiprocessing
-
-    process = multiprocessing.get_context("spawn").Process(
-        target=_write_version_of, args=(dataset, old, num_shards)
-    )
-    process.start()
-    process.join()
-    if process.exitcode != 0:
-        raise RuntimeError(f"writing the version failed: {process.exitcode}")
-
-
-def _write_version_of(dataset: Path, old: Path, num_shards: int) -> None:
-    write_version(dataset, annotations.read_annotations(old), num_shards)
+    parser.add_argument("--steps", default=",".join(STEPS), help="some of them")
+    parser.add_argument("--folder", type=Path, help="to keep what is made and found")
+    return parser
 
 
 if __name__ == "__main__":

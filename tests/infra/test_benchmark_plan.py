@@ -8,7 +8,7 @@ import pytest
 
 from infra.benchmarks import plan
 from mindrecord_io import manifest, records, verification
-from pipelines import annotations
+from pipelines import annotation_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIZES = {"train": 60, "validation": 12, "test": 8}
@@ -21,10 +21,9 @@ def small(monkeypatch):
     monkeypatch.setattr(plan, "NUM_CLASSES", 7)
 
 
-def annotated(folder, **changed):
-    folder.mkdir()
-    plan.write_annotations(folder, 1, **changed)
-    return annotations.read_annotations(folder)
+def annotated(path, **changed):
+    plan.write_list(path, 1, **changed)
+    return annotation_sources.read(path)
 
 
 def test_the_sizes_are_those_of_the_data_set_when_nothing_makes_them_small():
@@ -42,7 +41,7 @@ def test_the_sizes_are_those_of_the_data_set_when_nothing_makes_them_small():
 
 
 def test_annotations_have_the_splits_and_classes_and_every_id_once(tmp_path):
-    drawn = annotated(tmp_path / "a")
+    drawn = annotated(tmp_path / "a.parquet")
     splits = [clip.split for clip in drawn.clips]
     assert {split: splits.count(split) for split in records.SPLITS} == SIZES
     assert len(drawn.label_map) == 7
@@ -50,21 +49,23 @@ def test_annotations_have_the_splits_and_classes_and_every_id_once(tmp_path):
 
 
 def test_annotations_are_the_same_for_the_same_seed(tmp_path):
-    assert annotated(tmp_path / "a") == annotated(tmp_path / "b")
+    first, second = annotated(tmp_path / "a.parquet"), annotated(tmp_path / "b.parquet")
+    assert first.digest == second.digest
+    assert first.paths == second.paths
 
 
 def test_as_many_clips_as_asked_change_their_class(tmp_path):
-    old = annotated(tmp_path / "a").clips
-    new = annotated(tmp_path / "b", num_changed=5).clips
+    old = annotated(tmp_path / "a.parquet").clips
+    new = annotated(tmp_path / "b.parquet", num_changed=5).clips
     pairs = zip(old, new, strict=True)
     assert sum(before != after for before, after in pairs) == 5
     assert [clip.clip_id for clip in new] == [clip.clip_id for clip in old]
 
 
 def test_a_version_without_shards_is_otherwise_whole(tmp_path):
-    drawn = annotated(tmp_path / "a")
+    drawn = annotated(tmp_path / "a.parquet")
 
-    plan.write_version(tmp_path / "dataset", drawn, shards=8)
+    plan.publish(tmp_path / "a.parquet", tmp_path / "dataset", 8)
 
     version = manifest.open_version(tmp_path / "dataset")
     table = version.read_clips()
@@ -72,30 +73,32 @@ def test_a_version_without_shards_is_otherwise_whole(tmp_path):
     assert sum(entry.num_rows for entry in version.manifest.shards) == 80
     assert len(version.manifest.shards) <= 8
     assert version.category_names() == list(drawn.label_map.names)
-    wrong = {damage.path for damage in verification.check_version(version)}
-    assert not any("clips.parquet" in path for path in wrong)
+    assert verification.check_version(version) == []
     assert not (tmp_path / "dataset" / "shards").exists()
 
 
 @pytest.mark.slow
-def test_the_benchmark_tells_what_planning_took():
-    small = (
-        f"import sys; from infra.benchmarks import plan; plan.SPLIT_SIZES = {SIZES}; "
-        "sys.exit(plan.main(['--num_shards', '6', '--num_changed', '3']))"
-    )
+def test_the_benchmark_tells_what_every_step_took(tmp_path):
+    words = ("--num_clips", "80", "--num_shards", "6", "--num_changed", "3")
     done = subprocess.run(
-        [sys.executable, "-c", small],
+        [sys.executable, "-m", "infra.benchmarks.plan", *words, "--folder", tmp_path],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["changes"]["relabelled"] == 3
-    assert told["shards"]["decoded"] == 0
-    assert sum(told["shards"].values()) == 6
-    assert told["seconds"] > 0
-    assert told["peak_mib"] > 0
+    assert told["publish"]["num_clips"] == told["num_clips"] == 80
+    assert told["plan"]["changes"]["relabelled"] == 3
+    assert told["plan"]["shards"]["decoded"] == 0
+    assert sum(told["plan"]["shards"].values()) == told["publish"]["num_shards"]
+    assert (told["verify"]["num_absent"], told["verify"]["num_damaged"]) == (
+        told["publish"]["num_shards"],
+        0,
+    )
+    for step in plan.STEPS:
+        assert told[step]["seconds"] > 0
+        assert told[step]["peak_mib"] > 0
 
 
 @pytest.mark.parametrize(

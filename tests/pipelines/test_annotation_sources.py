@@ -10,6 +10,7 @@ from pyarrow import parquet
 from mindrecord_io import manifest
 from pipelines import annotation_sources, sources
 from pipelines.annotations import AnnotationError
+from tests import listings
 
 HEADER = "path,label,split\n"
 
@@ -309,9 +310,9 @@ def test_files_that_are_named_and_not_there_are_missing(tmp_path):
 
     listing = sources.match_clips(annotations, tmp_path / "clips")
 
-    assert [ref.uri for ref in listing.refs] == [f"{tmp_path}/clips/a/2.mp4"]
-    assert [clip.clip_id for clip in listing.missing] == ["1", "3"]
-    assert listing.unlisted == ()
+    assert [c.uri for c in listings.held(listing)] == [f"{tmp_path}/clips/a/2.mp4"]
+    assert listing.missing.first == ("1", "3")
+    assert listing.num_unlisted == 0
 
 
 def test_a_folder_without_one_of_the_files_is_refused(tmp_path):

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from mindrecord_io import records
-from pipelines import changes
+from pipelines import annotations, clip_listing, held_clips
 from tests import versions_by_hand as by_hand
 
 KINDS = (
@@ -23,27 +23,35 @@ def version(tmp_path):
     return by_hand.publish(tmp_path, quarantined=["103"])
 
 
-def refs(splits=by_hand.CLIPS, label_map=by_hand.LABELS):
-    return [
-        records.ClipRef(
-            clip_id,
-            split,
-            label_id,
-            label_map.names[label_id] if label_id >= 0 else "",
-            f"/clips/{clip_id}.webm",
+def compare(version, label_map, asked=by_hand.CLIPS):
+    """What label_ids by clip_id, by split, change in a version."""
+    clips = tuple(
+        records.Annotation(
+            clip_id, split, label_id, label_map.names[label_id] * (label_id >= 0)
         )
-        for split, label_ids in splits.items()
+        for split, label_ids in asked.items()
         for clip_id, label_id in label_ids.items()
-    ]
+    )
+    annotated = annotations.Annotations(label_map, clips)
+    # A version holds only what it has files of, so what is added is in a folder.
+    found = clip_listing.FoundClips(version.manifest.salt)
+    for clip in clips:
+        found.add(clip.clip_id, f"/clips/{clip.clip_id}.webm")
+    held = held_clips.HeldClips(version)
+    return clip_listing.match(annotated, found, held).difference
 
 
 def different(found):
     """The kinds of change that there are, with what has changed."""
-    return {kind: getattr(found, kind) for kind in KINDS if getattr(found, kind)}
+    return {kind: shown(getattr(found, kind)) for kind in KINDS if getattr(found, kind)}
+
+
+def shown(of_kind):
+    return of_kind if isinstance(of_kind, tuple) else of_kind.first
 
 
 def test_the_same_annotations_change_nothing(version, caplog):
-    found = changes.compare(version, by_hand.LABELS, refs())
+    found = compare(version, by_hand.LABELS)
     with caplog.at_level(logging.INFO):
         found.log()
 
@@ -82,7 +90,7 @@ def test_the_same_annotations_change_nothing(version, caplog):
     ],
 )
 def test_changed_clips_are_told_by_what_changed(version, asked, expected):
-    found = changes.compare(version, by_hand.LABELS, refs(asked))
+    found = compare(version, by_hand.LABELS, asked)
 
     assert different(found) == expected
 
@@ -94,7 +102,7 @@ def test_a_class_that_comes_first_renumbers_all_and_relabels_none(version):
         for split, label_ids in by_hand.CLIPS.items()
     }
 
-    found = changes.compare(version, label_map, refs(asked, label_map))
+    found = compare(version, label_map, asked)
 
     assert different(found) == {
         "renumbered_clips": ("101", "102", "103", "105", "201"),  # 301 has no label
@@ -106,7 +114,7 @@ def test_a_class_that_comes_first_renumbers_all_and_relabels_none(version):
 def test_a_class_that_is_renamed_goes_and_comes_and_relabels_its_clips(version):
     label_map = records.LabelMap(("Rolling", "Tilting a bit"))
 
-    found = changes.compare(version, label_map, refs(label_map=label_map))
+    found = compare(version, label_map)
 
     assert different(found) == {
         "relabelled": (
@@ -121,13 +129,15 @@ def test_a_class_that_is_renamed_goes_and_comes_and_relabels_its_clips(version):
 
 def test_clips_come_in_the_order_of_the_annotations(version):
     asked = {"validation": {"103": 0, "102": 1, "101": 0}}
-    found = changes.compare(version, by_hand.LABELS, refs(asked))
-    assert found.moved == tuple(f"{c}: train -> validation" for c in (103, 102, 101))
+    found = compare(version, by_hand.LABELS, asked)
+    assert found.moved.first == tuple(
+        f"{c}: train -> validation" for c in (103, 102, 101)
+    )
 
 
 def test_a_line_for_every_kind_with_a_few_examples(version, caplog):
     asked = {"validation": {"101": 0, "102": 1, "103": 0, "105": 1}, "test": {"9": -1}}
-    found = changes.compare(version, by_hand.LABELS, refs(asked))
+    found = compare(version, by_hand.LABELS, asked)
 
     with caplog.at_level(logging.INFO):
         found.log()
@@ -140,6 +150,6 @@ def test_a_line_for_every_kind_with_a_few_examples(version, caplog):
     ]
 
 
-def test_counts_are_those_of_the_tuples(version):
-    found = changes.compare(version, by_hand.LABELS, refs(by_hand.without("101")))
+def test_counts_are_of_every_kind(version):
+    found = compare(version, by_hand.LABELS, by_hand.without("101"))
     assert found.counts() == dict.fromkeys(KINDS, 0) | {"withdrawn": 1}

@@ -5,21 +5,25 @@ import pytest
 
 from mindrecord_io import manifest, records
 from pipelines import checksums
+from tests import listings
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
 
-def ref(uri):
-    return records.ClipRef("1", "train", 0, "Rest", uri)
+def listing_of(*uris):
+    return listings.listing(
+        records.ClipRef(str(number), "train", 0, "Rest", uri)
+        for number, uri in enumerate(uris, 1)
+    )
 
 
 def listed(tmp_path, text, *uris):
     """The checksums that a file of this text gives the clips."""
     path = tmp_path / "sums"
     path.write_text(text)
-    refs = checksums.with_checksums([ref(uri) for uri in uris], path)
-    assert [r.uri for r in refs] == list(uris)
-    return [r.expected_sha256 for r in refs]
+    checked = listings.held(checksums.with_checksums(listing_of(*uris), path))
+    assert [r.uri for r in checked] == list(uris)
+    return [r.expected_sha256 for r in checked]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +62,7 @@ def test_names_of_spaces_and_escapes_are_read(tmp_path):
     text = f"{A}  my clip.webm\n\\{B}  a\\\\b\\nc.webm\n"
 
     assert listed(tmp_path, text, "/d/my clip.webm") == [A]
-    listing = checksums._Checksums(tmp_path / "sums")
-    assert listing.of("/d/a\\b\nc.webm") == B
+    assert listed(tmp_path, (tmp_path / "sums").read_text(), "/d/a\\b\nc.webm") == [B]
 
 
 def test_clips_without_a_checksum_are_logged_and_unchecked(tmp_path, caplog):
@@ -106,9 +109,9 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
 
     with pytest.raises(checksums.ChecksumError, match="/none: cannot read: No such"):
-        checksums.with_checksums([ref("/1.webm")], tmp_path / "none")
+        checksums.with_checksums(listing_of("/1.webm"), tmp_path / "none")
     with pytest.raises(checksums.ChecksumError, match=r"not UTF-8 text: .* at byte 0"):
-        checksums.with_checksums([ref("/1.webm")], tmp_path / "binary")
+        checksums.with_checksums(listing_of("/1.webm"), tmp_path / "binary")
 
 
 @pytest.mark.parametrize("mode", ["--text", "--binary"])

@@ -1,5 +1,7 @@
 """Plans against versions published without MindSpore (see versions_by_hand)."""
 
+import dataclasses
+
 import pytest
 
 from mindrecord_io import records, sharding
@@ -7,11 +9,12 @@ from pipelines import (
     annotations,
     limits,
     planning,
-    sources,
+    references,
     stored,
     transforms,
     version_job,
 )
+from tests import listings
 from tests import versions_by_hand as by_hand
 
 
@@ -36,7 +39,6 @@ def job_for(version, splits, num_shards=None):
         parent=version,
         annotated=asked,
         listing=stored.listing_of(version, asked),
-        stored=stored.sources_of(version, None),
         identify=transforms.known_source,
         settings=version.manifest.settings,
         clip_limits=limits.DecodeLimits(),
@@ -53,6 +55,12 @@ def with_labels(**label_ids):
         split: {c: label_ids.get(f"c{c}", label) for c, label in clips.items()}
         for split, clips in by_hand.CLIPS.items()
     }
+
+
+def by_hand_source(job, clip_id):
+    """What a job knows of one of its clips."""
+    (clip,) = (c for c in listings.held(job.listing) if c.clip_id == clip_id)
+    return clip.known
 
 
 @pytest.fixture
@@ -79,7 +87,7 @@ def test_a_planned_clip_knows_its_label_file_and_where_its_frames_are(version):
             "201",
             0,
             "/clips/201.webm",
-            stored.sources_of(version, None)["201"].source,
+            by_hand_source(job, "201").source,
             f"validation/{entries['validation', 0]}",
         ),
     )
@@ -97,7 +105,7 @@ def test_plans_are_those_that_the_pipeline_makes(version):
             plan.num_shards,
             clips=reversed(plan.clips),
             settings=plan.settings,
-            salt=version_job.salt(job),
+            salt=job.listing.salt,
         )
         assert again == plan
 
@@ -152,8 +160,13 @@ def test_another_number_of_shards_copies_all_of_them(version):
 
 def test_clips_of_which_no_frames_are_stored_are_foreseen_to_be_decoded(version):
     job = job_for(version, with_labels(c101=1, c201=0))
-    fresh = transforms.StoredSource(job.stored["101"].source, "")
-    object.__setattr__(job, "stored", {**job.stored, "101": fresh})
+    refs = [
+        records.ClipRef(c.clip_id, c.split, c.label_id, "", c.uri)
+        for c in listings.held(job.listing)
+    ]
+    known = {c.clip_id: c.known for c in listings.held(job.listing)}
+    known["101"] = references.StoredSource(known["101"].source, "")
+    job = dataclasses.replace(job, listing=listings.listing(refs, known))
     assert planning.foreseen_actions(job) == {
         "reused": 2,
         "relabelled": 1,
@@ -172,8 +185,9 @@ def test_without_a_version_every_shard_is_to_be_decoded(tmp_path):
         dataset=tmp_path / "nothing yet",
         parent=None,
         annotated=asked,
-        listing=sources.ClipListing(refs, (), ()),
-        stored={ref.clip_id: transforms.StoredSource(known, "") for ref in refs},
+        listing=listings.listing(
+            refs, {ref.clip_id: references.StoredSource(known, "") for ref in refs}
+        ),
         identify=transforms.known_source,
         settings=records.DecodeSettings(),
         clip_limits=limits.DecodeLimits(),

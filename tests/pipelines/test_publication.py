@@ -4,8 +4,9 @@ import logging
 import pytest
 
 from mindrecord_io import files, incomplete, manifest, naming, records, sharding
-from pipelines import publication, sources
+from pipelines import publication, tallies
 from pipelines.annotations import Annotations
+from tests import listings
 
 LABELS = records.LabelMap(("Moving something", "Rest \N{SNOWMAN}"))
 SETTINGS = records.DecodeSettings(short_side_px=128)
@@ -62,7 +63,22 @@ def summary(index, *clip_ids):
     )
 
 
-def draft_in(dataset, **changed):
+SUMMARIES = [
+    summary(0, "13", "11"),
+    summary(1, "12"),
+    summary(0, "21"),
+    summary(0, "31"),
+]
+
+
+def draft_in(
+    dataset,
+    *,
+    summaries=None,
+    salt=sharding.DEFAULT_SALT,
+    clips_folder="/clips",
+    **changed,
+):
     annotated = Annotations(
         LABELS,
         (
@@ -70,22 +86,29 @@ def draft_in(dataset, **changed):
             annotation("19", 1),
         ),
     )
-    refs = tuple(
-        records.ClipRef(**dataclasses.asdict(clip), uri=f"/clips/{clip.clip_id}.webm")
+    refs = [
+        records.ClipRef(
+            **dataclasses.asdict(clip), uri=f"{clips_folder}/{clip.clip_id}.webm"
+        )
         for clip in annotated.clips[:-1]
-    )
+    ]
+    references = {
+        ref.clip_id: listings.reference(position, ref)
+        for position, ref in enumerate(refs)
+    }
     fields = {
         "dataset": dataset,
         "parent": None,
         "annotated": annotated,
-        "listing": sources.ClipListing(refs, annotated.clips[-1:], ("99",)),
+        "listing": listings.listing(
+            refs, missing={5: "19"}, unlisted=["99"], salt=salt
+        ),
         "settings": SETTINGS,
-        "salt": sharding.DEFAULT_SALT,
-        "summaries": [
-            summary(0, "13", "11"),
-            summary(1, "12"),
-            summary(0, "21"),
-            summary(0, "31"),
+        "shards": [
+            publication.MadeShard(
+                made, [references[clip.clip_id] for clip in made.clips]
+            )
+            for made in summaries or SUMMARIES
         ],
     }
     return publication.Draft(**(fields | changed))
@@ -93,25 +116,35 @@ def draft_in(dataset, **changed):
 
 def publish(draft):
     with incomplete.folder_in(draft.dataset / "versions") as staging:
-        return publication.publish(draft, staging)
+        return publication.publish(draft, publication.write(draft, staging))
+
+
+def tally(*values):
+    counted = tallies.Tally()
+    for order, value in enumerate(values):
+        counted.add(order, value)
+    return counted
 
 
 def test_lost_clips_are_the_quarantined_and_then_the_missing(tmp_path):
-    assert draft_in(tmp_path).lost == [
+    lost = publication.write(draft_in(tmp_path), tmp_path).lost
+    assert len(lost) == 2
+    assert lost.first == (
         ("12", "truncated", "3 frames, the header promises 8"),
         ("19", "missing", "annotated, but not in the folder of clips"),
-    ]
+    )
 
 
 @pytest.mark.parametrize(("num_lost", "allowed"), [(0, 0), (1, 1), (2, 9)])
 def test_as_many_lost_as_allowed_are_no_problem(num_lost, allowed):
-    assert publication.too_many_lost([("1", "empty", "")] * num_lost, allowed) == ""
+    lost = tally(*[("1", "empty", "")] * num_lost)
+    assert publication.too_many_lost(lost, allowed) == ""
 
 
 def test_too_many_lost_are_counted_and_the_first_five_named():
     lost = [(str(n), "empty", f"/clips/{n}.webm has no bytes") for n in range(1, 8)]
 
-    problem = publication.too_many_lost(lost, 6)
+    problem = publication.too_many_lost(tally(*lost), 6)
 
     assert problem.startswith(
         "7 clips cannot be stored, --max_quarantined allows 6; nothing is published. "
@@ -203,15 +236,9 @@ def test_whatever_differs_makes_a_new_version(tmp_path, changed):
 
 
 def test_a_moved_folder_of_clips_is_a_difference(tmp_path):
-    draft = draft_in(tmp_path)
-    first = publish(draft)
-    refs = tuple(
-        dataclasses.replace(ref, uri=f"/moved/{ref.clip_id}.webm")
-        for ref in draft.listing.refs
-    )
-    listing = dataclasses.replace(draft.listing, refs=refs)
+    first = publish(draft_in(tmp_path))
 
-    second = publish(dataclasses.replace(draft, parent=first, listing=listing))
+    second = publish(draft_in(tmp_path, parent=first, clips_folder="/moved"))
 
     assert second.manifest.version == "000002"
     uris = second.read_clips(["uri"], split="validation")["uri"].to_pylist()

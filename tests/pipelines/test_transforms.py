@@ -16,8 +16,9 @@ from pipelines import (
     transforms,
     worker_pool,
 )
-from pipelines.transforms import Receipt, ShardFailedError, StoredSource
-from tests import frame_files
+from pipelines.references import StoredSource
+from pipelines.transforms import Receipt, ShardFailedError
+from tests import frame_files, listings
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
 NUM_SHARDS = {"train": 3, "validation": 1}
@@ -33,7 +34,6 @@ def job_in(folder):
         settings=SETTINGS,
         clip_limits=limits.DecodeLimits(),
         salt=sharding.DEFAULT_SALT,
-        num_shards=NUM_SHARDS,
     )
 
 
@@ -67,7 +67,9 @@ def refs_in(package):
 def run(refs, job, stored=None, identify=transforms.hashed_source):
     """Runs the pipeline on two workers; returns its result."""
     pipeline = beam.Pipeline(options=options.beam_options((), 2))
-    pipeline | transforms.BuildShards(refs, stored or {}, job, identify=identify)
+    listing = listings.listing(refs, stored)
+    shards = listings.write_shards(listing, NUM_SHARDS, job.receipts)
+    pipeline | transforms.BuildShards(shards, job, identify=identify)
     result = pipeline.run()
     result.wait_until_finish()
     return result

@@ -295,7 +295,6 @@ def test_shards_are_as_asked_or_as_they_are_or_by_the_clips(
         parent=first if parent_has else None,
         annotated=annotated,
         listing=sources.match_clips(annotated, package.clips),
-        stored={},
         identify=None,
         settings=SETTINGS,
         clip_limits=None,

@@ -13,11 +13,11 @@ from pipelines import (
     annotations,
     limits,
     publication,
-    sources,
     stored,
     transforms,
     version_job,
 )
+from tests import listings
 from tests import versions_by_hand as by_hand
 
 LEAVE_A_FOLDER = """\
@@ -51,7 +51,6 @@ def job_for(version, splits=by_hand.CLIPS, label_map=by_hand.LABELS, **changed):
         "parent": version,
         "annotated": asked,
         "listing": stored.listing_of(version, asked),
-        "stored": stored.sources_of(version, None),
         "identify": transforms.known_source,
         "settings": version.manifest.settings,
         "clip_limits": limits.DecodeLimits(),
@@ -75,8 +74,8 @@ def version(tmp_path):
 def test_the_salt_is_the_parents(version):
     said = dataclasses.replace(version.manifest, salt="other")
     salted = dataclasses.replace(version, manifest=said)
-    assert version_job.salt(job_for(salted)) == "other"
-    assert version_job.salt(job_for(version, parent=None)) == sharding.DEFAULT_SALT
+    assert job_for(salted).listing.salt == "other"
+    assert job_for(version).listing.salt == sharding.DEFAULT_SALT
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_the_first_version_has_a_shard_for_every_64_clips_of_all_splits(version)
         for split, numbers in (("train", range(300)), ("test", range(300, 310)))
         for n in numbers
     ]
-    listing = sources.ClipListing(tuple(refs), (), ())
+    listing = listings.listing(refs)
     job = job_for(version, parent=None, listing=listing)
     assert version_job.num_shards(job) == {"train": 310 // 64 - 1, "test": 1}
 
@@ -127,14 +126,18 @@ def test_a_job_that_cannot_end_well_does_not_begin(version):
 
 
 def test_clips_known_to_be_quarantined_count_before_the_work(version):
-    known = (("101", "truncated", "3 of 8"), ("102", "timeout", "60 s"))
+    job = job_for(version, max_quarantined=1, is_from_parent=True)
+    job.listing.quarantined.add(0, ("101", "truncated", "3 of 8"))
+    job.listing.quarantined.add(1, ("102", "timeout", "60 s"))
     with pytest.raises(version_job.JobError, match=r"2 clips .* allows 1; .*101 \(tr"):
-        version_job.refuse_early(job_for(version, quarantined=known, max_quarantined=1))
-    version_job.refuse_early(job_for(version, quarantined=known, max_quarantined=2))
+        version_job.refuse_early(job)
+    version_job.refuse_early(dataclasses.replace(job, max_quarantined=2))
+    # What is decoded anew may come out better.
+    version_job.refuse_early(dataclasses.replace(job, is_from_parent=False))
 
 
 def test_a_job_without_clips_is_refused(version):
-    listing = sources.ClipListing((), (), ("900",))
+    listing = listings.listing((), unlisted=["900"])
     with pytest.raises(version_job.JobError, match=r"^no clip is left to store$"):
         version_job.run(job_for(version, listing=listing))
 
@@ -284,9 +287,9 @@ def test_a_shard_that_leaves_no_receipt_is_noticed(version, monkeypatch):
 
 
 def test_a_version_published_meanwhile_is_a_conflict(version, monkeypatch):
-    def publish_late(draft, staging):
+    def publish_late(draft, written):
         by_hand.publish(version.dataset, by_hand.without("101"))
-        return publish(draft, staging)
+        return publish(draft, written)
 
     publish = publication.publish
     monkeypatch.setattr(publication, "publish", publish_late)
@@ -304,10 +307,10 @@ def test_a_version_published_meanwhile_is_a_conflict(version, monkeypatch):
 
 
 def test_an_equal_job_that_published_meanwhile_is_as_good(version, monkeypatch):
-    def publish_late(draft, staging):
+    def publish_late(draft, written):
         monkeypatch.setattr(publication, "publish", publish)
         rivals.append(version_job.run(job_for(version, label_map=RENAMED)).version)
-        return publish(draft, staging)
+        return publish(draft, written)
 
     publish, rivals = publication.publish, []
     monkeypatch.setattr(publication, "publish", publish_late)

@@ -1,0 +1,157 @@
+"""Rows that wait on the disk, so that memory does not grow with their number.
+
+They lie in a file without a name, which goes with the process however that ends, in the
+folder of temporary files (TMPDIR). Partitions are read one at a time, in any order.
+"""
+
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar, overload
+
+import pyarrow as pa
+
+__all__ = ["SpilledRows", "SpilledView", "decoded", "encoded"]
+
+_MAX_BUFFERED = 65_536  # rows, of all partitions together
+_WRITE_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+T = TypeVar("T")
+
+
+class SpilledRows:
+    """Rows of one schema, in partitions; each keeps the order in which it got them."""
+
+    def __init__(self, schema: pa.Schema, num_partitions: int = 1) -> None:
+        if num_partitions < 1:
+            raise ValueError(f"num_partitions must be at least 1: {num_partitions}")
+        self._schema = schema
+        self._file = tempfile.TemporaryFile(prefix="clipmill-")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        self._num_bytes = 0
+        self._extents: list[list[tuple[int, int]]] = [[] for _ in range(num_partitions)]
+        self._buffers: list[list[Sequence[Any]]] = [[] for _ in range(num_partitions)]
+        self._num_buffered = 0
+        self._num_rows = 0
+
+    def __len__(self) -> int:
+        return self._num_rows
+
+    @property
+    def num_partitions(self) -> int:
+        """How many partitions there are, empty ones among them."""
+        return len(self._extents)
+
+    def append(self, row: Sequence[Any], partition: int = 0) -> None:
+        """Adds a row, its values in the schema's order."""
+        self._buffers[partition].append(row)
+        self._num_rows += 1
+        self._num_buffered += 1
+        if self._num_buffered >= _MAX_BUFFERED:
+            self._write_buffers()
+
+    def rows(
+        self, partition: int = 0, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yields the rows of a partition, or only some columns of them."""
+        self._write_buffers()
+        for offset, num_bytes in self._extents[partition]:
+            content = os.pread(self._file.fileno(), num_bytes, offset)
+            batch = decoded(content, self._schema)
+            chosen = batch if columns is None else batch.select(list(columns))
+            yield from zip(*(c.to_pylist() for c in chosen.columns), strict=True)
+
+    def _write_buffers(self) -> None:
+        for extents, rows in zip(self._extents, self._buffers, strict=True):
+            if rows:
+                content = encoded(rows, self._schema)
+                self._write(content)
+                extents.append((self._num_bytes, len(content)))
+                self._num_bytes += len(content)
+                rows.clear()
+        self._num_buffered = 0
+
+    def _write(self, content: bytes) -> None:
+        try:
+            self._file.seek(self._num_bytes)
+            self._file.write(content)
+            self._file.flush()
+        except OSError as cause:
+            text = f"{cause.strerror} (temporary files; TMPDIR says where they go)"
+            raise OSError(cause.errno, text, tempfile.gettempdir()) from cause
+
+
+class SpilledView(Sequence[T]):
+    """Spilled rows as a sequence of values: cheap to go through, slow to index."""
+
+    def __init__(
+        self,
+        spilled: SpilledRows,
+        columns: Sequence[str],
+        value_of: Callable[..., T],
+    ) -> None:
+        """Takes the rows and what makes a value of some of their columns."""
+        self._spilled = spilled
+        self._columns = columns
+        self._value_of = value_of
+
+    def __len__(self) -> int:
+        return len(self._spilled)
+
+    def __iter__(self) -> Iterator[T]:
+        for partition in range(self._spilled.num_partitions):
+            for row in self._spilled.rows(partition, self._columns):
+                yield self._value_of(*row)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"no row {index} of {len(self)}")
+        return next(islice(self, position, None))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        return all(own == their for own, their in zip(self, other, strict=True))
+
+    def __hash__(self) -> int:
+        raise TypeError("rows on the disk cannot be hashed")
+
+
+def encoded(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> bytes:
+    """Returns rows as bytes, which need the schema to be read."""
+    columns = [
+        pa.array(values, field.type)
+        for values, field in zip(zip(*rows, strict=True), schema, strict=True)
+    ]
+    batch = pa.record_batch(columns, schema=schema)
+    sink = pa.BufferOutputStream()
+    # serialize() cannot compress; a message of a stream without its schema can.
+    with pa.ipc.new_stream(sink, schema, options=_WRITE_OPTIONS) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def decoded(content: bytes, schema: pa.Schema) -> pa.RecordBatch:
+    """Returns the rows that `encoded` made bytes of.
+
+    Raises:
+      ValueError: these are not such bytes.
+    """
+    try:
+        with pa.ipc.open_stream(content) as reader:
+            if reader.schema != schema:
+                raise ValueError(f"rows of {reader.schema.names}, not {schema.names}")
+            batch: pa.RecordBatch = reader.read_next_batch()
+    except (pa.ArrowException, StopIteration) as cause:
+        raise ValueError(f"not rows of {schema.names}: {cause}") from cause
+    return batch
