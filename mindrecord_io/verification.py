@@ -3,32 +3,19 @@
 Nothing here stops at the first damage, and nothing is changed.
 """
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-from pyarrow import compute
-
-from mindrecord_io import clips_table, files, manifest, naming, records
+from mindrecord_io import (
+    clips_table,
+    files,
+    manifest,
+    naming,
+    records,
+    table_totals,
+)
 
 __all__ = ["Damage", "check_file", "check_version"]
-
-_MAX_NAMED = 3
-_LABEL_ID_OF_UNLABELLED = 0  # in the list files, whose format has no word for it
-
-_COLUMNS = (
-    "clip_id",
-    "split",
-    "label_id",
-    "label",
-    "status",
-    "num_frames",
-    "shard",
-    "row",
-    "frame_sizes",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +43,16 @@ def check_version(version: manifest.Version) -> list[Damage]:
     damaged = check_file(version.dataset, table_path, version.manifest.clips_table)
     if damaged:
         return damaged
+    totals = table_totals.TableTotals()
     try:
-        table = version.read_clips(_COLUMNS)
+        for batch in version.clip_batches(table_totals.COLUMNS):
+            totals.add(batch)
     except clips_table.TableError as error:
         return [Damage(table_path.as_posix(), _one_line(error))]
-    stored = table.filter(compute.equal(table["status"], records.STORED))
     return [
-        *(Damage(manifest_path, why) for why in _wrong_counts(version, table, stored)),
-        *(Damage(table_path.as_posix(), why) for why in _wrong_rows(stored)),
-        *_wrong_labels(version, naming.labels_folder(folder), stored),
+        *(Damage(manifest_path, why) for why in _wrong_counts(version, totals)),
+        *(Damage(table_path.as_posix(), why) for why in _wrong_rows(totals)),
+        *_wrong_labels(version, naming.labels_folder(folder), totals),
     ]
 
 
@@ -89,12 +77,11 @@ def check_file(
 
 
 def _wrong_counts(
-    version: manifest.Version, table: pa.Table, stored: pa.Table
+    version: manifest.Version, totals: table_totals.TableTotals
 ) -> list[str]:
     """Returns where the manifest's numbers are not those of the table."""
     said = version.manifest
-    by_status = Counter(table["status"].to_pylist())
-    by_shard = Counter(stored["shard"].to_pylist())
+    by_status, by_shard = totals.by_status.copy(), totals.by_shard.copy()
     counts = {
         "num_clips": (said.num_clips, by_status.pop(records.STORED, 0)),
         "num_quarantined": (
@@ -103,7 +90,7 @@ def _wrong_counts(
         ),
         "num_missing": (said.num_missing, by_status.pop(records.MISSING, 0)),
         "num_unlisted": (said.num_unlisted, by_status.pop(records.UNLISTED, 0)),
-        "num_frames": (said.num_frames, compute.sum(stored["num_frames"]).as_py() or 0),
+        "num_frames": (said.num_frames, totals.num_frames),
     }
     for entry in said.shards:
         name = f"num_rows of {entry.path}"
@@ -119,76 +106,60 @@ def _wrong_counts(
     ]
 
 
-def _wrong_rows(stored: pa.Table) -> list[str]:
+def _wrong_rows(totals: table_totals.TableTotals) -> list[str]:
     """Returns where the table contradicts itself."""
-    clip_ids = stored["clip_id"].to_pylist()
-    twice = sorted(name for name, n in Counter(clip_ids).items() if n > 1)
-    lengths = compute.list_value_length(stored["frame_sizes"])
-    is_wrong = compute.not_equal(lengths, stored["num_frames"])
-    miscounted = stored["clip_id"].filter(is_wrong).to_pylist()
-    rows_of: dict[str, list[int]] = {}
-    for shard, row in zip(
-        stored["shard"].to_pylist(), stored["row"].to_pylist(), strict=True
-    ):
-        rows_of.setdefault(shard, []).append(row)
-    misnumbered = [
-        shard for shard, rows in rows_of.items() if sorted(rows) != [*range(len(rows))]
-    ]
     return [
-        f"{what}: {_first(names)}"
-        for what, names in (
-            ("clips that are stored twice", twice),
-            ("clips with more or fewer frame_sizes than num_frames", miscounted),
-            ("shards whose rows are not numbered 0, 1, 2, ...", misnumbered),
+        f"{what}: {named}"
+        for what, named in (
+            ("clips that are stored twice", totals.twice()),
+            (
+                "clips with more or fewer frame_sizes than num_frames",
+                totals.miscounted,
+            ),
+            ("shards whose rows are not numbered 0, 1, 2, ...", totals.misnumbered()),
         )
-        if names
+        if named
     ]
 
 
 def _wrong_labels(
-    version: manifest.Version, folder: Path, stored: pa.Table
+    version: manifest.Version, folder: Path, totals: table_totals.TableTotals
 ) -> list[Damage]:
     """Compares the label files with the table."""
-    contents, damaged = {}, []
-    for name in (naming.CATEGORY_FILE, *naming.LIST_FILES.values()):
-        try:
-            contents[name] = (version.dataset / folder / name).read_text("utf-8")
-        except FileNotFoundError:
-            damaged.append(Damage((folder / name).as_posix(), "is missing"))
-        except (OSError, UnicodeDecodeError) as error:
-            why = f"cannot be read: {_one_line(error)}"
-            damaged.append(Damage((folder / name).as_posix(), why))
-    expected = _list_lines(stored)
+    damaged: list[Damage] = []
+    names = None
+    path = folder / naming.CATEGORY_FILE
+    try:
+        text = (version.dataset / path).read_text("utf-8")
+        names = text.split("\n") if text else []
+    except (OSError, UnicodeDecodeError) as error:
+        damaged.append(_unreadable(path, error))
+    read = {}
     for split, name in naming.LIST_FILES.items():
-        if name in contents and (why := _difference(contents[name], expected[split])):
-            damaged.append(Damage((folder / name).as_posix(), why))
-    if (text := contents.get(naming.CATEGORY_FILE)) is not None:
-        path = (folder / naming.CATEGORY_FILE).as_posix()
-        reasons = _wrong_categories(_lines(text), version.manifest.num_classes, stored)
-        damaged += [Damage(path, why) for why in reasons]
+        try:
+            totals.read_list(split, version.dataset / folder / name)
+            read[split] = folder / name
+        except (OSError, UnicodeDecodeError) as error:
+            damaged.append(_unreadable(folder / name, error))
+    for split, differences in totals.list_differences().items():
+        if split in read and (why := _difference(*differences)):
+            damaged.append(Damage(read[split].as_posix(), why))
+    if names is not None:
+        reasons = _wrong_categories(names, version.manifest.num_classes, totals)
+        damaged += [Damage(path.as_posix(), why) for why in reasons]
     return damaged
 
 
-def _list_lines(stored: pa.Table) -> Mapping[str, list[str]]:
-    """Returns the lines that a version's list files must have, by split."""
-    lines: dict[str, list[str]] = {split: [] for split in records.SPLITS}
-    columns = ("clip_id", "num_frames", "label_id", "split")
-    for clip_id, num_frames, label_id, split in zip(
-        *(stored[name].to_pylist() for name in columns), strict=True
-    ):
-        is_labelled = label_id != records.UNLABELLED
-        listed_id = label_id if is_labelled else _LABEL_ID_OF_UNLABELLED
-        lines.setdefault(split, []).append(f"{clip_id} {num_frames} {listed_id}")
-    return lines
+def _unreadable(path: Path, error: Exception) -> Damage:
+    is_absent = isinstance(error, FileNotFoundError)
+    why = "is missing" if is_absent else f"cannot be read: {_one_line(error)}"
+    return Damage(path.as_posix(), why)
 
 
-def _difference(text: str, expected: list[str]) -> str:
-    """Returns how the lines differ, their order aside; '' if they do not."""
-    found_counts, expected_counts = Counter(_lines(text)), Counter(expected)
-    extra = sorted((found_counts - expected_counts).elements())
-    absent = sorted((expected_counts - found_counts).elements())
+def _difference(extra: table_totals.Named, absent: table_totals.Named) -> str:
+    """Returns how lines differ, their order aside; '' if they do not."""
     parts = [
-        f"{len(lines)} lines {what}: {_first(lines)}"
+        f"{len(lines)} lines {what}: {lines}"
         for what, lines in (("too many", extra), ("too few", absent))
         if lines
     ]
@@ -196,15 +167,12 @@ def _difference(text: str, expected: list[str]) -> str:
 
 
 def _wrong_categories(
-    names: list[str], num_classes: int, stored: pa.Table
+    names: list[str], num_classes: int, totals: table_totals.TableTotals
 ) -> list[str]:
     wrong = []
     if len(names) != num_classes:
         wrong.append(f"has {len(names)} labels, the manifest says {num_classes}")
-    pairs = set(
-        zip(stored["label_id"].to_pylist(), stored["label"].to_pylist(), strict=True)
-    )
-    for label_id, label in sorted(pairs):
+    for label_id, label in sorted(totals.labels):
         if label_id == records.UNLABELLED:
             continue
         found = names[label_id] if 0 <= label_id < len(names) else None
@@ -213,15 +181,6 @@ def _wrong_categories(
                 f"label_id {label_id} is {found!r}, in clips.parquet it is {label!r}"
             )
     return wrong
-
-
-def _lines(text: str) -> list[str]:
-    return text.split("\n") if text else []
-
-
-def _first(names: list[str]) -> str:
-    more = len(names) - _MAX_NAMED
-    return f"{names[:_MAX_NAMED]}" + (f" and {more} more" if more > 0 else "")
 
 
 def _one_line(error: Exception) -> str:
