@@ -65,15 +65,7 @@ def read_list(path: Path) -> Annotations:
 def read_jester(folder: Path) -> Annotations:
     """Reads Jester's lists: `id;label` a line, `id` in the test's, labels in a file."""
     names = [line for line, _ in _lines(folder / f"{_JESTER}labels.csv")]
-    clips = []
-    for split in ("train", "validation", "test"):
-        path = folder / f"{_JESTER}{split}.csv"
-        if split == "test" and not path.exists():
-            continue
-        for line, place in _lines(path):
-            clip_id, _, label = line.partition(";")
-            clips.append(ListedClip("", split, label, place, clip_id))
-    return assembled(folder, clips, names)
+    return assembled(folder, _jester_clips(folder), names)
 
 
 def read_class_folders(folder: Path) -> Annotations:
@@ -84,14 +76,26 @@ def read_class_folders(folder: Path) -> Annotations:
     without a class. Where a folder has frames in it, its neighbours are clips as well,
     and are not opened.
     """
-    clips = []
+    return assembled(folder, _class_folder_clips(folder))
+
+
+def _jester_clips(folder: Path) -> Iterator[ListedClip]:
+    for split in ("train", "validation", "test"):
+        path = folder / f"{_JESTER}{split}.csv"
+        if split == "test" and not path.exists():
+            continue
+        for line, place in _lines(path):
+            clip_id, _, label = line.partition(";")
+            yield ListedClip("", split, label, place, clip_id)
+
+
+def _class_folder_clips(folder: Path) -> Iterator[ListedClip]:
     for split_folder in sorted(folder.iterdir()):
         split = _split_of(split_folder)
         if not split:
             continue
         for path in sorted(_clips_below(split_folder)):
-            clips.append(_in_class_folder(folder, split_folder, split, path))
-    return assembled(folder, clips)
+            yield _in_class_folder(folder, split_folder, split, path)
 
 
 def _clips_below(folder: Path) -> Iterator[Path]:
