@@ -12,10 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import parquet
-
-from mindrecord_io import clips_table, manifest, naming, records, verification
+from mindrecord_io import manifest, naming, records, table_by_shard, verification
 
 __all__ = [
     "check_listing",
@@ -120,17 +117,7 @@ def shard_clips(
       TableError: the table cannot be read.
     """
     path = naming.clips_table_path(version.folder)
-    try:  # a row group is a shard, so this reads one of them
-        table = parquet.read_table(
-            path,
-            columns=list(_COLUMNS),
-            filters=[("shard", "==", entry.path)],
-            partitioning=None,
-        )
-    except (OSError, pa.ArrowException) as cause:
-        raise clips_table.TableError(f"{path}: cannot be read: {cause}") from cause
-    clips: list[dict[str, Any]] = table.to_pylist()
-    return clips
+    return table_by_shard.shard_rows(path, entry.path, _COLUMNS)
 
 
 def stored_clips(clips: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
