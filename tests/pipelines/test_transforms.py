@@ -39,6 +39,9 @@ def job_in(folder):
 
 @pytest.fixture
 def job(tmp_path):
+    # As every job that failed: Beam may still be taking down the one before, whose
+    # workers would be shared.
+    worker_pool.abandon()
     return job_in(tmp_path)
 
 
