@@ -31,7 +31,7 @@ def test_folders_of_frames_are_not_looked_for_in_a_store(bucket):
     clips = "s3://clips/frames"
 
     with pytest.raises(sources.SourceError) as error:
-        sources.find_clips(clips)
+        list(sources.find_clips(clips))
 
     assert str(error.value) == (
         f"{clips}: no .webm clips in it; folders of frames are read from a disk of "
