@@ -11,6 +11,7 @@ _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _BASELINE = 0xC0
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS, _APP1 = 0xDA, 0xE1
+_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 _EXIF = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _NUM_IN_PLAIN = (1, 3)  # components: grey, or three colours
@@ -46,6 +47,8 @@ def read(jpeg: bytes) -> JpegHeader | None:
         if marker == 0xFF:  # filling
             position += 1
             continue
+        if marker in _WITHOUT_LENGTH:  # none belongs into a header: what follows is
+            return None  # read in two ways, and may say two sizes
         end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
         body = jpeg[position + 4 : end]
         if marker in _FRAMES:

@@ -97,3 +97,11 @@ def test_what_is_no_header_is_none(content):
 def test_every_beginning_of_a_picture_is_survived():
     for size in range(0, 700):
         jpeg_headers.read(with_exif(PLAIN, 6)[:size])
+
+
+@pytest.mark.parametrize("marker", [0x01, 0xD0, 0xD7, 0xD8, 0xD9])
+def test_what_a_decoder_would_not_skip_is_not_skipped(marker):
+    # A decoder takes the length for filling, and reads on behind it.
+    skipped = bytes([0xFF, marker]) + b"\xff\xff" + bytes(0xFFFF - 2)
+
+    assert jpeg_headers.read(PLAIN[:2] + skipped + PLAIN[2:]) is None
