@@ -31,6 +31,7 @@ _PLAIN_MATRICES = frozenset({2, 5, 6})  # unspecified and the two of BT.601
 _PLAIN_RANGES = frozenset({0, 1})  # unspecified and limited
 _UNKNOWN_SIZE = -1
 _MAX_FRAME_NANOSECONDS = 10**12
+_MAX_NUMBER_NUM_BYTES = 8
 _MAX_RATE_DENOMINATOR = 1001  # of 30000/1001
 
 
@@ -242,6 +243,8 @@ class _Reader:
         return (_UNKNOWN_SIZE if value == mask else value), at + length
 
     def _number(self, begin: int, end: int) -> int:
+        if end - begin > _MAX_NUMBER_NUM_BYTES:
+            raise _MalformedError(f"the number at byte {begin} has {end - begin} bytes")
         return int.from_bytes(self._content[begin:end], "big")
 
     def _float(self, begin: int, end: int) -> float:

@@ -202,6 +202,14 @@ def test_encodings_and_lacing_are_not_ordinary(tracks):
             "ends beyond its parent",
         ),
         (EBML + element("18538067", b"\x15\x49\xa9\x66" + UNKNOWN), "has no end"),
+        (
+            file_of(element("1549a966", element("2ad7b1", b"\xff" * 200))),
+            "the number at byte 22 has 200 bytes",
+        ),
+        (
+            file_of(TRACKS, element("1f43b675", element("e7", b"\1" * 9)), INFO),
+            "has 9 bytes",
+        ),
     ],
 )
 def test_the_first_thing_wrong_is_told(content, problem):
