@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mindrecord_io import spilled_rows
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
-from pipelines import repeats
+from pipelines import clip_listing, repeats
 from pipelines.annotations import AnnotationError, Annotations, is_one_line
 
 __all__ = ["ListedClip", "assembled", "split_named"]
@@ -95,7 +95,8 @@ def assembled(
     has_paths = False
     for clip in listed:
         label = "" if clip.split == "test" else clip.label  # it may be anything there
-        row = (clip.path, clip.split, label, clip.place, clip.id_or_stem)
+        place = clip_listing.printable(clip.place)
+        row = (clip.path, clip.split, label, place, clip.id_or_stem)
         spilled.append(row, SPLITS.index(clip.split))
         has_paths = has_paths or bool(clip.path)
         if clip.split != "test":

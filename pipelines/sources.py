@@ -66,11 +66,7 @@ def _find_remote_clips(uri: str) -> Iterator[tuple[str, str]]:
 
 
 def _find_local_clips(folder: Path) -> Iterator[tuple[str, str]]:
-    if clip_listing.printable(str(folder.absolute())) != str(folder.absolute()):
-        raise SourceError(
-            f"{clip_listing.printable(str(folder))}: the folder of clips must have a "
-            f"UTF-8 name, as decoders cannot open other names"
-        )
+    _refuse_unprintable(folder)
     has_file = False
     try:
         with os.scandir(folder.absolute()) as entries:
@@ -88,6 +84,14 @@ def _find_local_clips(folder: Path) -> Iterator[tuple[str, str]]:
     if not has_clip:
         raise SourceError(
             f"{folder}: no {_SUFFIX} clips in it, nor folders of JPEGs{_hint(folder)}"
+        )
+
+
+def _refuse_unprintable(folder: Path) -> None:
+    if clip_listing.printable(str(folder.absolute())) != str(folder.absolute()):
+        raise SourceError(
+            f"{clip_listing.printable(str(folder))}: the folder of clips must have a "
+            f"UTF-8 name, as decoders cannot open other names"
         )
 
 
@@ -152,6 +156,7 @@ def _add_listed_files(
     root = Path(folder).absolute()
     if not root.is_dir():
         raise SourceError(f"{folder}: no such folder of clips")
+    _refuse_unprintable(root)
     for clip, path in zip(annotations.clips, annotations.paths, strict=True):
         if _is_clip(root / path):
             found.add(clip.clip_id, str(root / path))

@@ -315,6 +315,28 @@ def test_files_that_are_named_and_not_there_are_missing(tmp_path):
     assert listing.num_unlisted == 0
 
 
+def test_lists_may_lie_in_folders_whose_names_are_no_unicode(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    path = written(folder / "clips.csv", HEADER + "1.mp4,run,train\n")
+    written(folder / "classes/train/run/1.mp4", "")
+
+    assert summary(annotation_sources.read(path)) == [("1", "train", 0, "1.mp4")]
+    assert summary(annotation_sources.read(folder / "classes")) == [
+        ("1", "train", 0, "train/run/1.mp4")
+    ]
+    written(path, HEADER + "1.mp4,run,train\n1.mp4,run,train\n")
+    assert r"caf\udce9/clips.csv line 2 and " in refusal(path)
+
+
+def test_clips_that_are_named_must_not_lie_in_such_folders(tmp_path):
+    path = written(tmp_path / "clips.csv", HEADER + "1.mp4,run,train\n")
+    annotations = annotation_sources.read(path)
+    written(tmp_path / os.fsdecode(b"caf\xe9") / "1.mp4", "")
+
+    with pytest.raises(sources.SourceError, match="must have a UTF-8 name"):
+        sources.match_clips(annotations, tmp_path / os.fsdecode(b"caf\xe9"))
+
+
 def test_a_folder_without_one_of_the_files_is_refused(tmp_path):
     text = HEADER + "a/1.mp4,run,train\n"
     annotations = annotation_sources.read(written(tmp_path / "clips.csv", text))
