@@ -50,7 +50,7 @@ def shard_rows(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str,
         indices = sorted((*footer.groups.get(shard, ()), *footer.mixed))
         with parquet.ParquetFile(path, metadata=footer.metadata) as file:
             found = file.read_row_groups(indices, columns=[*columns, _SHARD])
-    except (OSError, pa.ArrowException) as cause:
+    except (OSError, ValueError, pa.ArrowException) as cause:
         raise clips_table.TableError(f"{path}: cannot be read: {cause}") from cause
     own = found.filter(compute.equal(found.column(_SHARD), shard))
     rows: list[dict[str, Any]] = own.select(list(columns)).to_pylist()

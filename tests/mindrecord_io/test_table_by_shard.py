@@ -82,3 +82,11 @@ def test_what_is_no_table_is_told(tmp_path, content):
         table_by_shard.shard_rows(path, "X", ["clip_id"])
 
     assert str(error.value).startswith(f"{path}: cannot be read: ")
+
+
+def test_a_table_of_other_columns_is_told(tmp_path):
+    path = tmp_path / "clips.parquet"
+    parquet.write_table(pa.table({"clip_id": ["a"]}), path)
+
+    with pytest.raises(clips_table.TableError, match="'shard' is not in list"):
+        table_by_shard.shard_rows(path, "X", ["clip_id"])
