@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from mindrecord_io import records
+from mindrecord_io import jpeg_regions, records
 from pipelines import (
     clip_file,
     containers,
@@ -124,10 +124,23 @@ def _header(content: bytes) -> jpeg_headers.JpegHeader:
 def _complaint(jpeg: bytes) -> str:
     """Returns what the decoder of our readers has against a JPEG, "" if nothing."""
     try:
-        simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=True, fastupsample=True)
+        height, width, _ = _as_read(jpeg).shape
+        grid = jpeg_regions.read_grid(jpeg)
+        if grid is not None:  # readers cut it up, and join what is of several frames
+            num_frames = min(2, jpeg_regions.max_num_stacked(grid))
+            whole = (0, 0, height, width)
+            stack = jpeg_regions.stack([jpeg] * num_frames, grid, whole)
+            _as_read(stack.jpeg)
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _as_read(jpeg: bytes | bytearray) -> Pixels:
+    pixels: Pixels = simplejpeg.decode_jpeg(
+        jpeg, "RGB", fastdct=True, fastupsample=True
+    )
+    return pixels
 
 
 def _pixels(jpeg: bytes) -> Pixels:

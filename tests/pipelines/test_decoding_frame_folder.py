@@ -65,6 +65,21 @@ def test_plain_jpegs_of_any_kind_are_stored_as_they_are(folder, content):
     assert stored(decode(folder)) == contents(folder)
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [b"\xff\xd6\xff\xd9", b"\xff\xfe\0\x04ab\xff\xd9"],
+    ids=["marker_after_the_last_cell", "comment_after_the_last_cell"],
+)
+def test_what_readers_cannot_cut_up_is_encoded_again(folder, ending):
+    restarts = jpeg(picture(2), *RESTARTS)
+    odd = restarts.removesuffix(b"\xff\xd9") + ending
+    replace(folder, odd)
+    frames = decode(folder, jpeg_quality=98)
+
+    assert odd not in stored(frames)
+    assert np.abs(pictures(frames)[2].astype(int) - picture(2)).mean() < 2.5
+
+
 def test_what_is_behind_a_picture_is_left_out(folder):
     whole = jpeg(picture(2))
     replace(folder, whole + jpeg(picture(9)))
