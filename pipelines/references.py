@@ -167,11 +167,4 @@ def _content(folder: Path | str, shard: ShardReferences) -> bytes:
             file.seek(shard.offset)
             return file.read(shard.num_bytes)
     remote = storage.open_storage(str(folder))
-
-    def read_range() -> bytes:
-        with remote.filesystem.open_input_file(_NAME) as file:
-            file.seek(shard.offset)
-            content: bytes = file.read(shard.num_bytes)
-            return content
-
-    return storage.retried(read_range, f"read {remote.uri}/{_NAME}")
+    return remote.read_part(_NAME, shard.offset, shard.num_bytes)
