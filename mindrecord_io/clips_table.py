@@ -144,11 +144,7 @@ def read(
     """
     filters = None if split is None else [("split", "==", split)]
     try:
-        found = parquet.read_schema(path)
-        if not found.equals(SCHEMA, check_metadata=False):
-            raise TableError(
-                f"{path}: its columns are {found.names}, expected {SCHEMA.names}"
-            )
+        _check_schema(path, parquet.read_schema(path))
         return parquet.read_table(
             path,
             columns=None if columns is None else list(columns),
@@ -159,30 +155,28 @@ def read(
         raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
 
 
-def batches(
-    path: Path, columns: Sequence[str], indices: Iterable[int] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Yields a table's rows, or only some columns of them, a few thousand at a time.
-
-    Args:
-      indices: of the row groups to read; None reads all.
+def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields some columns of a table's rows, a few thousand rows at a time.
 
     Raises:
       TableError: as `read`.
     """
     try:
         with parquet.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(SCHEMA, check_metadata=False):
-                raise TableError(
-                    f"{path}: its columns are {file.schema_arrow.names}, expected "
-                    f"{SCHEMA.names}"
-                )
-            chosen = range(file.num_row_groups) if indices is None else indices
-            for index in chosen:  # one by one: Arrow reads ahead of itself otherwise
+            _check_schema(path, file.schema_arrow)
+            # One by one: Arrow reads ahead of itself otherwise.
+            for index in range(file.num_row_groups):
                 group = file.read_row_group(index, columns=list(columns))
                 yield from group.to_batches(_ROWS_PER_BATCH)
     except (OSError, pa.ArrowException) as cause:
         raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+
+
+def _check_schema(path: Path, found: pa.Schema) -> None:
+    if not found.equals(SCHEMA, check_metadata=False):
+        raise TableError(
+            f"{path}: its columns are {found.names}, expected {SCHEMA.names}"
+        )
 
 
 def _annotation_columns(annotation: records.Annotation) -> dict[str, Any]:
