@@ -45,7 +45,8 @@ def check_version(version: manifest.Version) -> list[Damage]:
         return damaged
     totals = table_totals.TableTotals()
     try:
-        for batch in version.clip_batches(table_totals.COLUMNS):
+        path = version.dataset / table_path
+        for batch in clips_table.batches(path, table_totals.COLUMNS):
             totals.add(batch)
     except clips_table.TableError as error:
         return [Damage(table_path.as_posix(), _one_line(error))]
