@@ -5,7 +5,17 @@ from pathlib import Path
 
 from mindrecord_io import storage
 
-__all__ = ["path_or_uri"]
+__all__ = ["add_dataset", "path_or_uri"]
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Gives a command the flag that every one has, --dataset."""
+    parser.add_argument(
+        "--dataset",
+        type=path_or_uri,
+        required=True,
+        help="folder of the data set; a path, s3://, gs:// or hdfs://",
+    )
 
 
 def path_or_uri(text: str) -> Path | str:

@@ -160,12 +160,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--annotations", type=Path, required=True, help=ANNOTATIONS_HELP
     )
-    parser.add_argument(
-        "--dataset",
-        type=locations.path_or_uri,
-        required=True,
-        help="folder of the data set; a path, s3://, gs:// or hdfs://",
-    )
+    locations.add_dataset(parser)
     parser.add_argument(
         "--short_side",
         type=int,

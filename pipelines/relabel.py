@@ -106,12 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--annotations", type=Path, required=True, help=options.ANNOTATIONS_HELP
     )
-    parser.add_argument(
-        "--dataset",
-        type=locations.path_or_uri,
-        required=True,
-        help="folder of the data set; a path, s3://, gs:// or hdfs://",
-    )
+    locations.add_dataset(parser)
     parser.add_argument(
         "--dry_run", action="store_true", help="tell what would change, then stop"
     )

@@ -211,12 +211,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--dataset",
-        type=locations.path_or_uri,
-        required=True,
-        help="folder of the data set; a path, s3://, gs:// or hdfs://",
-    )
+    locations.add_dataset(parser)
     parser.add_argument(
         "--version", metavar="V", help="such as 000003; by default the current one"
     )
