@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from mindrecord_io import records, sharding, spilled_rows
+from mindrecord_io import partitions, records, spilled_rows
 
 __all__ = ["COLUMNS", "Named", "TableTotals"]
 
@@ -30,7 +30,6 @@ COLUMNS = (
 """Those of the table that are looked at."""
 
 _MAX_NAMED = 3
-_NUM_PARTITIONS = 256
 _LABEL_ID_OF_UNLABELLED = 0  # in the list files, whose format has no word for it
 _LINES = pa.schema([("split", pa.string()), ("line", pa.string())])
 
@@ -117,7 +116,7 @@ class TableTotals:
     def twice(self) -> Named:
         """Returns the clips that are stored more than once."""
         found = Named(is_sorted=True)
-        for partition in range(_NUM_PARTITIONS):
+        for partition in range(partitions.NUM_PARTITIONS):
             lines = self._lines.rows(partition)
             counts = Counter(line.partition(" ")[0] for _, line in lines)
             found.update(clip_id for clip_id, n in counts.items() if n > 1)
@@ -138,7 +137,7 @@ class TableTotals:
             split: (Named(is_sorted=True), Named(is_sorted=True))
             for split in records.SPLITS
         }
-        for partition in range(_NUM_PARTITIONS):
+        for partition in range(partitions.NUM_PARTITIONS):
             listed = Counter(self._listed.rows(partition))
             expected = Counter(self._lines.rows(partition))
             if listed == expected:
@@ -152,13 +151,12 @@ class TableTotals:
 
 
 def _spilled() -> spilled_rows.SpilledRows:
-    return spilled_rows.SpilledRows(_LINES, _NUM_PARTITIONS)
+    return spilled_rows.SpilledRows(_LINES, partitions.NUM_PARTITIONS)
 
 
 def _partition_of(line: str) -> int:
     """Returns where a line is looked at: with all of the same clip."""
-    clip_id = line.partition(" ")[0]
-    return sharding.shard_index(clip_id, _NUM_PARTITIONS)
+    return partitions.partition_of(line.partition(" ")[0])
 
 
 def _lines_of(path: Path) -> Iterator[str]:

@@ -15,8 +15,8 @@ from pathlib import Path, PurePath
 
 import pyarrow as pa
 
-from mindrecord_io import sharding, spilled_rows
-from pipelines import clip_listing, partitions, tallies
+from mindrecord_io import partitions, spilled_rows
+from pipelines import clip_listing, tallies
 
 __all__ = ["ChecksumError", "with_checksums"]
 
@@ -90,7 +90,7 @@ def with_checksums(
     wanted = spilled_rows.SpilledRows(_WANTED, lines.num_partitions)
     for partition in range(listing.num_partitions):
         for clip in listing.references(partition):
-            place = _partition_of(_parts(clip.uri)[-1])
+            place = partitions.partition_of(_parts(clip.uri)[-1])
             wanted.append((clip.position, partition, clip.uri), place)
     expected = spilled_rows.SpilledRows(_EXPECTED, listing.num_partitions)
     unchecked: tallies.Tally[str] = tallies.Tally()
@@ -120,7 +120,9 @@ def _spilled_lines(path: Path) -> spilled_rows.SpilledRows:
         if not line.strip() or line.startswith("#"):  # as sha256sum itself
             continue
         parts, sha256 = _parsed(path, line, number)
-        lines.append((number, "/".join(parts), sha256), _partition_of(parts[-1]))
+        lines.append(
+            (number, "/".join(parts), sha256), partitions.partition_of(parts[-1])
+        )
     if not len(lines):
         raise ChecksumError(f"{path}: lists no checksums")
     return lines
@@ -162,10 +164,6 @@ def _bad_byte(path: Path, error: UnicodeDecodeError) -> int:
     except UnicodeDecodeError as cause:
         return cause.start
     return error.start
-
-
-def _partition_of(name: str) -> int:
-    return partitions.partition_of(name, sharding.DEFAULT_SALT)
 
 
 def _parts(name: str) -> tuple[str, ...]:

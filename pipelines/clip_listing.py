@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from mindrecord_io import records, sharding, spilled_rows
-from pipelines import annotations, changes, held_clips, partitions, references, tallies
+from mindrecord_io import partitions, records, sharding, spilled_rows
+from pipelines import annotations, changes, held_clips, references, tallies
 
 __all__ = ["ClipListing", "FoundClips", "Knows", "by_shard", "match", "printable"]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mindrecord_io import clips_table, manifest, records, spilled_rows
-from pipelines import partitions
+from mindrecord_io import clips_table, manifest, partitions, records, spilled_rows
 
 __all__ = ["HeldClip", "HeldClips"]
 

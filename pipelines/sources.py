@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mindrecord_io import sharding, storage
-from pipelines import clip_listing, frame_folders, held_clips, partitions
+from mindrecord_io import partitions, sharding, storage
+from pipelines import clip_listing, frame_folders, held_clips
 from pipelines.annotations import Annotations
 
 __all__ = ["SourceError", "find_clips", "match_clips"]

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mindrecord_io import records, sharding
-from pipelines import clip_listing, partitions, references
+from mindrecord_io import partitions, records, sharding
+from pipelines import clip_listing, references
 
 
 def reference(

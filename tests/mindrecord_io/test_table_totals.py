@@ -1,6 +1,6 @@
 import pytest
 
-from mindrecord_io import table_totals
+from mindrecord_io import partitions, table_totals
 from tests import versions_by_hand as by_hand
 
 
@@ -59,7 +59,7 @@ def test_one_partition_tells_the_same_as_many(tmp_path, monkeypatch):
     version = by_hand.publish(tmp_path)
     told = []
     for num_partitions in (1, 256):
-        monkeypatch.setattr(table_totals, "_NUM_PARTITIONS", num_partitions)
+        monkeypatch.setattr(partitions, "NUM_PARTITIONS", num_partitions)
         totals = totals_of(version)
         totals.read_list("train", tmp_path / "list")
         told.append([str(n) for n in totals.list_differences()["train"]])

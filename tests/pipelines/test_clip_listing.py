@@ -2,8 +2,8 @@
 
 import pytest
 
-from mindrecord_io import records, sharding
-from pipelines import annotations, clip_listing, partitions, sources
+from mindrecord_io import partitions, records, sharding
+from pipelines import annotations, clip_listing, sources
 from tests import listings
 
 LABELS = records.LabelMap(("Rolling", "Tilting"))

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from mindrecord_io import manifest, naming, records
-from pipelines import annotation_sources, partitions, stored, transforms, version_job
+from mindrecord_io import manifest, naming, partitions, records
+from pipelines import annotation_sources, stored, transforms, version_job
 from pipelines.annotations import AnnotationError, Annotations
 from tests import versions_by_hand as by_hand
 

@@ -13,6 +13,6 @@ NUM_PARTITIONS = 256
 """Of fewer than 100,000 clips each, up to 25 million clips."""
 
 
-def partition_of(clip_id: str, salt: str) -> int:
+def partition_of(clip_id: str, salt: str = sharding.DEFAULT_SALT) -> int:
     """Returns the 0-based partition of a clip."""
     return sharding.shard_index(clip_id, NUM_PARTITIONS, salt)
