@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mindrecord_io import jpeg_segments
+
 __all__ = [
     "RestartGrid",
     "Stack",
@@ -27,8 +29,8 @@ __all__ = [
 
 Int64s = npt.NDArray[np.int64]
 
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_SOF0, _DRI, _SOS = 0xC0, 0xDD, 0xDA
+_EOI = b"\xff\xd9"
+_SOF0, _DRI = 0xC0, 0xDD
 _OTHER_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC0, 0xC4, 0xC8, 0xCC}
 _RST0 = 0xD0  # to 0xD7, in turn
 _MAX_HEIGHT = 65_500  # of a JPEG
@@ -96,23 +98,17 @@ def restart_interval(width_px: int) -> int:
 
 def read_grid(jpeg: bytes) -> RestartGrid | None:
     """Reads the header of a JPEG; None if it has no cells or is not understood."""
-    if not jpeg.startswith(_SOI):
-        return None
-    size_at, mcu, interval, position = 0, (0, 0), 0, len(_SOI)
-    while position + 4 <= len(jpeg) and jpeg[position] == 0xFF:
-        marker = jpeg[position + 1]
-        length = int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        body = jpeg[position + 4 : position + 2 + length]
+    size_at, mcu, interval = 0, (0, 0), 0
+    for marker, begin, end in jpeg_segments.header_segments(jpeg):
+        body = jpeg[begin:end]
         if marker in _OTHER_FRAMES:
             return None  # progressive, lossless, arithmetic: other data altogether
         if marker == _SOF0 and len(body) >= 6:
-            size_at, mcu = position + 5, _mcu_px(body)
+            size_at, mcu = begin + 1, _mcu_px(body)
         elif marker == _DRI:
             interval = int.from_bytes(body, "big")
-        elif marker == _SOS:
-            header = jpeg[: position + 2 + length]
-            return _grid(header, size_at, mcu, interval, num_in_scan=body[0])
-        position += 2 + length
+        elif marker == jpeg_segments.START_OF_SCAN and body:
+            return _grid(jpeg[:end], size_at, mcu, interval, num_in_scan=body[0])
     return None
 
 

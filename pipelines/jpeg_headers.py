@@ -5,13 +5,14 @@ Also the one field of Exif (CIPA DC-008, sec. 4.6.4 A) that turns a picture.
 
 from dataclasses import dataclass
 
+from mindrecord_io import jpeg_segments
+
 __all__ = ["JpegHeader", "read"]
 
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+_EOI = b"\xff\xd9"
 _BASELINE = 0xC0
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SOS, _APP1 = 0xDA, 0xE1
-_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+_APP1 = 0xE1
 _EXIF = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _NUM_IN_PLAIN = (1, 3)  # components: grey, or three colours
@@ -39,25 +40,15 @@ class JpegHeader:
 
 def read(jpeg: bytes) -> JpegHeader | None:
     """Reads a header; None if it is none, or is cut off."""
-    if not jpeg.startswith(_SOI):
-        return None
-    orientation, kind, frame, position = 1, 0, b"", len(_SOI)
-    while jpeg[position : position + 1] == b"\xff" and position + 4 <= len(jpeg):
-        marker = jpeg[position + 1]
-        if marker == 0xFF:  # filling
-            position += 1
-            continue
-        if marker in _WITHOUT_LENGTH:  # none belongs into a header: what follows is
-            return None  # read in two ways, and may say two sizes
-        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        body = jpeg[position + 4 : end]
+    orientation, kind, frame = 1, 0, b""
+    for marker, begin, end in jpeg_segments.header_segments(jpeg):
+        body = jpeg[begin:end]
         if marker in _FRAMES:
             kind, frame = marker, body
         elif marker == _APP1 and body.startswith(_EXIF):
             orientation = _orientation(body[len(_EXIF) :])
-        elif marker == _SOS:
+        elif marker == jpeg_segments.START_OF_SCAN:
             return _header(jpeg, end, (kind, frame), body, orientation)
-        position = end
     return None
 
 
