@@ -104,7 +104,7 @@ def _clips_below(folder: Path) -> Iterator[Path]:
         entries = list(found)
     inner = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
     shown = [path for path in inner if not path.name.startswith(".")]
-    if any(map(frame_folders.holds_frames, shown)):
+    if any(map(_is_frames_alone, shown)):
         yield from shown
     else:
         for path in inner:
@@ -112,6 +112,18 @@ def _clips_below(folder: Path) -> Iterator[Path]:
     for path in (Path(e.path) for e in entries):
         if path.suffix.lower() in _CLIP_SUFFIXES and path.is_file():
             yield path
+
+
+def _is_frames_alone(folder: Path) -> bool:
+    """Tells a clip's folder of frames from a class's that has a picture in it, too."""
+    if not frame_folders.holds_frames(folder):
+        return False
+    with os.scandir(folder) as entries:
+        return not any(
+            entry.is_dir() or Path(entry.name).suffix.lower() in _CLIP_SUFFIXES
+            for entry in entries
+            if not entry.name.startswith(".")
+        )
 
 
 def _in_class_folder(

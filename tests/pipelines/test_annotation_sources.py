@@ -264,6 +264,16 @@ def test_folders_of_frames_are_clips_in_folders_a_class(tmp_path, monkeypatch):
     assert len(of_clips & set(opened)) == 1  # one tells what its neighbours are
 
 
+def test_a_picture_beside_the_clips_of_a_class_is_no_clip(tmp_path):
+    for name in ("run/a.mp4", "run/cover.jpg", "jump/b/00001.jpg", "jump/cover.jpg"):
+        written(tmp_path / "train" / name, "")
+
+    assert summary(annotation_sources.read(tmp_path)) == [
+        ("b", "train", 0, "train/jump/b"),
+        ("a", "train", 1, "train/run/a.mp4"),
+    ]
+
+
 @pytest.mark.parametrize("name", ["train/a", "val/x/y/a", "test/x/y/a"])
 def test_frames_outside_the_folder_of_their_class_are_refused(tmp_path, name):
     written(tmp_path / name / "00001.jpg", "")
