@@ -41,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MAX_NAMED = 5
 _NO_FILE = "annotated, but not in the folder of clips"
 _NO_ANNOTATION = "in the folder of clips, but not annotated"
 _ROWS_PER_GROUP = 10_000  # of clips that are in no shard
@@ -100,9 +99,7 @@ def too_many_lost(lost: Lost, max_quarantined: int) -> str:
     """Returns what to tell where more clips are lost than allowed, else ''."""
     if len(lost) <= max_quarantined:
         return ""
-    named = "; ".join(
-        f"{clip} ({why}: {text})" for clip, why, text in lost.first[:_MAX_NAMED]
-    )
+    named = "; ".join(f"{clip} ({why}: {text})" for clip, why, text in lost.first)
     return (
         f"{len(lost)} clips cannot be stored, --max_quarantined allows "
         f"{max_quarantined}; nothing is published. The first: {named}"
