@@ -10,6 +10,7 @@ import pytest
 import tqdm
 
 from eval import progress
+from tests import clocks
 
 SIZES = (4, 4, 2)
 
@@ -17,14 +18,7 @@ SIZES = (4, 4, 2)
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that only goes on when it is told to."""
-
-    class Clock:
-        now = 100.0
-
-        def monotonic(self):
-            return self.now
-
-    clock = Clock()
+    clock = clocks.Clock()
     monkeypatch.setattr(progress, "time", clock)
     return clock
 

@@ -20,12 +20,9 @@ d/109.webm,Rolling,train,109
 """
 
 
-def published(dataset):
-    """The table, the label files and the shards of a version by other annotations."""
-    version = by_hand.publish(dataset, quarantined=["103"])
-    (dataset / "list.csv").write_text(LIST)
-    annotated = annotation_sources.read(dataset / "list.csv")
-    job = version_job.VersionJob(
+def relabelling(version, annotated):
+    """The job of giving a version other annotations."""
+    return version_job.VersionJob(
         dataset=version.dataset,
         parent=version,
         annotated=annotated,
@@ -39,6 +36,14 @@ def published(dataset):
         beam_flags=(),
         is_from_parent=True,
     )
+
+
+def published(dataset):
+    """The table, the label files and the shards of a version by other annotations."""
+    version = by_hand.publish(dataset, quarantined=["103"])
+    (dataset / "list.csv").write_text(LIST)
+    annotated = annotation_sources.read(dataset / "list.csv")
+    job = relabelling(version, annotated)
     told = job.listing.difference
     folder = naming.version_folder(dataset, "000001")
     plans = sorted(
@@ -72,22 +77,7 @@ def relabelled(dataset):
     ]
     missing = records.Annotation("999", "test", records.UNLABELLED, "")
     annotated = Annotations(label_map, (*clips, missing))
-    result = version_job.run(
-        version_job.VersionJob(
-            dataset=version.dataset,
-            parent=version,
-            annotated=annotated,
-            listing=stored.listing_of(version, annotated),
-            identify=transforms.known_source,
-            settings=version.manifest.settings,
-            clip_limits=None,
-            num_shards=None,
-            max_quarantined=2,
-            num_workers=1,
-            beam_flags=(),
-            is_from_parent=True,
-        )
-    )
+    result = version_job.run(relabelling(version, annotated))
     said = dataclasses.replace(result.version.manifest, created_at="")
     labels = naming.labels_folder(result.version.folder)
     return said, {path.name: path.read_bytes() for path in labels.iterdir()}

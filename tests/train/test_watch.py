@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
+from tests import clocks
 from train import watch
 
 FIGURES = {
@@ -19,14 +20,7 @@ FIGURES = {
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that only goes on when it is told to."""
-
-    class Clock:
-        now = 100.0
-
-        def monotonic(self):
-            return self.now
-
-    clock = Clock()
+    clock = clocks.Clock()
     monkeypatch.setattr(watch, "time", clock)
     return clock
 
