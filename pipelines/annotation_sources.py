@@ -200,7 +200,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
                     texts = {k: "" if v is None else str(v) for k, v in row.items()}
                     yield texts, f"{path} row_index {number}"
                     number += 1
-    except (OSError, pa.ArrowException) as cause:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as cause:
         raise AnnotationError(f"{path}: cannot be read as Parquet: {cause}") from cause
 
 

@@ -57,6 +57,15 @@ def test_a_csv_lists_files_labels_and_splits(tmp_path):
     ]
 
 
+def test_parquet_of_texts_that_are_no_utf_8_is_refused_by_its_name(tmp_path):
+    path = tmp_path / "clips.parquet"
+    offsets, content = pa.py_buffer(bytes([0, 0, 0, 0, 1, 0, 0, 0])), b"\xff"
+    bad = pa.StringArray.from_buffers(1, offsets, pa.py_buffer(content))
+    parquet.write_table(pa.table({"path": bad, "label": ["a"], "split": ["val"]}), path)
+
+    assert refusal(path).startswith(f"{path}: cannot be read as Parquet: 'utf-8' codec")
+
+
 def test_labels_that_are_numbers_keep_their_order(tmp_path):
     rows = "".join(f"{n}.mp4,{n},train\n" for n in (10, 2, 0, 1))
     path = written(tmp_path / "clips.csv", HEADER + rows)
