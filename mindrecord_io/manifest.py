@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -134,6 +134,12 @@ class Manifest:
     def num_shards(self) -> dict[str, int]:
         """The number of shards into which each split is divided."""
         return {shard.split: shard.num_shards for shard in self.shards}
+
+    def says_the_same(self, other: "Manifest") -> bool:
+        """Tells whether two versions differ in nothing but name, parent and time."""
+        return self == replace(
+            other, version=self.version, parent=self.parent, created_at=self.created_at
+        )
 
 
 @dataclass(frozen=True, slots=True)

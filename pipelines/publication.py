@@ -1,6 +1,5 @@
 """From published shards to a published version: table, labels, manifest, CURRENT."""
 
-import dataclasses
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -136,7 +135,7 @@ def publish(draft: Draft, written: Written) -> manifest.Version:
         does not say the same.
     """
     parent = draft.parent
-    if parent is not None and _says_the_same(written.manifest, parent.manifest):
+    if parent is not None and written.manifest.says_the_same(parent.manifest):
         logger.info("nothing changed: version %s stays", parent.manifest.version)
         return parent
     with data_sets.opened(draft.dataset) as data_set:
@@ -144,7 +143,7 @@ def publish(draft: Draft, written: Written) -> manifest.Version:
             return data_set.publish(written.folder, written.manifest)
         except manifest.PublishConflictError:
             rival = data_set.current_version()
-            if rival is None or not _says_the_same(written.manifest, rival.manifest):
+            if rival is None or not written.manifest.says_the_same(rival.manifest):
                 raise
     name = rival.manifest.version
     logger.info("nothing changed: another process has published %s, the same", name)
@@ -228,9 +227,3 @@ def _batched(values: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(values)
     while batch := list(itertools.islice(iterator, _ROWS_PER_GROUP)):
         yield batch
-
-
-def _says_the_same(new: manifest.Manifest, old: manifest.Manifest) -> bool:
-    return new == dataclasses.replace(
-        old, version=new.version, parent=new.parent, created_at=new.created_at
-    )

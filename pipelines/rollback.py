@@ -83,7 +83,7 @@ def _rollback(data_set: data_sets.DataSet, name: str) -> RollbackResult:
         parent=current.version,
         created_at=manifest.utc_now(),
     )
-    if _says_the_same(again, current):
+    if again.says_the_same(current):
         logger.info("version %s says what %s says: it stays", again.parent, name)
         return RollbackResult(again.parent, same_as=name)
     # Held from before the shards are looked at, so that none of them is pruned.
@@ -97,12 +97,6 @@ def _rollback(data_set: data_sets.DataSet, name: str) -> RollbackResult:
             raise RollbackError(f"{table}: the copy is not what was published")
         version = data_set.publish(folder, again)
     return RollbackResult(version.manifest.version, same_as=name)
-
-
-def _says_the_same(one: manifest.Manifest, other: manifest.Manifest) -> bool:
-    return one == dataclasses.replace(
-        other, version=one.version, parent=one.parent, created_at=one.created_at
-    )
 
 
 def _refuse_damaged(data_set: data_sets.DataSet, version: manifest.Version) -> None:
