@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from infra.benchmarks import scale
@@ -14,3 +18,21 @@ def test_a_build_that_fails_is_told_by_the_end_of_its_log(tmp_path):
     with pytest.raises(RuntimeError, match="pipelines build failed:") as caught:
         scale._build([], tmp_path / "nothing", tmp_path / "dataset")
     assert "build failed: " in str(caught.value)
+
+
+def test_what_a_block_starts_stays_on_so_many_cores():
+    before = os.sched_getaffinity(0)
+    with scale._confined(1):
+        command = [sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"]
+        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert told.stdout.strip() == str({min(before)})
+    assert os.sched_getaffinity(0) == before
+
+
+def test_slots_without_a_core_each_are_not_measured():
+    num_cores = len(os.sched_getaffinity(0))
+    with (
+        pytest.raises(RuntimeError, match=f"a core each: {num_cores} here"),
+        scale._confined(num_cores + 1),
+    ):
+        raise AssertionError("nothing is to be run")
