@@ -74,7 +74,7 @@ def read_class_folders(folder: Path) -> Annotations:
     Folders of splits may be named as mmaction2 and others name them: `val_256`,
     `videos_train`, `rawframes_train`. Clips of the test split may lie in its folder
     without a class. Where a folder has frames in it, its neighbours are clips as well,
-    and are not opened.
+    and are not opened. Hidden files and folders are not looked at.
     """
     return assembled(folder, _class_folder_clips(folder))
 
@@ -101,11 +101,10 @@ def _class_folder_clips(folder: Path) -> Iterator[ListedClip]:
 def _clips_below(folder: Path) -> Iterator[Path]:
     """Yields the files and folders of frames that are clips, however deep."""
     with os.scandir(folder) as found:
-        entries = list(found)
+        entries = [entry for entry in found if not entry.name.startswith(".")]
     inner = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
-    shown = [path for path in inner if not path.name.startswith(".")]
-    if any(map(_is_frames_alone, shown)):
-        yield from shown
+    if any(map(_is_frames_alone, inner)):
+        yield from inner
     else:
         for path in inner:
             yield from _clips_below(path)

@@ -283,6 +283,19 @@ def test_a_picture_beside_the_clips_of_a_class_is_no_clip(tmp_path):
     ]
 
 
+def test_what_is_hidden_in_folders_a_class_is_no_clip(tmp_path):
+    for name in (
+        *("train/run/a.mp4", "train/run/._a.mp4", "train/run/.a.mp4.part.webm"),
+        *("train/.trash/b.mp4", "train/run/.cache/x/c.mp4", "train/jump/d.webm"),
+    ):
+        written(tmp_path / name, "")
+
+    assert summary(annotation_sources.read(tmp_path)) == [
+        ("d", "train", 0, "train/jump/d.webm"),
+        ("a", "train", 1, "train/run/a.mp4"),
+    ]
+
+
 @pytest.mark.parametrize("name", ["train/a", "val/x/y/a", "test/x/y/a"])
 def test_frames_outside_the_folder_of_their_class_are_refused(tmp_path, name):
     written(tmp_path / name / "00001.jpg", "")
