@@ -4,33 +4,29 @@ What a path holds tells its kind, so no flag does:
 
     a .csv or .parquet file      path, label, split (and clip_id) a clip: read_list
     *jester-v1-train.csv ...     Jester's lists, "id;label": read_jester
-    folders named by splits      in each a folder a class (Kinetics): read_class_folders
+    folders named by splits      in each a folder a class (Kinetics): class_folders
     *labels.json, ...            Something-Something-v2: annotations.read_annotations
 
 A clip is a file or, whatever lists it, a folder of frames.
 """
 
 import csv
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from pipelines import frame_folders
+from pipelines import class_folders
 from pipelines.annotations import AnnotationError, Annotations, read_annotations
 from pipelines.listed_clips import ListedClip, assembled, split_named
 
-__all__ = ["read", "read_class_folders", "read_jester", "read_list"]
+__all__ = ["read", "read_jester", "read_list"]
 
 _REQUIRED_COLUMNS = ("path", "label", "split")
 _OPTIONAL_COLUMN = "clip_id"
 _ROWS_PER_BATCH = 10_000
 _JESTER = "jester-v1-"
-_SPLIT_FOLDER = re.compile(r"(?:(?:videos|rawframes)_)?(?P<split>[a-z]+)(?:_\d+)?")
-_CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
 
 def read(path: Path) -> Annotations:
@@ -68,17 +64,6 @@ def read_jester(folder: Path) -> Annotations:
     return assembled(folder, _jester_clips(folder), names)
 
 
-def read_class_folders(folder: Path) -> Annotations:
-    """Reads `<split>/<class>/<clip>`, as Kinetics is kept; give it as --clips too.
-
-    Folders of splits may be named as mmaction2 and others name them: `val_256`,
-    `videos_train`, `rawframes_train`. Clips of the test split may lie in its folder
-    without a class. Where a folder has frames in it, its neighbours are clips as well,
-    and are not opened. Hidden files and folders are not looked at.
-    """
-    return assembled(folder, _class_folder_clips(folder))
-
-
 def _jester_clips(folder: Path) -> Iterator[ListedClip]:
     for split in ("train", "validation", "test"):
         path = folder / f"{_JESTER}{split}.csv"
@@ -87,61 +72,6 @@ def _jester_clips(folder: Path) -> Iterator[ListedClip]:
         for line, place in _lines(path):
             clip_id, _, label = line.partition(";")
             yield ListedClip("", split, label, place, clip_id)
-
-
-def _class_folder_clips(folder: Path) -> Iterator[ListedClip]:
-    for split_folder in sorted(folder.iterdir()):
-        split = _split_of(split_folder)
-        if not split:
-            continue
-        for path in sorted(_clips_below(split_folder)):
-            yield _in_class_folder(folder, split_folder, split, path)
-
-
-def _clips_below(folder: Path) -> Iterator[Path]:
-    """Yields the files and folders of frames that are clips, however deep."""
-    with os.scandir(folder) as found:
-        entries = [entry for entry in found if not entry.name.startswith(".")]
-    inner = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
-    if any(map(_is_frames_alone, inner)):
-        yield from inner
-    else:
-        for path in inner:
-            yield from _clips_below(path)
-    for path in (Path(e.path) for e in entries):
-        if path.suffix.lower() in _CLIP_SUFFIXES and path.is_file():
-            yield path
-
-
-def _is_frames_alone(folder: Path) -> bool:
-    """Tells a clip's folder of frames from a class's that has a picture in it, too."""
-    if not frame_folders.holds_frames(folder):
-        return False
-    with os.scandir(folder) as entries:
-        return not any(
-            entry.is_dir() or Path(entry.name).suffix.lower() in _CLIP_SUFFIXES
-            for entry in entries
-            if not entry.name.startswith(".")
-        )
-
-
-def _in_class_folder(
-    folder: Path, split_folder: Path, split: str, path: Path
-) -> ListedClip:
-    inner = path.relative_to(split_folder).parts
-    if len(inner) != 2 and (split != "test" or len(inner) > 2):
-        raise AnnotationError(
-            f"{path}: a clip must lie in a folder of its class, {split_folder.name}/"
-            f"<class>/<clip>"
-        )
-    label = inner[0] if len(inner) == 2 else ""
-    relative = path.relative_to(folder).as_posix()
-    return ListedClip(relative, split, label, str(path))
-
-
-def _split_of(folder: Path) -> str:
-    match = _SPLIT_FOLDER.fullmatch(folder.name)
-    return split_named(match["split"]) if match and folder.is_dir() else ""
 
 
 def _listed(row: dict[str, str], place: str) -> ListedClip:
@@ -239,15 +169,11 @@ def _is_jester(path: Path) -> bool:
     return (path / f"{_JESTER}labels.csv").exists()
 
 
-def _is_class_folders(path: Path) -> bool:
-    return path.is_dir() and any(_split_of(inner) for inner in path.iterdir())
-
-
 _KINDS: tuple[
     tuple[Callable[[Path], bool], Callable[[Path], Annotations]],
     ...,
 ] = (
     (_is_list, read_list),
     (_is_jester, read_jester),
-    (_is_class_folders, read_class_folders),
+    (class_folders.is_kept_so, class_folders.read),
 )

@@ -1,0 +1,29 @@
+"""Files of annotations made by hand, and what is read in them."""
+
+import pytest
+
+from pipelines import annotation_sources
+from pipelines.annotations import AnnotationError
+
+
+def written(path, text):
+    """Writes a file where there is no folder yet; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def summary(annotations):
+    """Returns (id, split, label_id, path) of every clip."""
+    paths = annotations.paths or [""] * len(annotations.clips)
+    return [
+        (clip.clip_id, clip.split, clip.label_id, path)
+        for clip, path in zip(annotations.clips, paths, strict=True)
+    ]
+
+
+def refusal(path):
+    """Returns why annotations are refused."""
+    with pytest.raises(AnnotationError) as caught:
+        annotation_sources.read(path)
+    return str(caught.value)
