@@ -27,6 +27,7 @@ __all__ = [
     "CLIPS",
     "REPOSITORY",
     "Run",
+    "check_at_least_one",
     "children_cpu_seconds",
     "copy_clips",
     "draw_package",
@@ -58,6 +59,17 @@ class Run:
     seconds: float
     cpu_seconds: float
     peak_rss_mib: dict[str, float]
+
+
+def check_at_least_one(options: object, *names: str) -> None:
+    """Checks numbers that an object has by these names.
+
+    Raises:
+      ValueError: one is below 1.
+    """
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"{name} must be at least 1: {getattr(options, name)}")
 
 
 @contextmanager

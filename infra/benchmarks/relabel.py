@@ -79,8 +79,7 @@ class Options:
             )
         if not self.num_workers or min(self.num_workers) < 1:
             raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
-        if self.num_rounds < 1:
-            raise ValueError(f"num_rounds must be at least 1: {self.num_rounds}")
+        measuring.check_at_least_one(self, "num_rounds")
 
 
 @dataclass(frozen=True, slots=True)

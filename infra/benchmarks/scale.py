@@ -38,7 +38,12 @@ SHARDS_PER_SLOT = 8  # with fewer, the last one's end is too much a matter of lu
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the last line of standard output is its result."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    flags = _parser().parse_args(argv)
+    parser = _parser()
+    flags = parser.parse_args(argv)
+    try:
+        measuring.check_at_least_one(flags, "num_clips", "num_copies", "num_rounds")
+    except ValueError as error:
+        parser.error(str(error))
     try:
         with measuring.workdir(flags.workdir) as folder:
             drawn = measuring.draw_package(folder, folder, flags.num_clips)

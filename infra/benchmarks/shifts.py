@@ -55,9 +55,7 @@ class Options:
     workdir: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "num_seeds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+        measuring.check_at_least_one(self, "epochs", "num_seeds")
 
 
 @dataclass(frozen=True, slots=True)

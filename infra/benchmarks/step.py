@@ -59,9 +59,8 @@ class Options:
     workdir: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("num_segments", "crop_px", "batch_size", "num_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+        names = ("num_segments", "crop_px", "batch_size", "num_steps")
+        measuring.check_at_least_one(self, *names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,3 +36,11 @@ def test_slots_without_a_core_each_are_not_measured():
         scale._confined(num_cores + 1),
     ):
         raise AssertionError("nothing is to be run")
+
+
+@pytest.mark.parametrize("name", ["num_clips", "num_copies", "num_rounds"])
+def test_nothing_cannot_be_measured(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        scale.main([f"--{name}", "0"])
+    assert ended.value.code == 2
+    assert f"{name} must be at least 1: 0" in capsys.readouterr().err
