@@ -1,7 +1,7 @@
-"""Times planning, publishing and verifying at full size without a clip.
+"""Times planning, publishing, verifying and opening at full size without a clip.
 
 Draws a list of clips with the splits and classes of Something-Something-v2, or as many
-as asked, and measures three steps, each in a process of its own:
+as asked, and measures these steps, each in a process of its own:
 
     publish   reads the list, places every clip in its shard, writes the references and
               publishes a version from the shards' summaries, which are made up: it has
@@ -10,22 +10,29 @@ as asked, and measures three steps, each in a process of its own:
               reads it and the version, plans all shards, compares them
     verify    `verify --quick`: the table, the label files and the manifest against one
               another; that it finds no shard's files is expected, and counted
+    report    the page on the version, which has no pictures to show
+    open      opens train for training and draws the first epoch's order; the shards are
+              files of the right size with nothing in them, for the time of this step
 
 `python -m infra.benchmarks.plan [--num_clips 10000000]`; the last line is JSON.
 """
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import io
 import json
 import logging
 import multiprocessing
+import os
 import random
 import resource
+import shutil
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,9 +47,10 @@ NUM_CLASSES = 174
 CLASS_SIZES = (51, 3_284)  # smallest and largest in train
 NUM_FRAMES = 45
 FRAME_NUM_BYTES = 9_700
-STEPS = ("publish", "plan", "verify")
+STEPS = ("publish", "plan", "verify", "report", "open")
 
 _ROWS_PER_GROUP = 100_000
+_NUM_DRAWN = 1_024  # clips whose frames differ
 _LIST = pa.schema(
     [(name, pa.string()) for name in ("path", "label", "split", "clip_id")]
 )
@@ -93,14 +101,15 @@ def made_up_summary(
     plan = sharding.plan_shard(
         split, index, num_shards, clips=clips, settings=records.DecodeSettings()
     )
-    sizes = (FRAME_NUM_BYTES,) * NUM_FRAMES
+    clip_num_bytes = NUM_FRAMES * FRAME_NUM_BYTES
+    num_bytes = schema.HEADER_NUM_BYTES + len(plan.clips) * clip_num_bytes
     return records.ShardSummary(
         split=split,
         index=index,
         num_shards=num_shards,
         key=plan.key,
         frames_key=plan.frames_key,
-        mindrecord=source(plan.key),
+        mindrecord=records.Fingerprint(num_bytes, source(plan.key).sha256),
         mindrecord_index=source(plan.key),
         clips=tuple(
             records.ClipOutcome(
@@ -111,14 +120,27 @@ def made_up_summary(
                 height=240,
                 width=427,
                 row=row,
-                frames_offset=schema.HEADER_NUM_BYTES
-                + row * NUM_FRAMES * FRAME_NUM_BYTES,
-                frame_sizes=sizes,
+                frames_offset=schema.HEADER_NUM_BYTES + row * clip_num_bytes,
+                frame_sizes=frame_sizes(c.clip_id),
                 frames_sha256=c.source.sha256,
             )
             for row, c in enumerate(plan.clips)
         ),
     )
+
+
+def frame_sizes(clip_id: str) -> tuple[int, ...]:
+    """Returns bytes of each frame of a clip: their sum is that of all other clips."""
+    return _drawn_sizes(zlib.crc32(clip_id.encode()) % _NUM_DRAWN)
+
+
+@functools.cache
+def _drawn_sizes(seed: int) -> tuple[int, ...]:
+    rng = random.Random(seed)  # noqa: S311
+    half = [rng.randrange(1, FRAME_NUM_BYTES) for _ in range(NUM_FRAMES // 2)]
+    middle = (FRAME_NUM_BYTES,) * (NUM_FRAMES % 2)
+    other = (2 * FRAME_NUM_BYTES - size for size in half)
+    return (*half, *middle, *other)
 
 
 def source(name: str) -> records.Fingerprint:
@@ -171,9 +193,7 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifest.Ver
 def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:
     """Runs one of STEPS on what is in a folder; returns what it told and took."""
     begin = time.perf_counter()
-    told = {"publish": _publish, "plan": _plan, "verify": _verify}[name](
-        folder, num_shards
-    )
+    told = _STEPS[name](folder, num_shards)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return told | {
         "seconds": round(time.perf_counter() - begin, 1),
@@ -223,6 +243,40 @@ def _verify(folder: Path, num_shards: int | None) -> dict[str, Any]:
     reasons = [damage["reason"] for damage in told.pop("damaged")]
     absent = sum(reason.startswith("cannot be listed") for reason in reasons)
     return told | {"num_absent": absent, "num_damaged": len(reasons) - absent}
+
+
+def _report(folder: Path, num_shards: int | None) -> dict[str, Any]:
+    from pipelines import report
+
+    return _said(report.main, ["--dataset", str(folder / "dataset")])
+
+
+def _open(folder: Path, num_shards: int | None) -> dict[str, Any]:
+    from mindrecord_io import reader, views
+
+    version = manifest.open_version(folder / "dataset")
+    with _hollow_shards(version):
+        steps = reader.open_split(version, "train", views.TrainView(), batch_size=64)
+        return {"num_clips": len(steps.rows())}
+
+
+@contextlib.contextmanager
+def _hollow_shards(version: manifest.Version) -> Iterator[None]:
+    """Keeps files of the shards' sizes, which hold nothing, where the shards belong."""
+    shards = version.dataset / "shards"
+    shards.mkdir()  # fails where there are real ones
+    try:
+        for entry in version.manifest.shards:
+            path = version.shard_path(entry)
+            path.parent.mkdir(parents=True)
+            path.touch()
+            os.truncate(path, entry.mindrecord.num_bytes if entry.mindrecord else 0)
+        yield
+    finally:
+        shutil.rmtree(shards)
+
+
+_STEPS = dict(zip(STEPS, (_publish, _plan, _verify, _report, _open), strict=True))
 
 
 def _said(

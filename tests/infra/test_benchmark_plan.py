@@ -77,6 +77,14 @@ def test_a_version_without_shards_is_otherwise_whole(tmp_path):
     assert not (tmp_path / "dataset" / "shards").exists()
 
 
+def test_clips_have_frames_of_many_sizes_that_add_up_to_the_same():
+    sizes = [plan.frame_sizes(str(clip_id)) for clip_id in range(100)]
+    assert {sum(of_clip) for of_clip in sizes} == {45 * 9_700}
+    assert {len(of_clip) for of_clip in sizes} == {45}
+    assert min(map(min, sizes)) >= 1
+    assert len(set().union(*sizes)) > 1_000
+
+
 @pytest.mark.slow
 def test_the_benchmark_tells_what_every_step_took(tmp_path):
     words = ("--num_clips", "80", "--num_shards", "6", "--num_changed", "3")
@@ -96,6 +104,9 @@ def test_the_benchmark_tells_what_every_step_took(tmp_path):
         told["publish"]["num_shards"],
         0,
     )
+    assert told["report"]["num_clips"] == 80
+    assert told["open"]["num_clips"] == 63
+    assert not (tmp_path / "dataset" / "shards").exists()
     for step in plan.STEPS:
         assert told[step]["seconds"] > 0
         assert told[step]["peak_mib"] > 0
