@@ -113,7 +113,7 @@ def run(options: EvalOptions) -> EvalResult | None:
     )
     if not joined.is_first:
         return None
-    clip_ids = clip_index.read_clip_index(version, options.split).clip_ids
+    clip_ids = clip_index.read_clip_ids(version, options.split)
     _write_files(options, evaluation, clip_ids, names)
     return _result(options, version.manifest.version, evaluation, began)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,24 +12,24 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from mindrecord_io import manifest, records, shard_cache
+from mindrecord_io import (
+    clip_ids,
+    growing_array,
+    manifest,
+    records,
+    shard_cache,
+)
 
-__all__ = ["ClipIndex", "DatasetError", "read_clip_index"]
+__all__ = ["ClipIndex", "DatasetError", "read_clip_ids", "read_clip_index"]
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
+FrameSizes = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
 
-_COLUMNS = (
-    "clip_id",
-    "label_id",
-    "status",
-    "height",
-    "width",
-    "shard",
-    "frames_offset",
-    "frame_sizes",
-    "frames_sha256",
-)
+_IDENTITY = ("clip_id", "label_id", "status", "frames_sha256")
+_PLACES = ("status", "height", "width", "shard", "frames_offset", "frame_sizes")
+_ROWS_PER_BLOCK = 65_536
+_SHA256_NUM_BYTES = 32
 
 
 class DatasetError(RuntimeError):
@@ -44,14 +45,15 @@ class ClipIndex:
       shard_paths: the split's files, addressed by `shard_indices`.
       frames_offsets: int64 (clips,), bytes from the beginning of the clip's shard.
       frame_begins: int64 (clips + 1,): clip i has the frames [begins[i], begins[i+1]).
-      frame_sizes: int32 (frames,), bytes of each JPEG, all clips end to end.
+      frame_sizes: uint16 (frames,), or int32 where one does not fit: bytes of each
+        JPEG, all clips end to end.
       remote_shards: the same files in an object store, if they come from there.
       digest: hash of the ids, labels and frames of the clips, in whatever order or
         shards they are.
     """
 
     name: str
-    clip_ids: tuple[str, ...]
+    clip_ids: clip_ids.ClipIds
     label_ids: Int32s
     heights: Int32s
     widths: Int32s
@@ -59,7 +61,7 @@ class ClipIndex:
     shard_indices: Int32s
     frames_offsets: Int64s
     frame_begins: Int64s
-    frame_sizes: Int32s
+    frame_sizes: FrameSizes
     digest: str = ""
     remote_shards: tuple[shard_cache.RemoteShard, ...] = ()
 
@@ -90,12 +92,12 @@ class ClipIndex:
     def take(self, rows: Int64s) -> "ClipIndex":
         """Returns the index of some of the clips, in the order of `rows`."""
         begins, ends = self.frame_begins[rows], self.frame_begins[rows + 1]
-        clip_ids = tuple(self.clip_ids[row] for row in rows.tolist())
-        text = "\n".join((self.digest, *sorted(clip_ids)))
+        ids = self.clip_ids.take(rows)
+        text = "\n".join((self.digest, *sorted(ids)))
         return dataclasses.replace(
             self,
             **{name: getattr(self, name)[rows] for name in _PER_CLIP},
-            clip_ids=clip_ids,
+            clip_ids=ids,
             frame_begins=np.concatenate([[0], np.cumsum(ends - begins)]),
             frame_sizes=np.concatenate(
                 [
@@ -113,42 +115,137 @@ _PER_CLIP = ("label_ids", "heights", "widths", "shard_indices", "frames_offsets"
 def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
     """Reads where the frames of a split are, and checks the size of its shards.
 
+    The table is read some rows at a time, and twice, so that what the digest is made of
+    has gone when the frames' places come.
+
     Raises:
       ValueError: there is no such split, or nothing is stored of it.
       DatasetError: a shard is missing, or its size is not the published one.
     """
     if split not in records.SPLITS:
         raise ValueError(f"split must be one of {records.SPLITS}, got {split!r}")
-    table = version.read_clips(_COLUMNS, split)
-    table = table.filter(compute.equal(table["status"], records.STORED))
     name = f"split {split!r} of version {version.manifest.version}"
-    if table.num_rows == 0:
+    identity = _Identity(version, split)
+    if not identity.clip_ids:
         found = {s.split: 0 for s in version.manifest.shards}
         for shard in version.manifest.shards:
             found[shard.split] += shard.num_rows
         raise ValueError(
             f"{version.dataset}: {name} has no stored clips; clips by split: {found}"
         )
-    shards = table["shard"].combine_chunks().dictionary_encode()
-    sizes = table["frame_sizes"].combine_chunks()
-    entries = _entries(version, shards.dictionary.to_pylist())
-    lengths = sizes.value_lengths().to_numpy().astype(np.int64)
-    index = ClipIndex(
+    places = _Places()
+    for batch in _stored(version, split, _PLACES):
+        places.add(batch)
+    entries = _entries(version, list(places.shards))
+    _check_shards(version, entries, places)
+    return ClipIndex(
         name=name,
-        clip_ids=tuple(table["clip_id"].to_pylist()),
-        label_ids=table["label_id"].to_numpy(),
-        heights=table["height"].to_numpy(),
-        widths=table["width"].to_numpy(),
+        clip_ids=identity.clip_ids,
+        label_ids=identity.label_ids,
+        heights=places.heights.finish(),
+        widths=places.widths.finish(),
         shard_paths=tuple(map(version.shard_path, entries)),
-        shard_indices=shards.indices.to_numpy(),
-        frames_offsets=table["frames_offset"].to_numpy(),
-        frame_begins=np.concatenate([[0], np.cumsum(lengths)]),
-        frame_sizes=sizes.flatten().to_numpy(),
-        digest=_digest(table),
+        shard_indices=places.shard_indices.finish(),
+        frames_offsets=places.frames_offsets.finish(),
+        frame_begins=places.frame_begins.finish(),
+        frame_sizes=places.frame_sizes.finish(),
+        digest=identity.digest,
         remote_shards=tuple(map(_remote_shard, entries)) if version.uri else (),
     )
-    _check_shards(index, entries)
-    return index
+
+
+def read_clip_ids(version: manifest.Version, split: str) -> clip_ids.ClipIds:
+    """Reads the ids of the clips of `read_clip_index`, in its order.
+
+    Raises:
+      ManifestError, TableError: the table cannot be read.
+    """
+    found = [b.column("clip_id") for b in _stored(version, split, _IDENTITY[:3])]
+    return clip_ids.ClipIds.of(pa.chunked_array(found, pa.string()))
+
+
+def _stored(
+    version: manifest.Version, split: str, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    for batch in version.clip_batches(columns, split):
+        yield batch.filter(compute.equal(batch.column("status"), records.STORED))
+
+
+class _Identity:
+    """Which clips a split has.
+
+    Attributes:
+      digest: of their ids, labels and frames, whatever their order.
+    """
+
+    def __init__(self, version: manifest.Version, split: str) -> None:
+        ids = []
+        labels = growing_array.GrowingArray(np.int32)
+        hashes = growing_array.GrowingArray(np.uint8)
+        for batch in _stored(version, split, _IDENTITY):
+            ids.append(batch.column("clip_id"))
+            labels.extend(batch.column("label_id").to_numpy())
+            text = "".join(batch.column("frames_sha256").to_pylist())
+            hashes.extend(np.frombuffer(bytes.fromhex(text), np.uint8))
+        self.clip_ids = clip_ids.ClipIds.of(pa.chunked_array(ids, pa.string()))
+        self.label_ids = labels.finish()
+        by_clip = hashes.finish().reshape(len(self.clip_ids), _SHA256_NUM_BYTES)
+        self.digest = _digest(self.clip_ids, self.label_ids, by_clip)
+
+
+class _Places:
+    """Where the frames of clips are, as columns that grow.
+
+    Attributes:
+      shards: their paths in the table, by number, in order of appearance.
+      ends: of each shard, the byte after its last frame.
+    """
+
+    def __init__(self) -> None:
+        self.shards: dict[str, int] = {}
+        self.ends: list[int] = []
+        self.heights = growing_array.GrowingArray(np.int32)
+        self.widths = growing_array.GrowingArray(np.int32)
+        self.shard_indices = growing_array.GrowingArray(np.int32)
+        self.frames_offsets = growing_array.GrowingArray(np.int64)
+        self.frame_begins = growing_array.GrowingArray(np.int64)
+        self.frame_sizes = growing_array.GrowingArray(np.uint16, np.int32)
+        self._num_frames = 0
+        self.frame_begins.extend(np.zeros(1, np.int64))
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Appends some clips."""
+        if not batch.num_rows:
+            return
+        offsets = batch.column("frames_offset").to_numpy()
+        sizes = batch.column("frame_sizes")
+        begins = np.cumsum([0, *compute.list_value_length(sizes).to_pylist()])
+        by_frame = sizes.flatten().to_numpy()
+        num_bytes = np.add.reduceat(by_frame, begins[:-1], dtype=np.int64)
+        numbers = self._numbers(batch.column("shard"))
+        self._note_ends(numbers, offsets + num_bytes)
+        self.shard_indices.extend(numbers)
+        self.heights.extend(batch.column("height").to_numpy())
+        self.widths.extend(batch.column("width").to_numpy())
+        self.frames_offsets.extend(offsets)
+        self.frame_begins.extend(self._num_frames + begins[1:])
+        self.frame_sizes.extend(by_frame)
+        self._num_frames += int(begins[-1])
+
+    def _numbers(self, paths: pa.Array) -> Int32s:
+        encoded = paths.dictionary_encode()
+        for path in encoded.dictionary.to_pylist():
+            if path not in self.shards:
+                self.shards[path] = len(self.shards)
+                self.ends.append(0)
+        numbers = [self.shards[path] for path in encoded.dictionary.to_pylist()]
+        found: Int32s = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
+        return found
+
+    def _note_ends(self, numbers: Int32s, ends: Int64s) -> None:
+        for number in np.unique(numbers).tolist():
+            end = int(ends[numbers == number].max())
+            self.ends[number] = max(self.ends[number], end)
 
 
 def _entries(version: manifest.Version, paths: list[str]) -> list[manifest.ShardEntry]:
@@ -170,29 +267,37 @@ def _content(entry: manifest.ShardEntry) -> records.Fingerprint:
     return entry.mindrecord
 
 
-def _digest(table: pa.Table) -> str:
-    lines = compute.binary_join_element_wise(
-        table["clip_id"],
-        compute.cast(table["label_id"], pa.string()),
-        table["frames_sha256"],
-        " ",
-    )
-    in_order = compute.take(lines, compute.sort_indices(table["clip_id"]))
-    return _hash("\n".join(in_order.to_pylist()).encode())
+def _digest(
+    ids: clip_ids.ClipIds, label_ids: Int32s, hashes: npt.NDArray[np.uint8]
+) -> str:
+    """Hashes lines of id, label_id and hexadecimal SHA-256, in the order of the ids."""
+    digest = hashlib.blake2b(digest_size=16)
+    order = ids.order()
+    for begin in range(0, len(order), _ROWS_PER_BLOCK):
+        rows = order[begin : begin + _ROWS_PER_BLOCK]
+        lines = zip(
+            ids.take(rows),
+            label_ids[rows].tolist(),
+            (row.tobytes().hex() for row in hashes[rows]),
+            strict=True,
+        )
+        text = "\n".join(f"{name} {label} {sha256}" for name, label, sha256 in lines)
+        digest.update(("\n" + text if begin else text).encode())
+    return digest.hexdigest()
 
 
 def _hash(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _check_shards(index: ClipIndex, entries: list[manifest.ShardEntry]) -> None:
+def _check_shards(
+    version: manifest.Version, entries: list[manifest.ShardEntry], places: _Places
+) -> None:
     """Notices what a copy that failed leaves behind, without reading a shard."""
-    num_bytes = np.add.reduceat(index.frame_sizes, index.frame_begins[:-1], dtype=int)
-    ends = np.zeros(len(index.shard_paths), np.int64)
-    np.maximum.at(ends, index.shard_indices, index.frames_offsets + num_bytes)
-    for path, entry, end in zip(index.shard_paths, entries, ends.tolist(), strict=True):
+    for entry, end in zip(entries, places.ends, strict=True):
+        path = version.shard_path(entry)
         published = _content(entry).num_bytes
-        found = published if index.remote_shards else _num_bytes(path)
+        found = published if version.uri else _num_bytes(path)
         if found != published or end > found:
             raise DatasetError(
                 f"{path}: has {found} bytes, published were {published} with frames "

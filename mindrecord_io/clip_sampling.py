@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io import clip_index
+from mindrecord_io.clip_ids import ClipIds
 
 __all__ = [
     "ClassBalanced",
@@ -85,12 +86,13 @@ class Weighted:
 
     def draw(self, index: clip_index.ClipIndex, seed: int, epoch: int) -> Int64s:
         """Returns the rows of an epoch in their order."""
-        by_id = dict(self.weights)
-        _check_known(by_id, index)
-        weights = [by_id.get(name, self.default_weight) for name in index.clip_ids]
-        if not any(weights):
+        names = [name for name, _ in self.weights]
+        places = _places_in(names, index)
+        given = [weight for _, weight in self.weights]
+        weights = np.array([*given, self.default_weight])[places]  # -1 is the last one
+        if not weights.any():
             raise ValueError(f"{index.name}: all weights are zero: nothing to draw")
-        return _draw_weighted(index.clip_ids, np.array(weights), seed, epoch)
+        return _draw_weighted(index.clip_ids, weights, seed, epoch)
 
 
 Sampling = EachOnce | ClassBalanced | Weighted
@@ -104,7 +106,8 @@ def epoch_order(clip_ids: Sequence[str], seed: int, epoch: int) -> Int64s:
     unlike numpy's shuffles, is the same in every version of numpy.
     """
     numbers = _random_raw(len(clip_ids), seed, epoch, person=b"order")
-    shuffled: Int64s = _by_id(clip_ids)[np.argsort(numbers, kind="stable")]
+    by_id = ClipIds.of(clip_ids).order()
+    shuffled: Int64s = by_id[np.argsort(numbers, kind="stable")]
     return shuffled
 
 
@@ -130,29 +133,23 @@ def select(
     """
     wanted = list(clip_ids)
     _check_unique(wanted)
-    _check_known(wanted, index)
+    places = _places_in(wanted, index)
     if not wanted:
         raise ValueError(f"{index.name}: the list of clip ids is empty")
-    chosen = set(wanted)
-    rows = [row for row, name in enumerate(index.clip_ids) if name in chosen]
-    return index.take(np.array(rows, np.int64))
+    return index.take(np.flatnonzero(places >= 0))
 
 
 def _draw_weighted(
     clip_ids: Sequence[str], weights: npt.NDArray[np.float64], seed: int, epoch: int
 ) -> Int64s:
     """Draws as many clips as there are, by the inverse of the cumulative weights."""
-    by_id = _by_id(clip_ids)
+    by_id = ClipIds.of(clip_ids).order()
     bounds = np.cumsum(weights[by_id])
     numbers = _random_raw(len(clip_ids), seed, epoch, person=b"weighted")
     uniform = (numbers >> np.uint64(11)).astype(np.float64) * 2.0**-53
     places = np.searchsorted(bounds, uniform * bounds[-1], side="right")
     drawn: Int64s = by_id[places]
     return drawn
-
-
-def _by_id(clip_ids: Sequence[str]) -> Int64s:
-    return np.array(sorted(range(len(clip_ids)), key=clip_ids.__getitem__), np.int64)
 
 
 def _random_raw(
@@ -166,14 +163,17 @@ def _random_raw(
     return numbers
 
 
-def _check_known(clip_ids: Iterable[str], index: clip_index.ClipIndex) -> None:
-    known = set(index.clip_ids)
-    unknown = [name for name in clip_ids if name not in known]
+def _places_in(names: Sequence[str], index: clip_index.ClipIndex) -> Int64s:
+    """Returns where in `names` each clip is, -1 for others; all must be known."""
+    places = index.clip_ids.places_in(names)
+    known = set(places[places >= 0].tolist())
+    unknown = [name for place, name in enumerate(names) if place not in known]
     if unknown:
         raise ValueError(
-            f"{index.name} has no clips {_named(unknown)} (of {len(known)} stored); "
+            f"{index.name} has no clips {_named(unknown)} (of {len(index)} stored); "
             f"clips that were quarantined or are of another split are not in it"
         )
+    return places
 
 
 def _check_unique(clip_ids: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from mindrecord_io import files, records
 
@@ -155,8 +155,13 @@ def read(
         raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
 
 
-def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def batches(
+    path: Path, columns: Sequence[str], split: str | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yields some columns of a table's rows, a few thousand rows at a time.
+
+    Args:
+      split: only its rows; groups of rows that have none of them are not read.
 
     Raises:
       TableError: as `read`.
@@ -166,10 +171,30 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             _check_schema(path, file.schema_arrow)
             # One by one: Arrow reads ahead of itself otherwise.
             for index in range(file.num_row_groups):
-                group = file.read_row_group(index, columns=list(columns))
+                if split is None:
+                    group = file.read_row_group(index, columns=list(columns))
+                elif _may_hold(file.metadata.row_group(index), split):
+                    group = _rows_of(file, index, columns, split)
+                else:
+                    continue
                 yield from group.to_batches(_ROWS_PER_BATCH)
     except (OSError, pa.ArrowException) as cause:
         raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+
+
+def _may_hold(group: parquet.RowGroupMetaData, split: str) -> bool:
+    told = group.column(SCHEMA.get_field_index("split")).statistics
+    if told is None or not told.has_min_max:
+        return True
+    return bool(told.min <= split <= told.max)
+
+
+def _rows_of(
+    file: parquet.ParquetFile, index: int, columns: Sequence[str], split: str
+) -> pa.Table:
+    group = file.read_row_group(index, columns=list({*columns, "split"}))
+    own = group.filter(compute.equal(group["split"], split))
+    return own.select(list(columns))
 
 
 def _check_schema(path: Path, found: pa.Schema) -> None:

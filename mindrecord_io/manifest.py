@@ -173,13 +173,15 @@ class Version:
         """
         return clips_table.read(self._published_table(), columns, split)
 
-    def clip_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yields some columns of clips.parquet, some rows at a time.
+    def clip_batches(
+        self, columns: Sequence[str], split: str | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yields some columns of clips.parquet, or of one split, some rows at a time.
 
         Raises:
           ManifestError, TableError: as `read_clips`.
         """
-        yield from clips_table.batches(self._published_table(), columns)
+        yield from clips_table.batches(self._published_table(), columns, split)
 
     def category_names(self) -> list[str]:
         """Returns label texts by label_id."""

@@ -106,7 +106,7 @@ class SplitReader:
         """Returns what `open_split(..., state=...)` continues from."""
         source, plan = self._source, self._source.plan
         # What is not shuffled comes in the order of the table, which shards decide.
-        order = () if source.view.is_random else self.index.clip_ids
+        order = [] if source.view.is_random else list(self.index.clip_ids)
         return reader_state.ReaderState(
             split=self._split,
             version=self._version,

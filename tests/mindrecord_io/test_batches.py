@@ -9,6 +9,7 @@ import pytest
 from mindrecord_io import (
     batches,
     clip_decoders,
+    clip_ids,
     clip_index,
     clip_sampling,
     frames,
@@ -31,7 +32,7 @@ def many_clips(num_clips):
     zeros = np.zeros(num_clips, np.int32)
     return clip_index.ClipIndex(
         name="split 'train' of nothing",
-        clip_ids=tuple(str(number) for number in range(num_clips)),
+        clip_ids=clip_ids.ClipIds.of(str(number) for number in range(num_clips)),
         label_ids=zeros,
         heights=zeros + 24,
         widths=zeros + 32,

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import os
 import re
 import shutil
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mindrecord_io import clip_index, manifest
+from mindrecord_io import clip_index, clips_table, manifest
 
 STORED = ["101", "102", "103", "104", "106", "107", "108"]
 
@@ -101,3 +102,42 @@ def test_arrays_must_agree_in_length(published_version):
         dataclasses.replace(index, heights=index.heights[1:])
     with pytest.raises(ValueError, match="frame_begins must have one value more"):
         dataclasses.replace(index, frame_begins=index.frame_begins[1:])
+
+
+def test_digest_is_of_lines_in_the_order_of_ids(published_version):
+    columns = ["clip_id", "label_id", "status", "frames_sha256"]
+    rows = published_version.read_clips(columns, "train").to_pylist()
+    lines = sorted(
+        f"{row['clip_id']} {row['label_id']} {row['frames_sha256']}"
+        for row in rows
+        if row["status"] == "stored"
+    )
+    expected = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+    index = clip_index.read_clip_index(published_version, "train")
+    assert index.digest == expected
+
+
+def test_digest_in_blocks_is_that_of_the_whole(published_version, monkeypatch):
+    whole = clip_index.read_clip_index(published_version, "train")
+    monkeypatch.setattr(clip_index, "_ROWS_PER_BLOCK", 3)
+    assert clip_index.read_clip_index(published_version, "train").digest == whole.digest
+
+
+def test_batches_of_any_size_make_the_same_index(published_version, monkeypatch):
+    whole = clip_index.read_clip_index(published_version, "train")
+    monkeypatch.setattr(clips_table, "_ROWS_PER_BATCH", 2)
+    parts = clip_index.read_clip_index(published_version, "train")
+    for field in dataclasses.fields(whole):
+        found, expected = getattr(parts, field.name), getattr(whole, field.name)
+        assert np.array_equal(found, expected), field.name
+
+
+def test_frame_sizes_take_two_bytes_where_they_fit(published_version):
+    index = clip_index.read_clip_index(published_version, "train")
+    assert index.frame_sizes.dtype == np.uint16
+
+
+def test_ids_alone_are_those_of_the_index(published_version):
+    index = clip_index.read_clip_index(published_version, "validation")
+    found = clip_index.read_clip_ids(published_version, "validation")
+    assert found == index.clip_ids

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrecord_io import clip_index, clip_sampling
+from mindrecord_io import clip_ids, clip_index, clip_sampling
 
 
 def index_of(label_ids):
@@ -13,7 +13,7 @@ def index_of(label_ids):
     zeros = np.zeros(len(label_ids), np.int32)
     return clip_index.ClipIndex(
         name="split 'train' of nothing",
-        clip_ids=tuple(label_ids),
+        clip_ids=clip_ids.ClipIds.of(label_ids),
         label_ids=np.array(list(label_ids.values()), np.int32),
         heights=zeros + 24,
         widths=zeros + 32,

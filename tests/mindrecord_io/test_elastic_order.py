@@ -11,6 +11,7 @@ import pytest
 from mindrecord_io import (
     batches,
     clip_decoders,
+    clip_ids,
     clip_index,
     clip_reader,
     clip_sampling,
@@ -44,7 +45,7 @@ def made_index(*, order=1, num_shards=2):
     lengths = np.array([9 + n % 13 for n in numbers])
     return clip_index.ClipIndex(
         name="split 'train' of nothing",
-        clip_ids=tuple(str(1000 + n) for n in numbers),
+        clip_ids=clip_ids.ClipIds.of(str(1000 + n) for n in numbers),
         label_ids=np.array([n % 3 for n in numbers], np.int32),
         heights=np.array([240 + n % 5 for n in numbers], np.int32),
         widths=np.array([320 + n % 7 for n in numbers], np.int32),

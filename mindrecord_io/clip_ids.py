@@ -1,0 +1,80 @@
+"""The ids of many clips, a few bytes each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute
+
+__all__ = ["ClipIds"]
+
+_IDS = pa.large_string()  # an array of pa.string() ends at 2 GiB
+_ROWS_PER_BLOCK = 65_536
+
+
+class ClipIds(Sequence[str]):
+    """Ids in an Arrow array: 8 bytes each beside their own, where a str takes 60."""
+
+    def __init__(self, array: pa.LargeStringArray) -> None:
+        """Takes over an array without nulls."""
+        self._array = array
+
+    @classmethod
+    def of(cls, ids: "Iterable[str] | pa.Array | pa.ChunkedArray") -> "ClipIds":
+        """Returns some ids in their order; as they are, if they are ClipIds."""
+        if isinstance(ids, ClipIds):
+            return ids
+        if not isinstance(ids, pa.Array | pa.ChunkedArray):
+            return cls(pa.array(list(ids), _IDS))
+        found = compute.cast(ids, _IDS)
+        if isinstance(found, pa.ChunkedArray):
+            found = pa.concat_arrays(found.chunks or [pa.array([], _IDS)])
+        return cls(found)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[str]:
+        for begin in range(0, len(self), _ROWS_PER_BLOCK):
+            yield from self._array.slice(begin, _ROWS_PER_BLOCK).to_pylist()
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "ClipIds": ...
+
+    def __getitem__(self, index: int | slice) -> "str | ClipIds":
+        if isinstance(index, slice):
+            return ClipIds(self._array[index])
+        clip_id: str = self._array[index].as_py()
+        return clip_id
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        return all(own == their for own, their in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list: it equals tuples too
+
+    def __repr__(self) -> str:
+        return f"ClipIds of {len(self)} clips"
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "ClipIds":
+        """Returns the ids of some rows, in the order of these."""
+        return ClipIds(self._array.take(pa.array(rows)))
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Returns the rows in the order of their ids, as `sorted` compares str."""
+        # UTF-8 sorts as its code points do; equal ids keep their order.
+        indices = compute.sort_indices(self._array)
+        rows: npt.NDArray[np.int64] = indices.to_numpy().astype(np.int64)
+        return rows
+
+    def places_in(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Returns where in `ids` the id of each row is first, -1 where it is not."""
+        found = compute.index_in(self._array, value_set=pa.array(list(ids), _IDS))
+        places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+        return places
