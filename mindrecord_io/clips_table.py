@@ -19,6 +19,7 @@ __all__ = [
     "SCHEMA",
     "TableError",
     "batches",
+    "gathered",
     "missing_rows",
     "read",
     "shard_rows",
@@ -58,6 +59,7 @@ SCHEMA = pa.schema(
 )
 
 _ROWS_PER_BATCH = 10_000
+_ROWS_GATHERED = 65_536
 _NOT_STORED: dict[str, Any] = {
     "limits": "",
     "num_frames": 0,
@@ -195,6 +197,23 @@ def _rows_of(
     group = file.read_row_group(index, columns=list({*columns, "split"}))
     own = group.filter(compute.equal(group["split"], split))
     return own.select(list(columns))
+
+
+def gathered(
+    some: Iterable[pa.RecordBatch], num_rows: int = _ROWS_GATHERED
+) -> Iterator[pa.Table]:
+    """Yields the rows of batches as tables of at least `num_rows`, but for the last.
+
+    Batches are as small as shards: each costs more to look at than its rows do.
+    """
+    waiting: list[pa.RecordBatch] = []
+    for batch in some:
+        waiting.append(batch)
+        if sum(held.num_rows for held in waiting) >= num_rows:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
 def _check_schema(path: Path, found: pa.Schema) -> None:

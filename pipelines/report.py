@@ -15,13 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
-from mindrecord_io import clips_table, files, manifest, naming, storage
+from mindrecord_io import (
+    clips_table,
+    files,
+    manifest,
+    naming,
+    records,
+    spilled_rows,
+    storage,
+)
 from pipelines import (
     data_sets,
     history,
     locations,
+    report_difference,
     report_figures,
     report_page,
     report_samples,
@@ -30,8 +37,6 @@ from pipelines import (
 __all__ = ["ReportOptions", "ReportResult", "main", "report"]
 
 logger = logging.getLogger(__name__)
-
-_COMPARED = ("clip_id", "split", "label", "status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +123,33 @@ def _page(
     asked: ReportOptions, data_set: data_sets.DataSet, version: manifest.Version
 ) -> str:
     said = version.manifest
-    table = version.read_clips(report_figures.COLUMNS)
-    parent, parents_table = _parent(data_set, version)
+    figures = report_figures.figures_of(
+        version.clip_batches(report_figures.COLUMNS), said.num_classes
+    )
+    # Hashed by now: it need not be again.
+    table = naming.clips_table_path(version.folder)
+    parent, parents_clips = _parent(data_set, version)
+    difference = None
+    if parents_clips is not None:
+        own = clips_table.batches(table, report_difference.COLUMNS)
+        own_clips = report_difference.spilled(own)
+        difference = report_difference.compare(parents_clips, own_clips)
     return report_page.page_of(
         report_page.Content(
             said=said,
             label_names=version.category_names(),
-            figures=report_figures.figures_of(table, said.num_classes),
+            figures=figures,
             shards=report_figures.shard_figures(said),
             changes=history.changes(said, parent),
-            difference=None
-            if parents_table is None
-            else report_figures.compare(parents_table, table),
+            difference=difference,
             samples=report_samples.samples_of(
                 version,
-                table,
+                clips_table.batches(table, report_samples.COLUMNS),
                 data_set.read_part,
+                num_stored={
+                    split: figures.counts.get((split, records.STORED), 0)
+                    for split in records.SPLITS
+                },
                 num_samples=asked.num_samples,
                 seed=asked.seed,
             ),
@@ -143,13 +159,14 @@ def _page(
 
 def _parent(
     data_set: data_sets.DataSet, version: manifest.Version
-) -> tuple[manifest.Manifest | None, pa.Table | None]:
+) -> tuple[manifest.Manifest | None, spilled_rows.SpilledRows | None]:
     """Returns the parent and its clips, if there is one that can still be read."""
     if not version.manifest.parent:
         return None, None
     try:
         parent = data_set.open_version(version.manifest.parent)
-        return parent.manifest, parent.read_clips(_COMPARED)
+        batches = parent.clip_batches(report_difference.COLUMNS)
+        return parent.manifest, report_difference.spilled(batches)
     except (manifest.ManifestError, clips_table.TableError) as error:
         logger.warning("not compared with its parent: %s", error)
         return None, None

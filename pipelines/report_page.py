@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mindrecord_io import manifest, records
-from pipelines import report_figures, report_html, report_samples
+from pipelines import report_difference, report_figures, report_html, report_samples
 
 __all__ = ["Content", "page_of"]
 
@@ -48,7 +48,7 @@ class Content:
     figures: report_figures.Figures
     shards: Sequence[report_figures.ShardFigures]
     changes: Sequence[str]
-    difference: report_figures.Difference | None
+    difference: report_difference.Difference | None
     samples: Sequence[report_samples.Sample]
 
 

@@ -1,12 +1,13 @@
 """Small pictures of a few stored clips, for a version's report."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
@@ -18,7 +19,10 @@ from mindrecord_io import (
     storage,
 )
 
-__all__ = ["Sample", "samples_of"]
+__all__ = ["COLUMNS", "Sample", "samples_of"]
+
+COLUMNS = ("clip_id", "split", "label", "num_frames", "status", "shard")
+"""What of clips.parquet is told of a sample."""
 
 ReadPart = Callable[[str, int, int], bytes]
 """Path below the data set, first byte, number of bytes -> the bytes."""
@@ -46,9 +50,10 @@ class Sample:
 
 def samples_of(
     version: manifest.Version,
-    table: pa.Table,
+    batches: Iterable[pa.RecordBatch],
     read_part: ReadPart,
     *,
+    num_stored: Mapping[str, int],
     num_samples: int,
     seed: int,
 ) -> list[Sample]:
@@ -56,31 +61,46 @@ def samples_of(
 
     Args:
       version: whose shards are read; a damaged one costs its clips their pictures.
-      table: its clips, with `clip_id`, `split`, `label`, `num_frames`, `status` and
-        `shard`.
+      batches: of its clips, with COLUMNS.
       read_part: reads bytes of a shard, as DataSet.read_part does.
+      num_stored: clips of each split that are stored.
       num_samples: of all splits together.
       seed: equal seeds choose equal clips.
     """
     entries = {entry.path: entry for entry in version.manifest.shards}
-    chosen = list(_chosen(table, num_samples, np.random.default_rng(seed)))
+    places = _places(num_stored, num_samples, np.random.default_rng(seed))
+    chosen = _chosen(batches, places)
     return [
         _sample(version, read_part, entries.get(row["shard"]), row) for row in chosen
     ]
 
 
-def _chosen(
-    table: pa.Table, num_samples: int, generator: np.random.Generator
-) -> Iterator[dict[str, Any]]:
-    stored = table.filter(compute.equal(table["status"], records.STORED))
-    by_split = {
-        split: stored.filter(compute.equal(stored["split"], split))
-        for split in records.SPLITS
+def _places(
+    num_stored: Mapping[str, int], num_samples: int, generator: np.random.Generator
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Returns which of a split's stored clips to show, counted in the table's order."""
+    num_clips = {split: num_stored.get(split, 0) for split in records.SPLITS}
+    shares = _shares(num_clips, num_samples)
+    return {
+        split: np.sort(generator.choice(n, shares[split], replace=False))
+        for split, n in num_clips.items()
     }
-    shares = _shares({s: rows.num_rows for s, rows in by_split.items()}, num_samples)
-    for split, rows in by_split.items():
-        picked = generator.choice(rows.num_rows, shares[split], replace=False)
-        yield from rows.take(pa.array(np.sort(picked))).to_pylist()
+
+
+def _chosen(
+    batches: Iterable[pa.RecordBatch], places: Mapping[str, npt.NDArray[np.int64]]
+) -> list[dict[str, Any]]:
+    found: dict[str, list[dict[str, Any]]] = {split: [] for split in places}
+    begins = dict.fromkeys(places, 0)
+    for table in clips_table.gathered(batches):
+        stored = table.filter(compute.equal(table["status"], records.STORED))
+        for split, wanted in places.items():
+            rows = stored.filter(compute.equal(stored["split"], split))
+            here = wanted - begins[split]
+            here = here[(here >= 0) & (here < rows.num_rows)]
+            found[split] += rows.take(pa.array(here)).to_pylist()
+            begins[split] += rows.num_rows
+    return [row for split in places for row in found[split]]
 
 
 def _shares(num_clips: Mapping[str, int], num_samples: int) -> dict[str, int]:

@@ -304,3 +304,27 @@ def test_a_table_that_is_gone_is_refused_by_its_name(tmp_path):
     path = tmp_path / "clips.parquet"
     with pytest.raises(clips_table.TableError, match=f"{path}: cannot be read"):
         clips_table.read(path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "num_rows", "expected"),
+    [
+        ((), 3, []),
+        ((1, 1, 1, 1), 3, [3, 1]),
+        ((2, 2, 5), 3, [4, 5]),
+        ((1, 1), 3, [2]),
+        ((4, 0), 2, [4, 0]),
+    ],
+)
+def test_batches_are_gathered_in_their_order(sizes, num_rows, expected):
+    values = iter(range(9))
+    batches = [
+        pa.record_batch(
+            {"n": pa.array([next(values) for _ in range(size)], pa.int64())}
+        )
+        for size in sizes
+    ]
+    found = list(clips_table.gathered(batches, num_rows))
+    assert [table.num_rows for table in found] == expected
+    in_order = [n for table in found for n in table["n"].to_pylist()]
+    assert in_order == list(range(sum(sizes)))

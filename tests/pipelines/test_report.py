@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mindrecord_io import manifest, naming, records
+from mindrecord_io import clips_table, manifest, naming, records
 from pipelines import prune, report, rollback, verify
 from tests import versions_by_hand as by_hand
 
@@ -127,6 +127,41 @@ def test_another_version_can_be_asked_for_and_its_parent_be_gone(
     assert "from version 000001 what changed which is gone" in words(Page(path))
     (message,) = caplog.messages
     assert message.startswith(f"not compared with its parent: {tmp_path}: no version")
+
+
+def test_a_damaged_parent_is_not_compared_and_no_error(tmp_path, capsys, caplog):
+    parent = by_hand.publish(tmp_path)
+    by_hand.publish(tmp_path, by_hand.without("102"))
+    naming.clips_table_path(parent.folder).write_bytes(b"PAR1")
+
+    assert report.main(command(tmp_path)) == 0
+
+    text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
+    assert "clips that changed" not in text
+    assert "not compared with its parent: " in caplog.text
+
+
+def test_a_parent_that_ends_half_way_is_not_compared(
+    tmp_path, capsys, caplog, monkeypatch
+):
+    by_hand.publish(tmp_path)
+    by_hand.publish(tmp_path, by_hand.without("102"))
+    whole = manifest.Version.clip_batches
+
+    def half(version, columns):
+        batches = whole(version, columns)
+        yield next(batches)
+        if version.manifest.version == "000001":
+            raise clips_table.TableError("a page is damaged")
+        yield from batches
+
+    monkeypatch.setattr(manifest.Version, "clip_batches", half)
+
+    assert report.main(command(tmp_path)) == 0
+
+    text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
+    assert "clips that changed" not in text
+    assert caplog.messages == ["not compared with its parent: a page is damaged"]
 
 
 def test_what_clips_are_called_is_text_and_nothing_else(tmp_path, capsys):

@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from mindrecord_io import clips_table
 from pipelines import report_figures as figures
 from tests import versions_by_hand as by_hand
 
@@ -24,6 +25,14 @@ def table_of(*rows, **columns):
     return pa.table(made | given | columns)
 
 
+def figures_of(table, num_classes, rows_per_batch=None):
+    """The figures of a table that is given in batches, its types those of the file."""
+    schema = pa.schema([clips_table.SCHEMA.field(name) for name in figures.COLUMNS])
+    clips = table.select(figures.COLUMNS).cast(schema)
+    batches = clips.to_batches(max_chunksize=rows_per_batch)
+    return figures.figures_of(batches, num_classes)
+
+
 CLIPS = table_of(
     ("1", "train", 0, "stored", 40),
     ("2", "train", 0, "stored", 10),
@@ -40,7 +49,7 @@ CLIPS = table_of(
 
 
 def test_clips_are_counted_by_split_and_status():
-    assert figures.figures_of(CLIPS, 3).counts == {
+    assert figures_of(CLIPS, 3).counts == {
         ("train", "stored"): 3,
         ("train", "quarantined"): 1,
         ("train", "missing"): 1,
@@ -51,7 +60,7 @@ def test_clips_are_counted_by_split_and_status():
 
 
 def test_class_sizes_are_of_stored_clips_with_a_label():
-    assert figures.figures_of(CLIPS, 3).class_sizes == {
+    assert figures_of(CLIPS, 3).class_sizes == {
         "train": (2, 0, 1),
         "validation": (0, 0, 1),
         "test": (0, 0, 0),
@@ -59,7 +68,7 @@ def test_class_sizes_are_of_stored_clips_with_a_label():
 
 
 def test_frames_pixels_rates_and_bytes_are_of_stored_clips():
-    found = figures.figures_of(CLIPS, 3)
+    found = figures_of(CLIPS, 3)
     assert found.num_frames == {
         "train": figures.Spread(10, 10, 40, 40, 50, 100 / 3),
         "validation": figures.Spread(7, 7, 7, 7, 7, 7),
@@ -71,7 +80,7 @@ def test_frames_pixels_rates_and_bytes_are_of_stored_clips():
 
 
 def test_lost_clips_are_grouped_by_reason_the_most_frequent_first():
-    assert figures.figures_of(CLIPS, 3).lost == (
+    assert figures_of(CLIPS, 3).lost == (
         figures.Lost(
             "unlisted", 2, (("8", "", "detail of 8"), ("9", "", "detail of 9"))
         ),
@@ -82,14 +91,14 @@ def test_lost_clips_are_grouped_by_reason_the_most_frequent_first():
 
 def test_of_many_lost_clips_some_are_shown_and_all_counted():
     rows = [(str(n), "", -1, "unlisted", 0) for n in range(1000)]
-    (lost,) = figures.figures_of(table_of(*rows), 3).lost
+    (lost,) = figures_of(table_of(*rows), 3).lost
     assert lost.num_clips == 1000
     assert [clip_id for clip_id, _, _ in lost.shown] == [str(n) for n in range(100)]
 
 
 def test_values_beyond_the_most_frequent_are_added_up():
     rows = [(str(n), "train", 0, "stored", 5) for n in range(20)]
-    found = figures.figures_of(table_of(*rows, width=[*range(100, 120)]), 1).pixels
+    found = figures_of(table_of(*rows, width=[*range(100, 120)]), 1).pixels
     assert found[0] == ("100 x 240", 1)
     assert found[12:] == (("8 others", 8),)
 
@@ -104,7 +113,7 @@ def test_values_beyond_the_most_frequent_are_added_up():
 )
 def test_bins_hold_every_clip_and_begin_at_zero(num_frames, expected):
     rows = [(str(n), "train", 0, "stored", n) for n in num_frames]
-    bins = figures.figures_of(table_of(*rows), 1).bins
+    bins = figures_of(table_of(*rows), 1).bins
     assert bins[0][0] == 0
     assert sum(n for _, _, n in bins) == len(num_frames)
     assert len(bins) <= 40
@@ -117,25 +126,46 @@ def test_quantiles_are_of_the_values_themselves():
     assert figures.Spread.of([]) is None
 
 
+@pytest.mark.parametrize("rows_per_batch", [1, 2, 5])
+def test_small_batches_tell_the_same_as_one(monkeypatch, rows_per_batch):
+    expected = figures_of(CLIPS, 3)
+    gathered = clips_table.gathered
+    monkeypatch.setattr(clips_table, "gathered", lambda some: gathered(some, 1))
+    assert figures_of(CLIPS, 3, rows_per_batch) == expected
+
+
+def test_the_first_lost_clips_are_named_whatever_the_batches(monkeypatch):
+    rows = [(str(n), "", -1, "unlisted", 0) for n in range(250)]
+    gathered = clips_table.gathered
+    monkeypatch.setattr(clips_table, "gathered", lambda some: gathered(some, 1))
+    (lost,) = figures_of(table_of(*rows), 3, 30).lost
+    assert lost.num_clips == 250
+    assert [clip_id for clip_id, _, _ in lost.shown] == [str(n) for n in range(100)]
+
+
+@pytest.mark.parametrize("num_values", [1, 2, 3, 99, 100, 101, 102, 1001])
+def test_quantiles_by_counts_are_numpys(num_values):
+    values = np.random.default_rng(num_values).integers(0, 60, num_values)
+    expected = np.quantile(values, (0.01, 0.5, 0.99), method="lower").tolist()
+    spread = figures.Spread.of(values)
+    assert [spread.p1, spread.median, spread.p99] == expected
+    assert spread.mean == values.mean()
+
+
+def test_a_huge_number_of_frames_takes_no_more_room():
+    most = 2**31 - 1
+    rows = [("1", "train", 0, "stored", most), ("2", "train", 2**30, "stored", 1)]
+    found = figures_of(table_of(*rows), 1)
+    assert found.num_frames["train"] == figures.Spread(1, 1, 1, 1, most, 2**30)
+    assert [n for _, _, n in found.bins] == [1, *[0] * 38, 1]
+    assert found.class_sizes["train"] == (1,)
+
+
 def test_nothing_stored_is_no_error():
-    found = figures.figures_of(CLIPS.slice(3, 1), 3)
+    found = figures_of(CLIPS.slice(3, 1), 3)
     assert (found.num_frames, found.bins, found.pixels) == ({}, (), ())
     assert found.source_num_bytes == 0
-    assert figures.figures_of(CLIPS.slice(0, 0), 3).counts == {}
-
-
-def test_two_versions_are_compared_clip_by_clip():
-    after = table_of(
-        ("1", "train", 0, "stored", 40),
-        ("2", "validation", 1, "stored", 10),  # moved and relabelled
-        ("4", "train", 2, "quarantined", 0),  # relabelled
-        ("5", "validation", 2, "missing", 0),  # its file is gone
-        ("8", "train", 0, "stored", 9),  # was not annotated
-    )
-    # Gone are clips 3, 5 and 6.
-    assert figures.compare(CLIPS, after) == figures.Difference(1, 3, 1, 2)
-    assert figures.compare(CLIPS, CLIPS) == figures.Difference(0, 0, 0, 0)
-    assert figures.compare(CLIPS.slice(0, 0), after).num_added == 4
+    assert figures_of(CLIPS.slice(0, 0), 3).counts == {}
 
 
 def test_shards_are_told_by_split_with_their_indexes(tmp_path):

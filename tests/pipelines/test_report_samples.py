@@ -1,20 +1,28 @@
 import base64
 import shutil
+from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
+from pyarrow import compute
 
-from mindrecord_io import manifest
-from pipelines import data_sets, report_figures, report_samples
+from mindrecord_io import clips_table, manifest, records
+from pipelines import data_sets, report_samples
 from tests import versions_by_hand as by_hand
 
 
-def samples(version, num_samples=12, seed=1):
-    table = version.read_clips(report_figures.COLUMNS)
+def samples(version, num_samples=12, seed=1, rows_per_batch=None):
+    table = version.read_clips(report_samples.COLUMNS)
+    stored = table.filter(compute.equal(table["status"], "stored"))["split"].to_pylist()
     read_part = data_sets.LocalDataSet(version.dataset).read_part
     return report_samples.samples_of(
-        version, table, read_part, num_samples=num_samples, seed=seed
+        version,
+        table.to_batches(max_chunksize=rows_per_batch),
+        read_part,
+        num_stored=Counter(stored),
+        num_samples=num_samples,
+        seed=seed,
     )
 
 
@@ -64,6 +72,26 @@ def test_a_seed_chooses_the_same_clips_again(published_version):
 
     assert chosen(1) == chosen(1)
     assert len({tuple(chosen(seed)) for seed in range(8)}) > 1
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_seed_chooses_the_same_clips_whatever_the_batches(
+    published_version, monkeypatch, seed
+):
+    """Those that a table read whole gave: the stored ones of a split, in its order."""
+    table = published_version.read_clips(report_samples.COLUMNS)
+    stored = table.filter(compute.equal(table["status"], "stored")).to_pylist()
+    generator = np.random.default_rng(seed)
+    expected = []
+    for split, share in zip(records.SPLITS, (2, 2, 0), strict=True):
+        own = [row["clip_id"] for row in stored if row["split"] == split]
+        picked = generator.choice(len(own), share, replace=False)
+        expected += [own[i] for i in sorted(picked)]
+    gathered = clips_table.gathered
+    monkeypatch.setattr(clips_table, "gathered", lambda some: gathered(some, 1))
+    for rows_per_batch in (1, 2, None):
+        found = samples(published_version, 4, seed, rows_per_batch)
+        assert [sample.clip_id for sample in found] == expected
 
 
 def test_frames_that_are_no_pictures_are_told_and_cost_nothing_else(tmp_path):
