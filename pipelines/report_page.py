@@ -10,6 +10,7 @@ from pipelines import report_difference, report_figures, report_html, report_sam
 __all__ = ["Content", "page_of"]
 
 _MAX_NAMED_CLASSES = 10
+_MAX_REASONS = 100
 _STATUSES = (records.STORED, records.QUARANTINED, records.MISSING, records.UNLISTED)
 _FRAMES_HEAD = (
     "split",
@@ -199,9 +200,16 @@ def _shards(content: Content) -> tuple[str, ...]:
 
 
 def _lost(content: Content) -> tuple[str, ...]:
-    if not content.figures.lost:
+    lost = content.figures.lost
+    if not lost:
         return "Clips that are not stored", "<p>None.</p>"
-    return "Clips that are not stored", *map(_lost_for, content.figures.lost)
+    shown, rest = lost[:_MAX_REASONS], lost[_MAX_REASONS:]
+    markup = list(map(_lost_for, shown))
+    if rest:
+        num_clips = sum(other.num_clips for other in rest)
+        text = f"{len(rest):,} more reasons, of {num_clips:,} clips: see clips.parquet"
+        markup.append(f"<p>{report_html.escape(text)}</p>")
+    return "Clips that are not stored", *markup
 
 
 def _lost_for(lost: report_figures.Lost) -> str:
