@@ -10,15 +10,15 @@ from pyarrow import compute
 
 __all__ = ["ClipIds"]
 
-_IDS = pa.large_string()  # an array of pa.string() ends at 2 GiB
+_MAX_NUM_BYTES = (1 << 31) - 1  # of all strings in an array of pa.string()
 _ROWS_PER_BLOCK = 65_536
 
 
 class ClipIds(Sequence[str]):
-    """Ids in an Arrow array: 8 bytes each beside their own, where a str takes 60."""
+    """Ids in an Arrow array: 4 bytes each beside their own, where a str takes 60."""
 
-    def __init__(self, array: pa.LargeStringArray) -> None:
-        """Takes over an array without nulls."""
+    def __init__(self, array: pa.Array) -> None:
+        """Takes over an array of strings without nulls."""
         self._array = array
 
     @classmethod
@@ -27,11 +27,12 @@ class ClipIds(Sequence[str]):
         if isinstance(ids, ClipIds):
             return ids
         if not isinstance(ids, pa.Array | pa.ChunkedArray):
-            return cls(pa.array(list(ids), _IDS))
-        found = compute.cast(ids, _IDS)
-        if isinstance(found, pa.ChunkedArray):
-            found = pa.concat_arrays(found.chunks or [pa.array([], _IDS)])
-        return cls(found)
+            ids = pa.chunked_array([list(ids)], pa.string())
+        if ids.nbytes > _MAX_NUM_BYTES:
+            ids = compute.cast(ids, pa.large_string())
+        if isinstance(ids, pa.ChunkedArray):
+            ids = pa.concat_arrays(ids.chunks or [pa.array([], ids.type)])
+        return cls(ids)
 
     def __len__(self) -> int:
         return len(self._array)
@@ -75,6 +76,7 @@ class ClipIds(Sequence[str]):
 
     def places_in(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Returns where in `ids` the id of each row is first, -1 where it is not."""
-        found = compute.index_in(self._array, value_set=pa.array(list(ids), _IDS))
+        values = pa.array(list(ids), self._array.type)
+        found = compute.index_in(self._array, value_set=values)
         places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
         return places

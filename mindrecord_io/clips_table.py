@@ -207,11 +207,13 @@ def gathered(
     Batches are as small as shards: each costs more to look at than its rows do.
     """
     waiting: list[pa.RecordBatch] = []
+    num_waiting = 0
     for batch in some:
         waiting.append(batch)
-        if sum(held.num_rows for held in waiting) >= num_rows:
+        num_waiting += batch.num_rows
+        if num_waiting >= num_rows:
             yield pa.Table.from_batches(waiting).combine_chunks()
-            waiting = []
+            waiting, num_waiting = [], 0
     if waiting:
         yield pa.Table.from_batches(waiting).combine_chunks()
 
