@@ -19,12 +19,12 @@ from eval import (
     ranks,
 )
 from mindrecord_io import (
-    clip_index,
     files,
     manifest,
     reader,
     remote_version,
     shard_hashes,
+    split_columns,
 )
 from model import checkpoint, tsm
 
@@ -113,7 +113,7 @@ def run(options: EvalOptions) -> EvalResult | None:
     )
     if not joined.is_first:
         return None
-    clip_ids = clip_index.read_clip_ids(version, options.split)
+    clip_ids = split_columns.clip_ids_of(version, options.split)
     _write_files(options, evaluation, clip_ids, names)
     return _result(options, version.manifest.version, evaluation, began)
 

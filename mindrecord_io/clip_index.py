@@ -3,34 +3,26 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-from pyarrow import compute
 
 from mindrecord_io import (
     clip_ids,
-    growing_array,
     manifest,
     records,
     shard_cache,
+    split_columns,
 )
 
-__all__ = ["ClipIndex", "DatasetError", "read_clip_ids", "read_clip_index"]
+__all__ = ["ClipIndex", "DatasetError", "read_clip_index"]
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Integers = npt.NDArray[np.integer[Any]]
-
-_IDENTITY = ("clip_id", "label_id", "status", "frames_sha256")
-_PLACES = ("status", "height", "width", "shard", "frames_offset", "frame_sizes")
-_ROWS_PER_BLOCK = 65_536
-_SHA256_NUM_BYTES = 32
 
 
 class DatasetError(RuntimeError):
@@ -125,11 +117,12 @@ def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
     Raises:
       ValueError: there is no such split, or nothing is stored of it.
       DatasetError: a shard is missing, or its size is not the published one.
+      ManifestError, TableError: the table of clips cannot be read.
     """
     if split not in records.SPLITS:
         raise ValueError(f"split must be one of {records.SPLITS}, got {split!r}")
     name = f"split {split!r} of version {version.manifest.version}"
-    identity = _Identity(version, split)
+    identity = split_columns.Identity(version, split)
     if not identity.clip_ids:
         found = {s.split: 0 for s in version.manifest.shards}
         for shard in version.manifest.shards:
@@ -137,9 +130,7 @@ def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
         raise ValueError(
             f"{version.dataset}: {name} has no stored clips; clips by split: {found}"
         )
-    places = _Places()
-    for batch in _stored(version, split, _PLACES):
-        places.add(batch)
+    places = split_columns.Places(version, split)
     entries = _entries(version, list(places.shards))
     _check_shards(version, entries, places)
     return ClipIndex(
@@ -156,100 +147,6 @@ def read_clip_index(version: manifest.Version, split: str) -> ClipIndex:
         digest=identity.digest,
         remote_shards=tuple(map(_remote_shard, entries)) if version.uri else (),
     )
-
-
-def read_clip_ids(version: manifest.Version, split: str) -> clip_ids.ClipIds:
-    """Reads the ids of the clips of `read_clip_index`, in its order.
-
-    Raises:
-      ManifestError, TableError: the table cannot be read.
-    """
-    found = [b.column("clip_id") for b in _stored(version, split, _IDENTITY[:3])]
-    return clip_ids.ClipIds.of(pa.chunked_array(found, pa.string()))
-
-
-def _stored(
-    version: manifest.Version, split: str, columns: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
-    for batch in version.clip_batches(columns, split):
-        yield batch.filter(compute.equal(batch.column("status"), records.STORED))
-
-
-class _Identity:
-    """Which clips a split has.
-
-    Attributes:
-      digest: of their ids, labels and frames, whatever their order.
-    """
-
-    def __init__(self, version: manifest.Version, split: str) -> None:
-        ids = []
-        labels = growing_array.GrowingArray(np.int32)
-        hashes = growing_array.GrowingArray(np.uint8)
-        for batch in _stored(version, split, _IDENTITY):
-            ids.append(batch.column("clip_id"))
-            labels.extend(batch.column("label_id").to_numpy())
-            text = "".join(batch.column("frames_sha256").to_pylist())
-            hashes.extend(np.frombuffer(bytes.fromhex(text), np.uint8))
-        self.clip_ids = clip_ids.ClipIds.of(pa.chunked_array(ids, pa.string()))
-        self.label_ids = labels.finish()
-        by_clip = hashes.finish().reshape(len(self.clip_ids), _SHA256_NUM_BYTES)
-        self.digest = _digest(self.clip_ids, self.label_ids, by_clip)
-
-
-class _Places:
-    """Where the frames of clips are, as columns that grow.
-
-    Attributes:
-      shards: their paths in the table, by number, in order of appearance.
-      ends: of each shard, the byte after its last frame.
-    """
-
-    def __init__(self) -> None:
-        self.shards: dict[str, int] = {}
-        self.ends: list[int] = []
-        self.heights = growing_array.GrowingArray(np.uint16, np.int32)
-        self.widths = growing_array.GrowingArray(np.uint16, np.int32)
-        self.shard_indices = growing_array.GrowingArray(np.uint16, np.int32)
-        self.frames_offsets = growing_array.GrowingArray(np.uint32, np.int64)
-        self.frame_begins = growing_array.GrowingArray(np.uint32, np.int64)
-        self.frame_sizes = growing_array.GrowingArray(np.uint16, np.int32)
-        self._num_frames = 0
-        self.frame_begins.extend(np.zeros(1, np.int64))
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Appends some clips."""
-        if not batch.num_rows:
-            return
-        offsets = batch.column("frames_offset").to_numpy()
-        sizes = batch.column("frame_sizes")
-        begins = np.cumsum([0, *compute.list_value_length(sizes).to_pylist()])
-        by_frame = sizes.flatten().to_numpy()
-        num_bytes = np.add.reduceat(by_frame, begins[:-1], dtype=np.int64)
-        numbers = self._numbers(batch.column("shard"))
-        self._note_ends(numbers, offsets + num_bytes)
-        self.shard_indices.extend(numbers)
-        self.heights.extend(batch.column("height").to_numpy())
-        self.widths.extend(batch.column("width").to_numpy())
-        self.frames_offsets.extend(offsets)
-        self.frame_begins.extend(self._num_frames + begins[1:])
-        self.frame_sizes.extend(by_frame)
-        self._num_frames += int(begins[-1])
-
-    def _numbers(self, paths: pa.Array) -> Int32s:
-        encoded = paths.dictionary_encode()
-        for path in encoded.dictionary.to_pylist():
-            if path not in self.shards:
-                self.shards[path] = len(self.shards)
-                self.ends.append(0)
-        numbers = [self.shards[path] for path in encoded.dictionary.to_pylist()]
-        found: Int32s = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
-        return found
-
-    def _note_ends(self, numbers: Int32s, ends: Int64s) -> None:
-        for number in np.unique(numbers).tolist():
-            end = int(ends[numbers == number].max())
-            self.ends[number] = max(self.ends[number], end)
 
 
 def _entries(version: manifest.Version, paths: list[str]) -> list[manifest.ShardEntry]:
@@ -271,31 +168,14 @@ def _content(entry: manifest.ShardEntry) -> records.Fingerprint:
     return entry.mindrecord
 
 
-def _digest(
-    ids: clip_ids.ClipIds, label_ids: Int32s, hashes: npt.NDArray[np.uint8]
-) -> str:
-    """Hashes lines of id, label_id and hexadecimal SHA-256, in the order of the ids."""
-    digest = hashlib.blake2b(digest_size=16)
-    order = ids.order()
-    for begin in range(0, len(order), _ROWS_PER_BLOCK):
-        rows = order[begin : begin + _ROWS_PER_BLOCK]
-        lines = zip(
-            ids.take(rows),
-            label_ids[rows].tolist(),
-            (row.tobytes().hex() for row in hashes[rows]),
-            strict=True,
-        )
-        text = "\n".join(f"{name} {label} {sha256}" for name, label, sha256 in lines)
-        digest.update(("\n" + text if begin else text).encode())
-    return digest.hexdigest()
-
-
 def _hash(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _check_shards(
-    version: manifest.Version, entries: list[manifest.ShardEntry], places: _Places
+    version: manifest.Version,
+    entries: list[manifest.ShardEntry],
+    places: split_columns.Places,
 ) -> None:
     """Notices what a copy that failed leaves behind, without reading a shard."""
     for entry, end in zip(entries, places.ends, strict=True):

@@ -173,13 +173,9 @@ def batches(
             _check_schema(path, file.schema_arrow)
             # One by one: Arrow reads ahead of itself otherwise.
             for index in range(file.num_row_groups):
-                if split is None:
-                    group = file.read_row_group(index, columns=list(columns))
-                elif _may_hold(file.metadata.row_group(index), split):
-                    group = _rows_of(file, index, columns, split)
-                else:
-                    continue
-                yield from group.to_batches(_ROWS_PER_BATCH)
+                if split is None or _may_hold(file.metadata.row_group(index), split):
+                    rows = _read_group(file, index, columns, split)
+                    yield from rows.to_batches(_ROWS_PER_BATCH)
     except (OSError, pa.ArrowException) as cause:
         raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
 
@@ -191,12 +187,13 @@ def _may_hold(group: parquet.RowGroupMetaData, split: str) -> bool:
     return bool(told.min <= split <= told.max)
 
 
-def _rows_of(
-    file: parquet.ParquetFile, index: int, columns: Sequence[str], split: str
+def _read_group(
+    file: parquet.ParquetFile, index: int, columns: Sequence[str], split: str | None
 ) -> pa.Table:
-    group = file.read_row_group(index, columns=list({*columns, "split"}))
-    own = group.filter(compute.equal(group["split"], split))
-    return own.select(list(columns))
+    if split is None:
+        return file.read_row_group(index, columns=list(columns))
+    found = file.read_row_group(index, columns=list({*columns, "split"}))
+    return found.filter(compute.equal(found["split"], split)).select(list(columns))
 
 
 def gathered(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mindrecord_io import clip_index, clips_table, manifest
+from mindrecord_io import clip_index, clips_table, manifest, split_columns
 
 STORED = ["101", "102", "103", "104", "106", "107", "108"]
 
@@ -119,7 +119,7 @@ def test_digest_is_of_lines_in_the_order_of_ids(published_version):
 
 def test_digest_in_blocks_is_that_of_the_whole(published_version, monkeypatch):
     whole = clip_index.read_clip_index(published_version, "train")
-    monkeypatch.setattr(clip_index, "_ROWS_PER_BLOCK", 3)
+    monkeypatch.setattr(split_columns, "_ROWS_PER_BLOCK", 3)
     assert clip_index.read_clip_index(published_version, "train").digest == whole.digest
 
 
@@ -135,9 +135,3 @@ def test_batches_of_any_size_make_the_same_index(published_version, monkeypatch)
 def test_frame_sizes_take_two_bytes_where_they_fit(published_version):
     index = clip_index.read_clip_index(published_version, "train")
     assert index.frame_sizes.dtype == np.uint16
-
-
-def test_ids_alone_are_those_of_the_index(published_version):
-    index = clip_index.read_clip_index(published_version, "validation")
-    found = clip_index.read_clip_ids(published_version, "validation")
-    assert found == index.clip_ids

@@ -328,3 +328,32 @@ def test_batches_are_gathered_in_their_order(sizes, num_rows, expected):
     assert [table.num_rows for table in found] == expected
     in_order = [n for table in found for n in table["n"].to_pylist()]
     assert in_order == list(range(sum(sizes)))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test", "", "nowhere"])
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("rows_per_group", [1, 2, 5])
+def test_batches_of_one_split_are_its_rows(
+    table_path, split, statistics, rows_per_group
+):
+    table = clips_table.read(table_path)
+    parquet.write_table(
+        table, table_path, row_group_size=rows_per_group, write_statistics=statistics
+    )
+    found = list(clips_table.batches(table_path, ("row", "clip_id"), split))
+    expected = clips_table.read(table_path, ("row", "clip_id"), split)
+    rows = [row for batch in found for row in batch.to_pylist()]
+    assert rows == expected.to_pylist()
+    assert all(batch.schema.names == ["row", "clip_id"] for batch in found)
+
+
+def test_groups_that_have_nothing_of_the_split_are_not_read(table_path):
+    group = parquet.read_metadata(table_path).row_group(1)  # of test alone
+    begin = min(group.column(i).dictionary_page_offset or 2**40 for i in range(3))
+    with table_path.open("r+b") as file:
+        file.seek(begin)
+        file.write(bytes(200))
+    found = list(clips_table.batches(table_path, ("clip_id",), "train"))
+    assert [batch.column("clip_id").to_pylist() for batch in found] == [["78687", "5"]]
+    with pytest.raises(clips_table.TableError, match="cannot be read as Parquet"):
+        list(clips_table.batches(table_path, ("clip_id",), "test"))
