@@ -8,6 +8,7 @@ Names may have more or fewer folders in front than the clips have: the shorter o
 be the other's end.
 """
 
+import copy
 import logging
 import re
 from collections.abc import Iterable, Iterator
@@ -38,40 +39,63 @@ class ChecksumError(ValueError):
     """A file of checksums cannot be used; the message says which line and why."""
 
 
+class _Fitting:
+    """The lines that may mean one file, as they come: those with most folders count.
+
+    Attributes:
+      sha256, number: of the first line with most folders.
+      rival: the first line with as many that contradicts it, None if none does.
+    """
+
+    def __init__(self) -> None:
+        self._length = 0
+        self.sha256 = ""
+        self.number = 0
+        self.rival: int | None = None
+
+    def add(self, length: int, sha256: str, number: int) -> None:
+        """Takes a line whose name has so many parts."""
+        if length > self._length:
+            self._length, self.sha256, self.number = length, sha256, number
+            self.rival = None
+        elif length == self._length and sha256 != self.sha256 and self.rival is None:
+            self.rival = number
+
+
 class _Checksums:
-    """Lines of one file by the last part of their names."""
+    """Lines of one file, found by the ends of their names."""
 
     def __init__(self, path: Path, lines: Iterable[tuple[int, str, str]]) -> None:
         """Takes lines, each as its number, name and checksum."""
         self._path = path
-        self._lines: dict[str, list[tuple[tuple[str, ...], str, int]]] = {}
-        first_lines: dict[tuple[str, ...], tuple[str, int]] = {}
+        self._exact: dict[tuple[str, ...], tuple[str, int]] = {}
+        self._longer: dict[tuple[str, ...], _Fitting] = {}  # by ends of their names
         for number, name, sha256 in lines:
             parts = tuple(name.split("/"))
-            known, first = first_lines.setdefault(parts, (sha256, number))
+            known, first = self._exact.setdefault(parts, (sha256, number))
             if known != sha256:
                 raise ChecksumError(
                     f"{path}: lines {first} and {number} give two checksums of "
                     f"{name}: {known} and {sha256}"
                 )
             if first == number:
-                self._lines.setdefault(parts[-1], []).append((parts, sha256, number))
+                for begin in range(1, len(parts)):
+                    fitting = self._longer.setdefault(parts[begin:], _Fitting())
+                    fitting.add(len(parts), sha256, number)
 
     def of(self, uri: str) -> str:
         """Returns the checksum of a clip's file, "" if none is listed."""
         own = _parts(uri)
-        fitting = [
-            (parts, sha256, number)
-            for parts, sha256, number in self._lines.get(own[-1], ())
-            if own[-len(parts) :] == parts or parts[-len(own) :] == own
-        ]
-        if len({sha256 for _, sha256, _ in fitting}) > 1:
-            longest = max(len(parts) for parts, _, _ in fitting)
-            fitting = [entry for entry in fitting if len(entry[0]) == longest]
-        if len({sha256 for _, sha256, _ in fitting}) > 1:
-            numbers = " and ".join(str(number) for _, _, number in fitting[:2])
-            raise ChecksumError(f"{self._path}: lines {numbers} may both mean {uri}")
-        return fitting[0][1] if fitting else ""
+        fitting = copy.copy(self._longer.get(own, _Fitting()))
+        for begin in range(len(own)):
+            if line := self._exact.get(own[begin:]):
+                fitting.add(len(own) - begin, *line)
+        if fitting.rival is not None:
+            raise ChecksumError(
+                f"{self._path}: lines {fitting.number} and {fitting.rival} may both "
+                f"mean {uri}"
+            )
+        return fitting.sha256
 
 
 def with_checksums(

@@ -105,6 +105,36 @@ def test_two_lines_that_may_mean_one_clip_are_refused(tmp_path):
         listed(tmp_path, text, "d/1.webm")
 
 
+@pytest.mark.parametrize(
+    ("text", "uri", "expected"),
+    [
+        (f"{A}  x/1.webm\n{A}  y/1.webm\n", "1.webm", A),
+        (f"{A}  1.webm\n{B}  x/d/1.webm\n", "d/1.webm", B),
+        (f"{B}  x/d/1.webm\n{A}  d/1.webm\n{A}  1.webm\n", "d/1.webm", B),
+        (f"{A}  x/1.webm\n{B}  y/1.webm\n{C}  z/x/1.webm\n", "1.webm", C),
+        (f"{C}  z/x/1.webm\n{A}  x/1.webm\n{B}  y/1.webm\n", "1.webm", C),
+        (f"{A}  y/d/1.webm\n{B}  d/2.webm\n", "d/2.webm", B),
+    ],
+)
+def test_the_line_with_most_folders_counts_in_any_order(tmp_path, text, uri, expected):
+    assert listed(tmp_path, text, uri) == [expected]
+
+
+def test_of_lines_that_may_mean_one_clip_two_that_disagree_are_named(tmp_path):
+    text = f"{A}  x/1.webm\n{A}  y/1.webm\n{B}  z/1.webm\n{C}  w/1.webm\n"
+
+    with pytest.raises(checksums.ChecksumError, match="lines 1 and 3 may both mean"):
+        listed(tmp_path, text, "1.webm")
+
+
+def test_many_clips_of_one_name_find_their_lines(tmp_path):
+    hashes = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(20_000)]
+    text = "\n".join(f"{h}  {n}/clip.webm" for n, h in enumerate(hashes))
+    uris = [f"/d/{n}/clip.webm" for n in range(20_000)]
+
+    assert listed(tmp_path, text, *uris) == hashes
+
+
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
 
