@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
+        _first_cores(max(PARALLELISMS))  # or nothing need be drawn
         with measuring.workdir(flags.workdir) as folder:
             drawn = measuring.draw_package(folder, folder, flags.num_clips)
             package = measuring.copy_clips(drawn, flags.num_copies)
@@ -91,13 +92,18 @@ def _measure(
 def _confined(num_cores: int) -> Iterator[None]:
     """Keeps what the block starts on the first cores that this process may use."""
     cores = os.sched_getaffinity(0)
-    if len(cores) < num_cores:
-        raise RuntimeError(f"{num_cores} slots need a core each: {len(cores)} here")
-    os.sched_setaffinity(0, sorted(cores)[:num_cores])
+    os.sched_setaffinity(0, _first_cores(num_cores))
     try:
         yield
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def _first_cores(num_cores: int) -> list[int]:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < num_cores:
+        raise RuntimeError(f"{num_cores} slots need a core each: {len(cores)} here")
+    return cores[:num_cores]
 
 
 @contextlib.contextmanager

@@ -38,6 +38,15 @@ def test_slots_without_a_core_each_are_not_measured():
         raise AssertionError("nothing is to be run")
 
 
+def test_a_machine_of_one_core_is_noticed_before_anything_is_drawn(
+    monkeypatch, tmp_path, caplog
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    assert scale.main(["--workdir", str(tmp_path / "w")]) == 1
+    assert "2 slots need a core each: 1 here" in caplog.text
+    assert not (tmp_path / "w").exists()
+
+
 @pytest.mark.parametrize("name", ["num_clips", "num_copies", "num_rounds"])
 def test_nothing_cannot_be_measured(name, capsys):
     with pytest.raises(SystemExit) as ended:
