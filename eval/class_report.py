@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.evaluate import Evaluation
-from mindrecord_io import files
+from mindrecord_io.storage import files
 
 __all__ = ["to_json", "write"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import mindspore
 
 from eval import evaluate
-from mindrecord_io import segments, views
+from mindrecord_io.serving import segments, views
 
 __all__ = ["DEVICE_TARGETS", "VIEWS", "EvalConfig", "use_device", "use_graph_mode"]
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval import command, config, config_file, evaluate
-from mindrecord_io import reader, records, remote_version, views
+from mindrecord_io import records
+from mindrecord_io.serving import reader, views
+from mindrecord_io.versions import opening
 from model import checkpoint
 
 __all__ = ["InferOptions", "Predicted", "infer", "main"]
@@ -74,9 +76,7 @@ def infer(options: InferOptions) -> Iterator[Predicted]:
             f"{options.checkpoint} has logits for each segment (consensus "
             f"{network.config.consensus!r}), not for the clip: it needs 'avg'"
         )
-    names = remote_version.open_version(
-        options.dataset, options.version
-    ).category_names()
+    names = opening.open_version(options.dataset, options.version).category_names()
     if len(names) != network.config.num_classes:
         raise ValueError(
             f"{options.checkpoint} knows {network.config.num_classes} classes, but "

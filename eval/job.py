@@ -18,14 +18,9 @@ from eval import (
     progress,
     ranks,
 )
-from mindrecord_io import (
-    files,
-    manifest,
-    reader,
-    remote_version,
-    shard_hashes,
-    split_columns,
-)
+from mindrecord_io.serving import reader, split_columns
+from mindrecord_io.storage import files
+from mindrecord_io.versions import manifests, opening, shard_hashes
 from model import checkpoint, tsm
 
 __all__ = ["EvalOptions", "EvalResult", "evaluate_split", "run"]
@@ -96,7 +91,7 @@ def run(options: EvalOptions) -> EvalResult | None:
     )
     settings = config_file.build(config.EvalConfig, sections["evaluation"])
     _check_files(options)
-    version = remote_version.open_version(options.dataset, options.version)
+    version = opening.open_version(options.dataset, options.version)
     config.use_device(settings.device_target)
     joined = ranks.join()
     if settings.check_hashes:
@@ -123,7 +118,7 @@ def evaluate_split(
     network_config: tsm.TSMConfig,
     settings: config.EvalConfig,
     *,
-    version: manifest.Version,
+    version: manifests.Version,
     split: str,
     joined: ranks.Ranks | None = None,
 ) -> evaluate.Evaluation:

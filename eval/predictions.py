@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from eval.evaluate import Evaluation
-from mindrecord_io import files
+from mindrecord_io.storage import files
 
 __all__ = ["to_submission", "to_table", "write"]
 

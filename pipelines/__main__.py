@@ -24,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = words[0] if words else ""
     if job in _JOBS:
         # Imported only now: a job loads what it needs and nothing else.
-        from pipelines import progress
+        from pipelines.jobs import progress
 
         progress.configure_logging()
-        status: int = importlib.import_module(f"pipelines.{job}").main(words[1:])
+        status: int = importlib.import_module(f"pipelines.jobs.{job}").main(words[1:])
         return status
     is_help = job in ("-h", "--help")
     stream = sys.stdout if is_help else sys.stderr

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines import annotation_sources
-from pipelines.annotations import AnnotationError
+from pipelines.sources import annotation_readers
+from pipelines.sources.something_something import AnnotationError
 
 
 def written(path, text):
@@ -25,5 +25,5 @@ def summary(annotations):
 def refusal(path):
     """Returns why annotations are refused."""
     with pytest.raises(AnnotationError) as caught:
-        annotation_sources.read(path)
+        annotation_readers.read(path)
     return str(caught.value)

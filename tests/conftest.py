@@ -17,17 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mindrecord_io import (
-    clips_table,
-    files,
-    incomplete,
-    manifest,
-    naming,
-    records,
-    schema,
-    sharding,
-    shards,
-)
+from mindrecord_io import naming, records
+from mindrecord_io.shards import schema, shard_folders, sharding
+from mindrecord_io.storage import files, incomplete
+from mindrecord_io.versions import clips_table, manifests
 
 # Before anything imports MindSpore: on AVX-512 machines oneDNN picks a reference
 # convolution that is 50 times slower.
@@ -113,7 +106,7 @@ def write_dataset(dataset: Path) -> None:
 def _write_shard(
     dataset: Path, split: str, index: int, refs: Mapping[str, records.ClipRef]
 ) -> records.ShardSummary:
-    from mindrecord_io import writer  # loads MindSpore
+    from mindrecord_io.shards import writer  # loads MindSpore
 
     num_shards = NUM_SHARDS[split]
     label_ids = {
@@ -124,7 +117,7 @@ def _write_shard(
     plan = shard_plan(
         label_ids, split, index=index, num_shards=num_shards, settings=SETTINGS
     )
-    parent = shards.split_folder(dataset, split)
+    parent = shard_folders.split_folder(dataset, split)
     with incomplete.folder_in(parent) as folder:
         shard = writer.ShardWriter(folder, plan)
         for clip in plan.clips:
@@ -134,7 +127,7 @@ def _write_shard(
                 num_frames = 6 + 2 * (int(clip.clip_id) % 4)
                 shard.append(clip, clip_frames(clip.clip_id, num_frames))
         summary = shard.finish()
-        shards.publish(dataset, folder, summary)
+        shard_folders.publish(dataset, folder, summary)
     return summary
 
 
@@ -144,7 +137,7 @@ def _publish(
     summaries: list[records.ShardSummary],
     missing: records.Annotation,
 ) -> None:
-    entries = tuple(manifest.ShardEntry.of(summary) for summary in summaries)
+    entries = tuple(manifests.ShardEntry.of(summary) for summary in summaries)
     row_groups = [
         clips_table.shard_rows(summary, entry.path, refs)
         for summary, entry in zip(summaries, entries, strict=True)
@@ -156,7 +149,7 @@ def _publish(
         naming.labels_folder(folder).mkdir()
         category = naming.labels_folder(folder) / naming.CATEGORY_FILE
         category.write_text("\n".join(LABELS.names))
-        fields = manifest.Manifest(
+        fields = manifests.Manifest(
             format_version=schema.FORMAT_VERSION,
             version="",
             parent="",
@@ -173,7 +166,7 @@ def _publish(
             clips_table=files.fingerprint(naming.clips_table_path(folder)),
             shards=entries,
         )
-        manifest.publish(dataset, folder, fields)
+        manifests.publish(dataset, folder, fields)
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +190,7 @@ def published_version(tmp_path_factory):
         check=True,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
-    return manifest.open_version(dataset)
+    return manifests.open_version(dataset)
 
 
 @pytest.fixture

@@ -5,21 +5,26 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from mindrecord_io import files, records
-from pipelines import decoding, frame_folders, limits
+from mindrecord_io import records
+from mindrecord_io.storage import files
+from pipelines import quarantine
+from pipelines.decoding import clip_decoding
+from pipelines.sources import frame_folders
 
-LIMITS = limits.DecodeLimits()
+LIMITS = quarantine.DecodeLimits()
 
 
 def decode(path, *, clip_limits=LIMITS, **settings):
     fingerprint = frame_folders.fingerprint if path.is_dir() else files.fingerprint
     clip = records.PlannedClip(path.stem, 0, str(path), fingerprint(path))
-    return decoding.decode_clip(clip, records.DecodeSettings(**settings), clip_limits)
+    return clip_decoding.decode_clip(
+        clip, records.DecodeSettings(**settings), clip_limits
+    )
 
 
 def refused(path, **arguments):
     """The reason and the detail of a clip that is not to be stored."""
-    with pytest.raises(decoding.DecodeError) as caught:
+    with pytest.raises(clip_decoding.DecodeError) as caught:
         decode(path, **arguments)
     return caught.value.reason, str(caught.value)
 

@@ -3,23 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mindrecord_io import partitions, records, sharding
-from pipelines import clip_listing, references
+from mindrecord_io import records
+from mindrecord_io.shards import partitions, sharding
+from pipelines.planning import clip_listing, clip_references
 
 
 def reference(
     position: int,
     clip: records.ClipRef,
-    known: references.StoredSource | None = None,
-) -> references.Reference:
+    known: clip_references.StoredSource | None = None,
+) -> clip_references.Reference:
     """Returns the reference of a clip."""
     told = (clip.clip_id, clip.split, clip.label_id, clip.uri, clip.expected_sha256)
-    return references.Reference(position, *told, known)
+    return clip_references.Reference(position, *told, known)
 
 
 def listing(
     refs: Iterable[records.ClipRef],
-    known: Mapping[str, references.StoredSource] | None = None,
+    known: Mapping[str, clip_references.StoredSource] | None = None,
     *,
     unlisted: Sequence[str] = (),
     missing: Mapping[int, str] | None = None,
@@ -46,7 +47,7 @@ def listing(
     return made
 
 
-def held(made: clip_listing.ClipListing) -> list[references.Reference]:
+def held(made: clip_listing.ClipListing) -> list[clip_references.Reference]:
     """Returns the clips that a listing is to hold, in annotation order."""
     found = [r for i in range(made.num_partitions) for r in made.references(i)]
     return sorted(found, key=lambda clip: clip.position)
@@ -54,10 +55,10 @@ def held(made: clip_listing.ClipListing) -> list[references.Reference]:
 
 def write_shards(
     made: clip_listing.ClipListing, num_shards: dict[str, int], folder: Path
-) -> list[references.ShardReferences]:
+) -> list[clip_references.ShardReferences]:
     """Writes a listing's references into a folder, as a job does."""
     path = folder / "unfinished"
     shards = clip_listing.by_shard(made, num_shards)
-    written = references.write(path, shards, num_shards)
-    references.hand_out(path, folder)
+    written = clip_references.write(path, shards, num_shards)
+    clip_references.hand_out(path, folder)
     return written

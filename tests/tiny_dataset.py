@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import manifest, naming, records
-from pipelines import build, options, relabel, worker_pool
+from mindrecord_io import naming, records
+from mindrecord_io.versions import manifests
+from pipelines.building import worker_pool
+from pipelines.jobs import build, build_options, relabel
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
 # Of the train clips 102, 103 and 104 are in shard 0, 101 and 105 in shard 1.
@@ -96,9 +98,9 @@ class Made:
 
     def build(
         self, dataset: Path, annotations: Path, num_shards: int = NUM_SHARDS
-    ) -> manifest.Version:
+    ) -> manifests.Version:
         """Builds from the clips, as if there had never been another version."""
-        asked = options.BuildOptions(
+        asked = build_options.BuildOptions(
             clips=self.clips,
             annotations=annotations,
             dataset=dataset,
@@ -145,7 +147,7 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def files_of(version: manifest.Version) -> dict[str, str]:
+def files_of(version: manifests.Version) -> dict[str, str]:
     """The hash of every file that a version consists of, by its place there."""
     shards = {
         f"{path.parent.name}/{path.name}": sha256_of(path)

@@ -8,18 +8,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mindrecord_io import (
-    clips_table,
-    files,
-    incomplete,
-    manifest,
-    naming,
-    records,
-    schema,
-    sharding,
-    shards,
-)
-from pipelines import labels
+from mindrecord_io import naming, records
+from mindrecord_io.shards import schema, shard_folders, sharding
+from mindrecord_io.storage import files, incomplete
+from mindrecord_io.versions import clips_table, manifests
+from pipelines.building import label_files
 
 LABELS = records.LabelMap(("Rolling", "Tilting"))
 NUM_SHARDS = {"train": 2, "validation": 1, "test": 1}
@@ -57,7 +50,7 @@ def publish(
     label_map: records.LabelMap = LABELS,
     settings: records.DecodeSettings | None = None,
     quarantined: Sequence[str] = (),
-) -> manifest.Version:
+) -> manifests.Version:
     """Publishes label_ids by clip_id, by split, as the newest version."""
     settings = settings or records.DecodeSettings()
     refs = {
@@ -86,10 +79,12 @@ def publish_shard(
     dataset: Path, plan: records.ShardPlan, quarantined: Sequence[str] = ()
 ) -> records.ShardSummary:
     """Publishes one shard, unless there is one of the same key."""
-    if summary := shards.read_summary(dataset, plan.split, plan.key):
+    if summary := shard_folders.read_summary(dataset, plan.split, plan.key):
         return summary
     name = naming.ShardName(plan.split, plan.index, plan.num_shards)
-    with incomplete.folder_in(shards.split_folder(dataset, plan.split)) as folder:
+    with incomplete.folder_in(
+        shard_folders.split_folder(dataset, plan.split)
+    ) as folder:
         content, outcomes = _PADDING, []
         for clip in plan.clips:
             if clip.clip_id in quarantined:
@@ -115,8 +110,8 @@ def publish_shard(
             else None,
             clips=tuple(outcomes),
         )
-        shards.write_summary(folder, summary)
-        shards.publish(dataset, folder, summary)
+        shard_folders.write_summary(folder, summary)
+        shard_folders.publish(dataset, folder, summary)
     return summary
 
 
@@ -187,8 +182,8 @@ def _publish_version(
     *,
     label_map: records.LabelMap,
     settings: records.DecodeSettings,
-) -> manifest.Version:
-    entries = tuple(manifest.ShardEntry.of(summary) for summary in summaries)
+) -> manifests.Version:
+    entries = tuple(manifests.ShardEntry.of(summary) for summary in summaries)
     stored = [
         clip for s in summaries for clip in s.clips if clip.status == records.STORED
     ]
@@ -203,17 +198,17 @@ def _publish_version(
         ],
     )
     rows = [
-        labels.LabelRow(
+        label_files.LabelRow(
             clip.clip_id, refs[clip.clip_id].split, len(clip.frame_sizes), clip.label_id
         )
         for clip in stored
     ]
-    labels.write_label_files(label_folder, label_map, rows)
+    label_files.write_label_files(label_folder, label_map, rows)
     annotated = repr(sorted((ref.clip_id, ref.label) for ref in refs.values()))
-    said = manifest.Manifest(
+    said = manifests.Manifest(
         format_version=schema.FORMAT_VERSION,
         version="",
-        parent=manifest.current_version(dataset) or "",
+        parent=manifests.current_version(dataset) or "",
         created_at="2025-01-02T03:04:05+00:00",
         settings=settings,
         salt=sharding.DEFAULT_SALT,
@@ -227,4 +222,4 @@ def _publish_version(
         clips_table=files.fingerprint(table),
         shards=entries,
     )
-    return manifest.publish(dataset, folder, said)
+    return manifests.publish(dataset, folder, said)

@@ -23,7 +23,8 @@ from typing import Any
 import mindspore
 from mindspore import Parameter
 
-from mindrecord_io import files, incomplete, naming
+from mindrecord_io import naming
+from mindrecord_io.storage import files, incomplete
 from model import checkpoint
 from model.tsm import TSM
 

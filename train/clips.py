@@ -6,7 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io import reader, reader_state, records
+from mindrecord_io import records
+from mindrecord_io.serving import reader, reader_state
 
 __all__ = ["Batch", "SplitClips", "TrainClips"]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mindrecord_io import clip_sampling, segments
+from mindrecord_io.serving import clip_sampling, segments
 from model import weights
 from train import optimizer, schedule
 

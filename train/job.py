@@ -13,7 +13,8 @@ from eval import config as eval_config
 from eval import config_file, evaluate, ranks
 from eval import job as eval_job
 from eval.metrics import TopK
-from mindrecord_io import manifest, reader, remote_version, shard_hashes, views
+from mindrecord_io.serving import reader, views
+from mindrecord_io.versions import manifests, opening, shard_hashes
 from model import checkpoint, tsm, weights
 from train import clips, config, loop, run_folder, tuning
 
@@ -120,7 +121,7 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     """
     folder = run_folder.RunFolder(options.output)
     step = _step_to_resume(options, folder)
-    version = remote_version.open_version(options.dataset, _version(options, folder))
+    version = opening.open_version(options.dataset, _version(options, folder))
     settings = load_config(
         options.config_path,
         options.overrides,
@@ -145,7 +146,7 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     return result if joined.is_first else None
 
 
-def _check_splits(version: manifest.Version) -> None:
+def _check_splits(version: manifests.Version) -> None:
     """Refuses now what would be missed after the first epoch.
 
     Raises:
@@ -163,7 +164,7 @@ def _check_splits(version: manifest.Version) -> None:
 
 
 def _make_training(
-    version: manifest.Version,
+    version: manifests.Version,
     settings: RunConfig,
     folder: run_folder.RunFolder,
     joined: ranks.Ranks,
@@ -193,7 +194,7 @@ def _make_training(
     )
 
 
-def _description(version: manifest.Version, settings: RunConfig) -> dict[str, Any]:
+def _description(version: manifests.Version, settings: RunConfig) -> dict[str, Any]:
     return {"version": version.manifest.version} | dataclasses.asdict(settings)
 
 
@@ -214,7 +215,7 @@ def make_network(settings: RunConfig) -> tsm.TSM:
 
 
 def epoch_opener(
-    version: manifest.Version,
+    version: manifests.Version,
     settings: RunConfig,
     category_names: list[str],
     joined: ranks.Ranks | None = None,

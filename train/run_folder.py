@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindrecord_io import files
+from mindrecord_io.storage import files
 from train import checkpoints
 
 __all__ = ["RunFolder"]

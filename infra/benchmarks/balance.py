@@ -19,7 +19,7 @@ import random
 import sys
 from collections.abc import Sequence
 
-from mindrecord_io import sharding
+from mindrecord_io.shards import sharding
 
 __all__ = ["dealt", "excess", "main", "shard_seconds", "taken"]
 

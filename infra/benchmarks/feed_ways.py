@@ -22,14 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from mindrecord_io import (
-    clip_index,
-    clip_random,
-    clip_reader,
-    frames,
-    manifest,
-    views,
-)
+from mindrecord_io.serving import clip_index, clip_random, clip_reader, frames, views
+from mindrecord_io.versions import manifests
 
 __all__ = ["BATCH_SIZE", "THREADED", "WAYS", "Task"]
 
@@ -54,7 +48,7 @@ class Task:
 
     def index(self) -> clip_index.ClipIndex:
         """Returns where the training clips are."""
-        return clip_index.read_clip_index(manifest.open_version(self.dataset), "train")
+        return clip_index.read_clip_index(manifests.open_version(self.dataset), "train")
 
     def mine(self, items: Sequence[str]) -> Sequence[str]:
         """Returns this worker's share."""
@@ -82,7 +76,7 @@ def _bare(task: Task) -> Iterator[int]:
 
 
 def _ours(task: Task) -> Iterator[int]:
-    from mindrecord_io import reader
+    from mindrecord_io.serving import reader
 
     split = reader.open_split(
         task.dataset,

@@ -40,7 +40,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from mindrecord_io import manifest, records, schema, sharding
+from mindrecord_io import records
+from mindrecord_io.shards import schema, sharding
+from mindrecord_io.versions import manifests
 
 SPLIT_SIZES = {"train": 168_913, "validation": 24_777, "test": 27_157}
 NUM_CLASSES = 174
@@ -148,15 +150,17 @@ def source(name: str) -> records.Fingerprint:
     return records.Fingerprint(88_000, hashlib.sha256(name.encode()).hexdigest())
 
 
-def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifest.Version:
+def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Version:
     """Publishes a version of all clips of a list, without its shards' files.
 
     Args:
       num_shards: None for what a build chooses.
     """
-    from pipelines import annotation_sources, clip_listing, publication, references
+    from pipelines.building import version_draft
+    from pipelines.planning import clip_listing, clip_references
+    from pipelines.sources import annotation_readers
 
-    annotated = annotation_sources.read(listed)
+    annotated = annotation_readers.read(listed)
     found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
     for clip, path in zip(annotated.clips, annotated.paths, strict=True):
         found.add(clip.clip_id, f"/clips/{path}")
@@ -164,22 +168,22 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifest.Ver
     num_clips = listing.num_clips
     total = num_shards or sharding.default_num_shards(num_clips.total())
     by_split = sharding.split_num_shards(num_clips, total)
-    with manifest.staging_folder(dataset) as staging:
+    with manifests.staging_folder(dataset) as staging:
         clips = clip_listing.by_shard(listing, by_split)
-        shards = references.write(staging / "unfinished", clips, by_split)
-        references.hand_out(staging / "unfinished", staging)
+        shards = clip_references.write(staging / "unfinished", clips, by_split)
+        clip_references.hand_out(staging / "unfinished", staging)
 
-        def made() -> Iterator[publication.MadeShard]:
+        def made() -> Iterator[version_draft.MadeShard]:
             for shard in shards:
-                asked = references.read(staging, shard)
+                asked = clip_references.read(staging, shard)
                 planned = [
                     records.PlannedClip(c.clip_id, c.label_id, c.uri, source(c.clip_id))
                     for c in asked
                 ]
                 place = (shard.split, shard.index, shard.num_shards)
-                yield publication.MadeShard(made_up_summary(*place, planned), asked)
+                yield version_draft.MadeShard(made_up_summary(*place, planned), asked)
 
-        draft = publication.Draft(
+        draft = version_draft.Draft(
             dataset=dataset,
             parent=None,
             annotated=annotated,
@@ -187,7 +191,7 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifest.Ver
             settings=records.DecodeSettings(),
             shards=made(),
         )
-        return publication.publish(draft, publication.write(draft, staging))
+        return version_draft.publish(draft, version_draft.write(draft, staging))
 
 
 def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:
@@ -229,16 +233,18 @@ def _publish(folder: Path, num_shards: int | None) -> dict[str, Any]:
 
 
 def _plan(folder: Path, num_shards: int | None) -> dict[str, Any]:
-    from pipelines import relabel
+    from pipelines.jobs import relabel
 
     words = ["--annotations", folder / "new.parquet", "--dataset", folder / "dataset"]
     return _said(relabel.main, [*map(str, words), "--dry_run"])
 
 
 def _verify(folder: Path, num_shards: int | None) -> dict[str, Any]:
-    from pipelines import verify
+    from pipelines.jobs import verify
 
-    logging.getLogger("pipelines.verify").setLevel(logging.CRITICAL)  # a line a shard
+    logging.getLogger("pipelines.jobs.verify").setLevel(
+        logging.CRITICAL
+    )  # a line a shard
     told = _said(verify.main, ["--dataset", str(folder / "dataset"), "--quick"])
     reasons = [damage["reason"] for damage in told.pop("damaged")]
     absent = sum(reason.startswith("cannot be listed") for reason in reasons)
@@ -246,22 +252,22 @@ def _verify(folder: Path, num_shards: int | None) -> dict[str, Any]:
 
 
 def _report(folder: Path, num_shards: int | None) -> dict[str, Any]:
-    from pipelines import report
+    from pipelines.jobs import report
 
     return _said(report.main, ["--dataset", str(folder / "dataset")])
 
 
 def _open(folder: Path, num_shards: int | None) -> dict[str, Any]:
-    from mindrecord_io import reader, views
+    from mindrecord_io.serving import reader, views
 
-    version = manifest.open_version(folder / "dataset")
+    version = manifests.open_version(folder / "dataset")
     with _hollow_shards(version):
         steps = reader.open_split(version, "train", views.TrainView(), batch_size=64)
         return {"num_clips": len(steps.rows())}
 
 
 @contextlib.contextmanager
-def _hollow_shards(version: manifest.Version) -> Iterator[None]:
+def _hollow_shards(version: manifests.Version) -> Iterator[None]:
     """Keeps files of the shards' sizes, which hold nothing, where the shards belong."""
     shards = version.dataset / "shards"
     shards.mkdir()  # fails where there are real ones

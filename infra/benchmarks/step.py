@@ -27,7 +27,7 @@ from eval import process_start
 from infra.benchmarks import measuring
 
 if TYPE_CHECKING:  # MindSpore is imported when its process is prepared
-    from mindrecord_io import reader
+    from mindrecord_io.serving import reader
     from train import learner
 
 __all__ = ["Options", "Result", "Times", "main", "summarise", "table"]
@@ -179,7 +179,7 @@ def _measure(options: Options, dataset: Path) -> Result:
 
 
 def _open(options: Options, dataset: Path) -> "reader.SplitReader":
-    from mindrecord_io import reader, views
+    from mindrecord_io.serving import reader, views
 
     view = views.TrainView(options.num_segments, options.crop_px)
     return reader.open_split(

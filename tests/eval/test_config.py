@@ -1,7 +1,7 @@
 import pytest
 
 from eval.config import EvalConfig
-from mindrecord_io import views
+from mindrecord_io.serving import views
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eval import config, job
-from mindrecord_io import clip_index
+from mindrecord_io.serving import clip_index
 from model.tsm import TSMConfig
 
 NETWORK = TSMConfig(num_classes=3, arch="resnet18", width=8, num_segments=4)

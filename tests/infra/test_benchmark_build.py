@@ -94,16 +94,20 @@ def test_ratios_are_medians_of_the_rounds_ratios_not_ratios_of_medians():
 
 def test_peak_memory_is_the_largest_of_all_rounds():
     rounds = [
-        one_round(1, 1, 1, {"pipelines": 150.04, "pipelines.shard_worker": 400.0}),
-        one_round(1, 1, 1, {"pipelines": 160.26, "pipelines.decoding_child": 60.0}),
+        one_round(
+            1, 1, 1, {"pipelines": 150.04, "pipelines.building.shard_child": 400.0}
+        ),
+        one_round(
+            1, 1, 1, {"pipelines": 160.26, "pipelines.building.decoder_child": 60.0}
+        ),
     ]
 
     result = build.summarise(1, rounds)
 
     assert result.peak_rss_mib == {
         "pipelines": 160.3,
-        "pipelines.shard_worker": 400.0,
-        "pipelines.decoding_child": 60.0,
+        "pipelines.building.shard_child": 400.0,
+        "pipelines.building.decoder_child": 60.0,
     }
 
 
@@ -226,7 +230,10 @@ def test_the_whole_benchmark_on_six_clips(tmp_path):
     for figures in ("clips_per_second", "whole_clips_per_second", "cpu_ms_per_clip"):
         assert list(result[figures]) == ["bare", "build", "seed"]
         assert min(result[figures].values()) > 0
-    assert result["peak_rss_mib"].keys() >= {"pipelines", "pipelines.shard_worker"}
+    assert result["peak_rss_mib"].keys() >= {
+        "pipelines",
+        "pipelines.building.shard_child",
+    }
     assert (folder / "dataset" / "CURRENT").read_text().strip() == "000001"
     assert [len(list(clip.glob("*.jpg"))) > 0 for clip in (folder / "frames").iterdir()]
     assert "workers          clips/s" in done.stderr
@@ -234,7 +241,7 @@ def test_the_whole_benchmark_on_six_clips(tmp_path):
 
 @pytest.mark.slow
 def test_the_bare_loop_decodes_every_frame_of_its_clips(tmp_path):
-    from pipelines import synthesize
+    from pipelines.jobs import synthesize
 
     options = synthesize.SynthesizeOptions(tmp_path, num_clips=3, num_workers=1)
     drawn = synthesize.synthesize(options)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from infra.benchmarks import plan
-from mindrecord_io import manifest, records, verification
-from pipelines import annotation_sources
+from mindrecord_io import records
+from mindrecord_io.versions import manifests, version_checks
+from pipelines.sources import annotation_readers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIZES = {"train": 60, "validation": 12, "test": 8}
@@ -23,7 +24,7 @@ def small(monkeypatch):
 
 def annotated(path, **changed):
     plan.write_list(path, 1, **changed)
-    return annotation_sources.read(path)
+    return annotation_readers.read(path)
 
 
 def test_the_sizes_are_those_of_the_data_set_when_nothing_makes_them_small():
@@ -67,13 +68,13 @@ def test_a_version_without_shards_is_otherwise_whole(tmp_path):
 
     plan.publish(tmp_path / "a.parquet", tmp_path / "dataset", 8)
 
-    version = manifest.open_version(tmp_path / "dataset")
+    version = manifests.open_version(tmp_path / "dataset")
     table = version.read_clips()
     assert table.num_rows == version.manifest.num_clips == 80
     assert sum(entry.num_rows for entry in version.manifest.shards) == 80
     assert len(version.manifest.shards) <= 8
     assert version.category_names() == list(drawn.label_map.names)
-    assert verification.check_version(version) == []
+    assert version_checks.check_version(version) == []
     assert not (tmp_path / "dataset" / "shards").exists()
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import ffmpeg, webm
+from pipelines import ffmpeg
+from pipelines.synthetic import webm_writer
 from tests import s3_server
 
 _PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
@@ -41,7 +42,7 @@ NUM_FRAMES = {"101": 6, "102": 3, "103": 5, "104": 4, "105": 4}  # the others: 3
 _PLANT = """\
 import sys
 
-if "pipelines.decoding_child" in sys.orig_argv:
+if "pipelines.building.decoder_child" in sys.orig_argv:
     import misbehaving_child
 """
 
@@ -80,7 +81,7 @@ def write_grey_clip(
     path: Path, levels: Iterable[int], *, width: int = 64, height: int = 48
 ) -> None:
     """Writes a VP9 clip whose frame k is flat grey of level levels[k]."""
-    webm.write_webm(
+    webm_writer.write_webm(
         (np.full((height, width, 3), level, np.uint8) for level in levels),
         path,
         ffmpeg=ffmpeg.ffmpeg_path(),
@@ -236,7 +237,10 @@ def children_path(monkeypatch) -> None:
 @pytest.fixture
 def logging_restored():
     """Undoes what a job sets for the whole process."""
-    root, shards = logging.getLogger(), logging.getLogger("pipelines.transforms")
+    root, shards = (
+        logging.getLogger(),
+        logging.getLogger("pipelines.building.build_transforms"),
+    )
     handlers, level, of_shards = root.handlers[:], root.level, shards.level
     yield
     root.handlers[:] = handlers

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from pipelines import child_process
+from pipelines.building import child_process
 
 
 def _answer(request):

@@ -1,7 +1,7 @@
 """The real decoding child, but for clips whose id says how decoding them goes wrong.
 
-`python -m misbehaving_child FD` instead of `pipelines.decoding_child`; clip "crash-2"
-crashes. Importing this module plants the misbehaviours into the real child.
+`python -m misbehaving_child FD` stands in for `pipelines.building.decoder_child`; clip
+"crash-2" crashes. Importing this module plants the misbehaviours into the real child.
 """
 
 import os
@@ -12,9 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines import decoding, decoding_child
+from pipelines.building import decoder_child
+from pipelines.decoding import clip_decoding
 
-_decode_clip = decoding.decode_clip
+_decode_clip = clip_decoding.decode_clip
 
 
 def _crash(path):
@@ -122,7 +123,7 @@ def _misbehaving(clip, settings, clip_limits):
     return _decode_clip(clip, settings, clip_limits)
 
 
-decoding.decode_clip = _misbehaving
+clip_decoding.decode_clip = _misbehaving
 
 if __name__ == "__main__":
-    sys.exit(decoding_child.main())
+    sys.exit(decoder_child.main())

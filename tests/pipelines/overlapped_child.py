@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from pipelines import child_process
+from pipelines.building import child_process
 
 
 def _begin(request):

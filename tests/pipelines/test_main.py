@@ -60,6 +60,6 @@ def test_flags_reach_the_job_and_its_status_the_shell(tools):
     assert "required: --annotations, --dataset" in wrong.stderr
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.endswith(
-        "E pipelines.build: build failed: /no/annotations: cannot list the folder of "
-        "annotations: No such file or directory\n"
+        "E pipelines.jobs.build: build failed: /no/annotations: cannot list the folder "
+        "of annotations: No such file or directory\n"
     )

@@ -11,7 +11,8 @@ from collections import Counter
 import pytest
 
 from eval import config
-from mindrecord_io import manifest, schema
+from mindrecord_io.shards import schema
+from mindrecord_io.versions import manifests
 from train import __main__ as command
 
 CONFIG = """
@@ -29,7 +30,7 @@ JPEG_BEGIN = b"\xff\xd8\xff"
 def version(published_version, tmp_path):
     """The shared version, copied so that it can be damaged."""
     dataset = shutil.copytree(published_version.dataset, tmp_path / "dataset")
-    return manifest.Version(dataset, published_version.manifest)
+    return manifests.Version(dataset, published_version.manifest)
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_a_split_without_clips_is_refused_before_the_first_epoch(
     poorer = dataclasses.replace(
         published_version, manifest=dataclasses.replace(listed, shards=left)
     )
-    monkeypatch.setattr(job.remote_version, "open_version", lambda *asked: poorer)
+    monkeypatch.setattr(job.opening, "open_version", lambda *asked: poorer)
     asked = job.TrainOptions(
         tmp_path / "run.yaml", published_version.dataset, tmp_path / "output", {}
     )

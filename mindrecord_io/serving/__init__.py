@@ -1,0 +1,1 @@
+"""Batches for training: which clips, which frames, which pixels."""

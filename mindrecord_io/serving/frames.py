@@ -1,0 +1,262 @@
+"""From a shard file to the pixels of a crop: pread, JPEG decode, resample.
+
+The calls that do the work release the interpreter lock. They are few, as the frames of
+a clip are decoded by one of them: that lets threads share the processors.
+"""
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from mindrecord_io.serving import views
+from mindrecord_io.shards import jpeg_regions
+
+__all__ = [
+    "MAX_OPEN_FILES",
+    "CropDecoder",
+    "FrameError",
+    "ShardFiles",
+    "allow_inexact_resampling",
+]
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_OPEN_FILES = 128  # a split may have more shards than a process may open files
+_DIVISORS = (8, 4, 2)  # sizes at which libjpeg decodes with less work, not more
+
+
+class FrameError(RuntimeError):
+    """A frame could not be read or decoded; the message names clip, shard and frame."""
+
+
+def allow_inexact_resampling() -> None:
+    """Lets OpenCV resample with Intel's IPP in the calling thread.
+
+    It takes up to a third less time. Pixels may differ by 1 from OpenCV's own
+    arithmetic, and so between processors that have IPP and others; on one machine they
+    are always equal.
+    """
+    cv2.ipp.setUseIPP_NotExact(True)
+
+
+class ShardFiles:
+    """Reads from shards by their index, opening them when needed and few at a time.
+
+    Safe to use from several threads. At most `max_open` files stay open, the ones used
+    last; threads that use more than that at one moment get theirs all the same.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], *, max_open: int = MAX_OPEN_FILES
+    ) -> None:
+        if max_open < 1:
+            raise ValueError(f"max_open must be at least 1, got {max_open}")
+        self._paths = paths
+        self._max_open = max_open
+        self._lock = threading.Lock()
+        self._open: OrderedDict[int, int] = OrderedDict()  # shard -> descriptor
+        self._num_users: dict[int, int] = {}  # descriptor -> threads that read from it
+
+    @property
+    def num_open(self) -> int:
+        """The number of files open now."""
+        return len(self._open)
+
+    @contextlib.contextmanager
+    def borrow(self, shard_index: int) -> Iterator[int]:
+        """Lends the descriptor of a shard, open as long as the block runs."""
+        descriptor = self._acquire(shard_index)
+        try:
+            yield descriptor
+        finally:
+            with self._lock:
+                self._num_users[descriptor] -= 1
+
+    def close(self) -> None:
+        """Closes all files; nobody may be reading."""
+        with self._lock:
+            for descriptor in self._open.values():
+                os.close(descriptor)
+            self._open.clear()
+            self._num_users.clear()
+
+    def _acquire(self, shard_index: int) -> int:
+        with self._lock:
+            descriptor = self._open.get(shard_index)
+            if descriptor is None:
+                self._make_room()
+                flags = os.O_RDONLY | os.O_CLOEXEC
+                descriptor = os.open(self._paths[shard_index], flags)
+                self._open[shard_index] = descriptor
+                self._num_users[descriptor] = 0
+            self._open.move_to_end(shard_index)
+            self._num_users[descriptor] += 1
+            return descriptor
+
+    def _make_room(self) -> None:
+        idle = [s for s, fd in self._open.items() if self._num_users[fd] == 0]
+        for shard_index in idle[: max(0, len(self._open) + 1 - self._max_open)]:
+            descriptor = self._open.pop(shard_index)
+            del self._num_users[descriptor]
+            os.close(descriptor)
+
+
+class CropDecoder:
+    """Decodes JPEGs and cuts crops of `crop_px` out of them; one for each thread.
+
+    It keeps its buffers: without that every frame would pay for fresh memory pages.
+    """
+
+    def __init__(self, crop_px: int) -> None:
+        self._crop_px = crop_px
+        self._decoded: Pixels = np.empty(0, np.uint8)
+        self._flipped: Pixels = np.empty(0, np.uint8)
+        self._planes: Pixels = np.empty(0, np.uint8)
+        self._grid: jpeg_regions.RestartGrid | None = None
+
+    def decode(
+        self,
+        jpegs: Sequence[bytes],
+        size: tuple[int, int],
+        crops: Sequence[views.CropDecision],
+        out: Pixels,
+    ) -> None:
+        """Writes the pixels of the same crops of several frames to `out`.
+
+        Only the cells under the crops are decoded where the JPEGs have restart markers
+        (see jpeg_regions), and only 1/2, 1/4 or 1/8 of the resolution where every crop
+        is at least so much larger than the output. The first changes no pixel; the
+        second may move a crop's edges by half a pixel of the smaller picture.
+
+        Args:
+          jpegs: JPEG files of one size.
+          size: their (height, width); other dimensions are an error.
+          crops: in pixels of the whole frame.
+          out: uint8 (jpegs, crops, 3, crop_px, crop_px) in RGB order, every plane
+            contiguous.
+
+        Raises:
+          ValueError: not a JPEG, a damaged one, or one of another size.
+        """
+        divisor = _size_divisor(
+            min(min(crop.height, crop.width) for crop in crops), self._crop_px
+        )
+        grid = self._common_grid(jpegs)
+        if grid is None:
+            for jpeg, planes in zip(jpegs, out, strict=True):
+                pixels = self._decode_at(jpeg, size, divisor)
+                self._crop(pixels, (0, 0), divisor, crops, planes)
+            return
+        if (grid.height, grid.width) != size:
+            raise _size_error((grid.height, grid.width), size)
+        bounds = _bounds(crops)
+        num_stacked = jpeg_regions.max_num_stacked(grid)
+        for i in range(0, len(jpegs), num_stacked):
+            part = jpeg_regions.stack(jpegs[i : i + num_stacked], grid, bounds)
+            stacked = out[i : i + num_stacked]
+            tall = (len(stacked) * part.height, part.width)
+            pixels = self._decode_at(part.jpeg, tall, divisor)
+            for frame, planes in zip(
+                pixels.reshape(len(stacked), -1, *pixels.shape[1:]),
+                stacked,
+                strict=True,
+            ):
+                self._crop(frame, (part.top, part.left), divisor, crops, planes)
+
+    def _crop(
+        self,
+        pixels: Pixels,
+        begin: tuple[int, int],
+        divisor: int,
+        crops: Sequence[views.CropDecision],
+        out: Pixels,
+    ) -> None:
+        """Writes crops of the frame that `pixels` shows from `begin` on."""
+        half = divisor // 2  # rounds to the nearest edge
+        for crop, planes in zip(crops, out, strict=True):
+            y, x = crop.top - begin[0], crop.left - begin[1]
+            top, bottom = ((p + half) // divisor for p in (y, y + crop.height))
+            left, right = ((p + half) // divisor for p in (x, x + crop.width))
+            self._finish(pixels[top:bottom, left:right], crop.flip, planes)
+
+    def _finish(self, region: Pixels, flip: bool, out: Pixels) -> None:
+        height, width, _ = region.shape
+        if flip:
+            self._flipped = _at_least(self._flipped, region.size)
+            flipped = self._flipped[: region.size].reshape(region.shape)
+            region = cv2.flip(region, 1, dst=flipped)
+        if (height, width) == (self._crop_px, self._crop_px):
+            cv2.split(region, list(out))
+            return
+        # Plane by plane: a fifth less time than resampling pixels of three bytes and
+        # taking them apart afterwards.
+        self._planes = _at_least(self._planes, region.size)
+        planes = self._planes[: region.size].reshape(3, height, width)
+        cv2.split(region, list(planes))
+        # Bilinear reads every pixel as long as it shrinks by less than 2.
+        shrinks = max(height, width) >= 2 * self._crop_px
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        shape = (self._crop_px, self._crop_px)
+        for plane, resized in zip(planes, out, strict=True):
+            cv2.resize(plane, shape, dst=resized, interpolation=method)
+
+    def _common_grid(self, jpegs: Sequence[bytes]) -> jpeg_regions.RestartGrid | None:
+        """Returns the cells of all the JPEGs, None if they have none in common."""
+        # The frames of a clip have one header, mostly those of a whole data set.
+        if self._grid is None or not jpegs[0].startswith(self._grid.header):
+            self._grid = jpeg_regions.read_grid(jpegs[0])
+        if self._grid is None:
+            return None
+        header = self._grid.header
+        return self._grid if all(jpeg.startswith(header) for jpeg in jpegs) else None
+
+    def _decode_at(
+        self, jpeg: bytes | bytearray, size: tuple[int, int], divisor: int
+    ) -> Pixels:
+        height, width = (-(-side // divisor) for side in size)
+        self._decoded = _at_least(self._decoded, height * width * 3)
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            jpeg,
+            "RGB",
+            fastdct=True,
+            fastupsample=True,
+            min_height=height if divisor > 1 else 0,
+            min_width=width if divisor > 1 else 0,
+            min_factor=divisor,
+            buffer=self._decoded,
+        )
+        if pixels.shape != (height, width, 3):
+            raise _size_error(pixels.shape[:2], (height, width))
+        return pixels
+
+
+def _at_least(buffer: Pixels, num_bytes: int) -> Pixels:
+    return buffer if buffer.size >= num_bytes else np.empty(num_bytes, np.uint8)
+
+
+def _bounds(crops: Sequence[views.CropDecision]) -> tuple[int, int, int, int]:
+    """Returns (top, left, height, width) of the rectangle around all crops."""
+    top, left = min(c.top for c in crops), min(c.left for c in crops)
+    bottom = max(c.top + c.height for c in crops)
+    right = max(c.left + c.width for c in crops)
+    return top, left, bottom - top, right - left
+
+
+def _size_error(found: tuple[int, ...], expected: tuple[int, int]) -> ValueError:
+    return ValueError(
+        f"is {found[1]}x{found[0]} pixels, expected {expected[1]}x{expected[0]}"
+    )
+
+
+def _size_divisor(short_side_px: int, crop_px: int) -> int:
+    """Returns the largest reduction that leaves a crop no smaller than the output."""
+    fitting = (d for d in _DIVISORS if short_side_px >= d * crop_px)
+    return next(fitting, 1)

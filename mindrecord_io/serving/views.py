@@ -1,0 +1,313 @@
+"""What of a clip a network sees: frames, crops and one flip, decided as values.
+
+A view turns a clip's shape into a `ViewDecision` without touching a pixel. Crops and
+flip hold for all of its frames. What is random is drawn from a `ClipRandom`, so it
+depends on (seed, epoch, clip_id) and on nothing else. Training looks at a clip once;
+evaluation may look `num_views` times at it: at several crops, each at several times.
+"""
+
+import functools
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mindrecord_io import records
+from mindrecord_io.serving import clip_random, segments
+
+__all__ = [
+    "CentreView",
+    "CropDecision",
+    "ThreeCropView",
+    "TrainView",
+    "View",
+    "ViewDecision",
+    "clip_shape",
+    "flip_label_map",
+]
+
+# Of TSM's GroupMultiScaleCrop (`more_fix_crop`), as quarters (x, y) of the free space:
+# corners, centre, middles of the sides, centres of the quadrants.
+_CORNERS = ((0, 0), (4, 0), (0, 4), (4, 4))
+_MIDDLES = ((2, 2), (0, 2), (4, 2), (2, 4), (2, 0))
+_QUADRANTS = ((1, 1), (3, 1), (1, 3), (3, 3))
+_POSITIONS = _CORNERS + _MIDDLES + _QUADRANTS
+
+_MAX_DISTORT = 1  # height and width may be neighbours in the list of scales
+_SNAP_PX = 3  # a crop this near to the output is taken at its size: no resampling
+
+_OTHER_SIDE = {
+    form(side): form(other)
+    for side, other in (("left", "right"), ("right", "left"))
+    for form in (str.lower, str.title, str.upper)
+}
+_SIDE = re.compile(rf"\b({'|'.join(_OTHER_SIDE)})\b")
+
+
+@dataclass(frozen=True, slots=True)
+class CropDecision:
+    """A rectangle of the stored frame, in pixels, and whether to mirror it."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.top, self.left) < 0 or min(self.height, self.width) < 1:
+            raise ValueError(f"not a rectangle inside a frame: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDecision:
+    """What to read of one clip.
+
+    Attributes:
+      frame_indices: 0-based, num_segments of them for each time it is looked at.
+      crops: every one of them is cut out of all these frames.
+      label_id: of the clip as it is seen: a mirrored "to the left" is "to the right".
+    """
+
+    frame_indices: tuple[int, ...]
+    crops: tuple[CropDecision, ...]
+    label_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainView:
+    """A random frame of each segment, TSM's multi-scale crop, flips where safe.
+
+    Attributes:
+      crop_px: height and width of the frames after resampling.
+      scales: the crop's sides as parts of the frame's short side; height and width are
+        equal or neighbours in this list, so the picture is hardly stretched.
+      flip_label_map: the label_id of a mirrored clip by label_id, UNLABELLED where a
+        clip must not be mirrored; `flip_label_map` makes it. None: no flips.
+      frame_sampling: one of segments.RANDOM.
+    """
+
+    num_segments: int = 8
+    crop_px: int = 224
+    scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
+    flip_label_map: tuple[int, ...] | None = None
+    frame_sampling: str = "segments"
+
+    is_random: ClassVar[bool] = True
+    num_crops: ClassVar[int] = 1
+    num_views: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        _check_positive(num_segments=self.num_segments, crop_px=self.crop_px)
+        if not self.scales or not all(0 < scale <= 1 for scale in self.scales):
+            raise ValueError(f"scales must be in (0, 1], got {self.scales}")
+        _check_flip_label_map(self.flip_label_map or ())
+        _check_sampling(self.frame_sampling, segments.RANDOM)
+
+    def decide(
+        self,
+        num_frames: int,
+        *,
+        height: int,
+        width: int,
+        label_id: int,
+        rng: clip_random.ClipRandom,
+    ) -> ViewDecision:
+        """Draws the frames, then the crop's sides, its position and the flip."""
+        sample = segments.RANDOM[self.frame_sampling]
+        frames = sample(num_frames, self.num_segments, rng)
+        sides = _crop_sides(min(height, width), self.crop_px, self.scales)
+        crop_height, crop_width = sides[rng.below(len(sides))]
+        x, y = _POSITIONS[rng.below(len(_POSITIONS))]
+        flipped_id = self._flipped_label_id(label_id)
+        flip = rng.below(2) == 1 and flipped_id != records.UNLABELLED
+        crop = CropDecision(
+            top=y * ((height - crop_height) // 4),
+            left=x * ((width - crop_width) // 4),
+            height=crop_height,
+            width=crop_width,
+            flip=flip,
+        )
+        return ViewDecision(
+            tuple(frames.tolist()), (crop,), flipped_id if flip else label_id
+        )
+
+    def _flipped_label_id(self, label_id: int) -> int:
+        if self.flip_label_map is None or label_id == records.UNLABELLED:
+            return records.UNLABELLED
+        return self.flip_label_map[label_id]
+
+
+@dataclass(frozen=True, slots=True)
+class CentreView:
+    """The centre frame of each segment and the centre crop, as TSM is evaluated.
+
+    The frame's short side is taken to `resize_px` with its aspect kept, and the middle
+    square of `crop_px` cut out. Both are done at once: the square of the stored frame
+    that becomes the crop is resampled, nothing else.
+
+    Attributes:
+      frame_sampling: one of segments.FIXED.
+    """
+
+    num_segments: int = 8
+    crop_px: int = 224
+    resize_px: int = 256
+    frame_sampling: str = "centre"
+
+    is_random: ClassVar[bool] = False
+    num_crops: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        _check_fixed(self)
+
+    @property
+    def num_views(self) -> int:
+        """How often a clip is looked at, each time at other frames."""
+        return segments.FIXED[self.frame_sampling][0]
+
+    def decide(
+        self, num_frames: int, *, height: int, width: int, label_id: int
+    ) -> ViewDecision:
+        """Returns the one decision there is for a clip of this shape."""
+        side = _square_px(self, height, width)
+        crop = CropDecision((height - side) // 2, (width - side) // 2, side, side)
+        return ViewDecision(_fixed_frames(self, num_frames), (crop,), label_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreeCropView:
+    """Three squares along the frame's longer side, at both ends and in the middle.
+
+    By default TSM's "accurate" evaluation: the whole short side, taken to 256 pixels,
+    in three places, at the centres of the segments and at their first frames. The
+    views of a clip are in the order of the crops, those of a crop in that of the times.
+
+    Attributes:
+      frame_sampling: one of segments.FIXED.
+    """
+
+    num_segments: int = 8
+    crop_px: int = 256
+    resize_px: int = 256
+    frame_sampling: str = "twice"
+
+    is_random: ClassVar[bool] = False
+    num_crops: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        _check_fixed(self)
+
+    @property
+    def num_views(self) -> int:
+        """How often a clip is looked at: crops x times."""
+        return self.num_crops * segments.FIXED[self.frame_sampling][0]
+
+    def decide(
+        self, num_frames: int, *, height: int, width: int, label_id: int
+    ) -> ViewDecision:
+        """Returns the one decision there is for a clip of this shape."""
+        side = _square_px(self, height, width)
+        free_height, free_width = height - side, width - side
+        along = (0, 1, 2)  # halves of the free space: begin, middle, end
+        places = [(1, x) if width >= height else (x, 1) for x in along]
+        crops = tuple(
+            CropDecision(y * free_height // 2, x * free_width // 2, side, side)
+            for y, x in places
+        )
+        return ViewDecision(_fixed_frames(self, num_frames), crops, label_id)
+
+
+View = TrainView | CentreView | ThreeCropView
+
+
+def clip_shape(view: View) -> tuple[int, ...]:
+    """Returns the shape of what a view shows of one clip.
+
+    (T, 3, crop_px, crop_px), or (num_views, T, 3, crop_px, crop_px) where it looks more
+    than once.
+    """
+    once = (view.num_segments, 3, view.crop_px, view.crop_px)
+    return once if view.num_views == 1 else (view.num_views, *once)
+
+
+def flip_label_map(category_names: Sequence[str]) -> tuple[int, ...]:
+    """Derives from the label texts what mirroring a clip makes of its label.
+
+    A text with the words left or right becomes the text with the two exchanged, if that
+    is a label; else the clip must not be mirrored, as no label would be true of it.
+    Other labels stay what they are.
+
+    Returns:
+      For every label_id the label_id of the mirrored clip, or UNLABELLED.
+    """
+    label_ids = {name: i for i, name in enumerate(category_names)}
+    return tuple(
+        label_ids.get(_mirrored_text(name), records.UNLABELLED)
+        for name in category_names
+    )
+
+
+def _mirrored_text(name: str) -> str:
+    return _SIDE.sub(lambda match: _OTHER_SIDE[match[0]], name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _crop_sides(
+    short_side_px: int, crop_px: int, scales: tuple[float, ...]
+) -> tuple[tuple[int, int], ...]:
+    """Returns the (height, width) among which TSM's GroupMultiScaleCrop draws."""
+    sides = [max(1, int(short_side_px * scale)) for scale in scales]
+    snapped = [
+        crop_px if abs(side - crop_px) < _SNAP_PX and crop_px <= short_side_px else side
+        for side in sides
+    ]
+    return tuple(
+        (height, width)
+        for i, height in enumerate(snapped)
+        for j, width in enumerate(snapped)
+        if abs(i - j) <= _MAX_DISTORT
+    )
+
+
+def _check_fixed(view: CentreView | ThreeCropView) -> None:
+    _check_positive(num_segments=view.num_segments, crop_px=view.crop_px)
+    if view.resize_px < view.crop_px:
+        raise ValueError(
+            f"resize_px must be at least crop_px, {view.crop_px}: {view.resize_px}"
+        )
+    _check_sampling(view.frame_sampling, segments.FIXED)
+
+
+def _check_sampling(name: str, choices: Collection[str]) -> None:
+    if name not in choices:
+        raise ValueError(
+            f"frame_sampling must be one of {tuple(choices)}, got {name!r}"
+        )
+
+
+def _fixed_frames(view: CentreView | ThreeCropView, num_frames: int) -> tuple[int, ...]:
+    _, sample = segments.FIXED[view.frame_sampling]
+    return tuple(sample(num_frames, view.num_segments).tolist())
+
+
+def _square_px(view: CentreView | ThreeCropView, height: int, width: int) -> int:
+    """Returns the side of the stored frame's square that becomes a crop."""
+    return max(1, int(min(height, width) * view.crop_px / view.resize_px + 0.5))
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _check_flip_label_map(label_ids: tuple[int, ...]) -> None:
+    for label_id, flipped in enumerate(label_ids):
+        if flipped == records.UNLABELLED:
+            continue
+        if not 0 <= flipped < len(label_ids) or label_ids[flipped] != label_id:
+            raise ValueError(
+                f"flip_label_map must lead back: {label_id} becomes {flipped}, which "
+                f"does not become {label_id}; {records.UNLABELLED} means no flip"
+            )

@@ -1,0 +1,226 @@
+"""Cuts a rectangle out of JPEGs without decoding them, along their restart markers.
+
+A baseline JPEG that is written with a restart interval of k MCUs (k dividing the MCUs
+of a row) is a grid of cells that can be decoded independently (ITU-T T.81, sec. F.2.1
+and E.1.4). The cells under a rectangle, with the size in the header changed and the
+markers numbered anew, are a JPEG again, and its pixels are exactly those that the whole
+frame has there (as long as chroma is upsampled within its block: libjpeg's fast
+upsampling). A training crop needs a quarter to a half of a frame; the rest costs
+nothing. The frames of a clip have one header, so their cells go into one tall JPEG, and
+one call decodes them all. JPEGs without such markers are not cut.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mindrecord_io.shards import jpeg_segments
+
+__all__ = [
+    "RestartGrid",
+    "Stack",
+    "max_num_stacked",
+    "read_grid",
+    "restart_interval",
+    "stack",
+]
+
+Int64s = npt.NDArray[np.int64]
+
+_EOI = b"\xff\xd9"
+_SOF0, _DRI = 0xC0, 0xDD
+_OTHER_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC0, 0xC4, 0xC8, 0xCC}
+_RST0 = 0xD0  # to 0xD7, in turn
+_MAX_HEIGHT = 65_500  # of a JPEG
+
+_MCU_PX = 16  # of 4:2:0, which is what OpenCV and simplejpeg write by default
+_MIN_INTERVAL = 3  # 48 px: 3 % more bytes; smaller cells cost more than they spare
+_MAX_INTERVAL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class RestartGrid:
+    """Where the cells of a JPEG are.
+
+    Attributes:
+      header: everything before the compressed data.
+      size_at: where in the header height and width are, two bytes each, big endian.
+      cell_height, cell_width: in pixels; cells at the right and bottom may be cut off.
+    """
+
+    header: bytes
+    size_at: int
+    height: int
+    width: int
+    cell_height: int
+    cell_width: int
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows of cells."""
+        return -(-self.height // self.cell_height)
+
+    @property
+    def num_columns(self) -> int:
+        """The number of cells in a row."""
+        return -(-self.width // self.cell_width)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One JPEG of the same rectangle of several frames, one below the other.
+
+    Attributes:
+      top, left: where in the frame the rectangle begins.
+      height, width: of one frame's rectangle. It may reach beyond the frame's lower
+        edge, with pixels of no meaning there.
+    """
+
+    jpeg: bytearray
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def restart_interval(width_px: int) -> int:
+    """Returns the interval, in MCUs, with which to write 4:2:0 JPEGs of this width.
+
+    It divides the MCUs of a row, as `cut` needs. Where no cell of 48 to 144 px does, a
+    cell is a whole row.
+    """
+    num_mcus = -(-width_px // _MCU_PX)
+    fitting = range(_MIN_INTERVAL, min(_MAX_INTERVAL, num_mcus) + 1)
+    return next((k for k in fitting if num_mcus % k == 0), num_mcus)
+
+
+def read_grid(jpeg: bytes) -> RestartGrid | None:
+    """Reads the header of a JPEG; None if it has no cells or is not understood."""
+    size_at, mcu, interval = 0, (0, 0), 0
+    for marker, begin, end in jpeg_segments.header_segments(jpeg):
+        body = jpeg[begin:end]
+        if marker in _OTHER_FRAMES:
+            return None  # progressive, lossless, arithmetic: other data altogether
+        if marker == _SOF0 and len(body) >= 6:
+            size_at, mcu = begin + 1, _mcu_px(body)
+        elif marker == _DRI:
+            interval = int.from_bytes(body, "big")
+        elif marker == jpeg_segments.START_OF_SCAN and body:
+            return _grid(jpeg[:end], size_at, mcu, interval, num_in_scan=body[0])
+    return None
+
+
+def max_num_stacked(grid: RestartGrid) -> int:
+    """Returns how many frames can be in one stack, whatever the rectangle is."""
+    return max(1, _MAX_HEIGHT // (grid.num_rows * grid.cell_height))
+
+
+def stack(
+    jpegs: Sequence[bytes], grid: RestartGrid, rectangle: tuple[int, int, int, int]
+) -> Stack:
+    """Returns one JPEG of the cells under a rectangle of all frames.
+
+    Args:
+      jpegs: that begin with the header of `grid`.
+      rectangle: (top, left, height, width) in pixels, inside the frame.
+
+    Raises:
+      ValueError: a JPEG has not as many cells as its header says, or no end.
+    """
+    top, left, height, width = rectangle
+    rows = slice(top // grid.cell_height, -(-(top + height) // grid.cell_height))
+    columns = slice(left // grid.cell_width, -(-(left + width) // grid.cell_width))
+    cut_height = (rows.stop - rows.start) * grid.cell_height
+    cut_left = columns.start * grid.cell_width
+    cut_width = min(columns.stop * grid.cell_width, grid.width) - cut_left
+    content = b"".join(jpegs)
+    shape = (len(jpegs), grid.num_rows, grid.num_columns)
+    begins, ends = _cells(content, jpegs, grid)
+    # Cells side by side are taken in one piece, with the marker behind each of them.
+    firsts = begins.reshape(shape)[:, rows, columns.start]
+    markers = ends.reshape(shape)[:, rows, columns]
+    sizes = markers[..., -1] + 2 - firsts
+    view = memoryview(content)
+    pieces = [
+        view[begin : begin + size]
+        for begin, size in zip(
+            firsts.ravel().tolist(), sizes.ravel().tolist(), strict=True
+        )
+    ]
+    header = _resized_header(grid, len(jpegs) * cut_height, cut_width)
+    jpeg = bytearray().join((header, *pieces))
+    moves = np.cumsum(sizes).reshape(sizes.shape) - sizes + len(header) - firsts
+    _number(jpeg, (markers + moves[..., None]).ravel())
+    return Stack(jpeg, rows.start * grid.cell_height, cut_left, cut_height, cut_width)
+
+
+def _cells(
+    content: bytes, jpegs: Sequence[bytes], grid: RestartGrid
+) -> tuple[Int64s, Int64s]:
+    """Returns where in JPEGs end to end each cell begins and where its marker is."""
+    num_cells = grid.num_rows * grid.num_columns
+    ends = np.cumsum([len(jpeg) for jpeg in jpegs])
+    begins = ends - [len(jpeg) for jpeg in jpegs] + len(grid.header)
+    octets = np.frombuffer(content, np.uint8)
+    found = np.flatnonzero(octets[:-1] == 0xFF)
+    found = found[octets[found + 1] & 0xF8 == _RST0]
+    firsts, lasts = np.searchsorted(found, begins), np.searchsorted(found, ends)
+    if not (lasts - firsts == num_cells - 1).all():
+        wrong = int(np.argmax(lasts - firsts != num_cells - 1))
+        raise ValueError(
+            f"has {lasts[wrong] - firsts[wrong] + 1} restart intervals, expected "
+            f"{grid.num_rows} x {grid.num_columns}"
+        )
+    if not all(jpeg.endswith(_EOI) for jpeg in jpegs):
+        raise ValueError("has no end of the image after its last restart interval")
+    if len(found) != len(jpegs) * (num_cells - 1):  # there are some in headers
+        ranges = map(np.arange, firsts, lasts)
+        found = found[np.concatenate(list(ranges))]
+    markers = np.empty((len(jpegs), num_cells), np.int64)
+    markers[:, :-1] = found.reshape(len(jpegs), num_cells - 1)
+    markers[:, -1] = ends - len(_EOI)
+    cells = np.empty_like(markers)
+    cells[:, 0] = begins
+    cells[:, 1:] = markers[:, :-1] + 2
+    return cells, markers
+
+
+def _number(jpeg: bytearray, markers: Int64s) -> None:
+    """Numbers the markers after cells in turn, and makes the last the image's end."""
+    octets = np.frombuffer(jpeg, np.uint8)
+    octets[markers + 1] = _RST0 + np.arange(len(markers), dtype=np.uint8) % 8
+    octets[-1] = _EOI[1]
+
+
+def _resized_header(grid: RestartGrid, height: int, width: int) -> bytes:
+    size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return grid.header[: grid.size_at] + size + grid.header[grid.size_at + 4 :]
+
+
+def _mcu_px(frame: bytes) -> tuple[int, int]:
+    """Returns the (height, width) of an MCU from the body of a frame header."""
+    samplings = frame[7::3]  # of each component: horizontal, vertical, 4 bits each
+    highest = max((s & 15 for s in samplings), default=0)
+    return 8 * highest, 8 * max((s >> 4 for s in samplings), default=0)
+
+
+def _grid(
+    header: bytes,
+    size_at: int,
+    mcu: tuple[int, int],
+    interval: int,
+    *,
+    num_in_scan: int,
+) -> RestartGrid | None:
+    # One component in the scan of a file means other MCUs than the sampling says, and
+    # a grey picture or one of several scans: neither is what decoding writes.
+    if not size_at or not interval or num_in_scan != 3 or 0 in mcu:
+        return None
+    height = int.from_bytes(header[size_at : size_at + 2], "big")
+    width = int.from_bytes(header[size_at + 2 : size_at + 4], "big")
+    num_mcus = -(-width // mcu[1])
+    if not height or not width or num_mcus % interval:
+        return None
+    return RestartGrid(header, size_at, height, width, mcu[0], interval * mcu[1])

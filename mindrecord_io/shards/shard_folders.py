@@ -1,0 +1,102 @@
+"""A shard's folder: made under a passing name, published by one rename, never changed.
+
+The summary beside the shard's files is what makes building memoised: whoever plans a
+shard with the same key finds the folder and knows all that a build would have said.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+
+from mindrecord_io import naming, records
+from mindrecord_io.storage import files
+
+__all__ = [
+    "ShardError",
+    "file_fingerprints",
+    "parse_summary",
+    "publish",
+    "read_summary",
+    "split_folder",
+    "write_summary",
+]
+
+
+class ShardError(ValueError):
+    """A published shard is damaged."""
+
+
+def split_folder(dataset: Path, split: str) -> Path:
+    """Returns the folder that holds all shards of a split, of all versions."""
+    return dataset / "shards" / split
+
+
+def write_summary(folder: Path, summary: records.ShardSummary) -> None:
+    """Writes a shard's summary beside its files, as the last of them."""
+    text = json.dumps(records.to_json(summary), separators=(",", ":"))
+    files.write_synced(naming.summary_path(folder), text.encode())
+
+
+def publish(dataset: Path, folder: Path, summary: records.ShardSummary) -> None:
+    """Gives a finished shard its final name; an equal one already there is kept."""
+    final = naming.shard_folder(dataset, summary.split, summary.key)
+    with contextlib.suppress(FileExistsError):
+        files.publish_folder(folder, final)
+
+
+def read_summary(dataset: Path, split: str, key: str) -> records.ShardSummary | None:
+    """Returns what the shard with this key says of itself, None if there is none.
+
+    Raises:
+      ShardError: the shard is there, but its files are not those it was published with.
+    """
+    folder = naming.shard_folder(dataset, split, key)
+    try:
+        content = naming.summary_path(folder).read_bytes()
+    except FileNotFoundError:
+        if folder.exists():
+            raise ShardError(_damaged(folder, "it has no summary.json")) from None
+        return None
+    summary = parse_summary(content, split, key, str(folder))
+    _check_sizes(folder, summary)
+    return summary
+
+
+def parse_summary(
+    content: bytes, split: str, key: str, folder: str
+) -> records.ShardSummary:
+    """Returns what a shard's summary.json says; `folder` is for messages.
+
+    Raises:
+      ShardError: it is damaged, or another shard's.
+    """
+    try:
+        fields = json.loads(content)
+        summary: records.ShardSummary = records.from_json(records.ShardSummary, fields)
+    except (ValueError, RecursionError) as cause:
+        raise ShardError(_damaged(folder, f"bad summary.json: {cause}")) from cause
+    if (summary.split, summary.key) != (split, key):
+        raise ShardError(_damaged(folder, "its summary is another shard's"))
+    return summary
+
+
+def file_fingerprints(summary: records.ShardSummary) -> dict[str, records.Fingerprint]:
+    """Returns what a shard's files must be, by name; none where it has no clips."""
+    name = naming.ShardName(summary.split, summary.index, summary.num_shards)
+    both = {str(name): summary.mindrecord, name.index_file: summary.mindrecord_index}
+    return {file: content for file, content in both.items() if content is not None}
+
+
+def _check_sizes(folder: Path, summary: records.ShardSummary) -> None:
+    for file_name, expected in file_fingerprints(summary).items():
+        try:
+            num_bytes = (folder / file_name).stat().st_size
+        except FileNotFoundError:
+            raise ShardError(_damaged(folder, f"{file_name} is gone")) from None
+        if num_bytes != expected.num_bytes:
+            what = f"{file_name} has {num_bytes} bytes, not {expected.num_bytes}"
+            raise ShardError(_damaged(folder, what))
+
+
+def _damaged(folder: Path | str, what: str) -> str:
+    return f"{folder}: published shard is damaged: {what}; remove it and build again"

@@ -1,0 +1,125 @@
+"""Decides, before anything is decoded, which clip goes to which shard.
+
+All of it is arithmetic on clip ids: no arrival order, no process state. A clip's shard
+is the bucket of its keyed hash, buckets being equal ranges of the hash (not its
+remainder), and a shard stores its clips in hash order, so the order over all shards is
+one global shuffle.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+
+from mindrecord_io import records
+from mindrecord_io.shards import schema
+
+__all__ = [
+    "DEFAULT_SALT",
+    "clip_hash",
+    "default_num_shards",
+    "key_under_limits",
+    "plan_shard",
+    "shard_index",
+    "split_num_shards",
+]
+
+DEFAULT_SALT = "clipmill"
+"""Keys the hash; another salt gives another, equally good, distribution."""
+
+_CLIPS_PER_SHARD = 64
+_FEW_SHARDS = 512  # MindDataset keeps every file open in each worker
+_MOST_CLIPS_PER_SHARD = 431  # Something-Something-v2's in 512 shards: 0.2 to 0.4 GB
+_KEY_NUM_BYTES = 16
+
+
+def clip_hash(clip_id: str, salt: str) -> int:
+    """Returns the 64-bit keyed hash (BLAKE2b) that places a clip."""
+    digest = hashlib.blake2b(clip_id.encode(), digest_size=8, key=salt.encode())
+    return int.from_bytes(digest.digest(), "big")
+
+
+def shard_index(clip_id: str, num_shards: int, salt: str = DEFAULT_SALT) -> int:
+    """Returns the 0-based shard of a clip among its split's `num_shards`."""
+    return (clip_hash(clip_id, salt) * num_shards) >> 64
+
+
+def default_num_shards(num_clips: int) -> int:
+    """Returns how many shards to make of so many clips where nobody says.
+
+    One for every 64 clips; of many clips 512, until shards have 431 clips each.
+    """
+    few = min(_FEW_SHARDS, num_clips // _CLIPS_PER_SHARD)
+    return max(1, few, num_clips // _MOST_CLIPS_PER_SHARD)
+
+
+def split_num_shards(num_clips: Mapping[str, int], num_shards: int) -> dict[str, int]:
+    """Shares `num_shards` out among the splits by their clips.
+
+    Every split that has clips gets at least one; the rest goes by largest remainder
+    (Hamilton's method), ties to the earlier of records.SPLITS.
+
+    Raises:
+      ValueError: fewer shards than splits with clips.
+    """
+    present = {split: n for split in records.SPLITS if (n := num_clips.get(split, 0))}
+    if num_shards < len(present):
+        raise ValueError(
+            f"num_shards must be at least {len(present)}, one for each of "
+            f"{tuple(present)}: {num_shards}"
+        )
+    total, spare = sum(present.values()), num_shards - len(present)
+    quota = {split: n * spare / total for split, n in present.items()}
+    shares = {split: 1 + int(quota[split]) for split in present}
+    by_remainder = sorted(present, key=lambda split: -(quota[split] % 1))
+    for split in by_remainder[: num_shards - sum(shares.values())]:
+        shares[split] += 1
+    return shares
+
+
+def plan_shard(
+    split: str,
+    index: int,
+    num_shards: int,
+    *,
+    clips: Iterable[records.PlannedClip],
+    settings: records.DecodeSettings,
+    salt: str = DEFAULT_SALT,
+) -> records.ShardPlan:
+    """Puts a shard's clips in order and computes its keys.
+
+    Raises:
+      ValueError: two clips have one id.
+    """
+    ordered = sorted(clips, key=lambda c: (clip_hash(c.clip_id, salt), c.clip_id))
+    for before, clip in itertools.pairwise(ordered):
+        if before.clip_id == clip.clip_id:
+            raise ValueError(f"clip {clip.clip_id} is given twice: {before}, {clip}")
+    place = [split, index, num_shards, schema.FORMAT_VERSION, records.to_json(settings)]
+    frames = [_identity(clip) for clip in ordered]
+    labels = [c.label_id for c in ordered]
+    return records.ShardPlan(
+        split=split,
+        index=index,
+        num_shards=num_shards,
+        clips=tuple(ordered),
+        settings=settings,
+        key=_key([place, frames, labels]),
+        frames_key=_key([place, frames]),
+    )
+
+
+def key_under_limits(key: str, limits: str) -> str:
+    """Returns the key of a shard that is made once more, under other limits."""
+    return _key([key, limits])
+
+
+def _identity(clip: records.PlannedClip) -> list[object]:
+    """Returns what a clip's part in its shard's frames depends on."""
+    identity = [clip.clip_id, clip.source.num_bytes, clip.source.sha256]
+    return [*identity, clip.expected_sha256] if clip.expected_sha256 else identity
+
+
+def _key(value: object) -> str:
+    encoded = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    return hashlib.blake2b(encoded, digest_size=_KEY_NUM_BYTES).hexdigest()

@@ -1,0 +1,65 @@
+"""Frames that are published already, for shards that can do without decoding."""
+
+from pathlib import Path
+
+from mindrecord_io import naming, records
+from mindrecord_io.shards import shard_folders
+
+__all__ = ["StoredClips"]
+
+
+class StoredClips:
+    """Reads clips out of a data set's published shards, one shard open at a time."""
+
+    def __init__(self, dataset: Path) -> None:
+        self._dataset = dataset
+        self._summaries: dict[str, records.ShardSummary] = {}
+        self._clips: dict[str, dict[str, records.ClipOutcome]] = {}
+
+    def read(
+        self, clip: records.PlannedClip
+    ) -> records.ClipFrames | records.Quarantined:
+        """Returns what decoding the clip gave when its shard was made.
+
+        The frames stay where they are, and come with the hash that they had when they
+        were stored; who copies them checks it.
+
+        Raises:
+          ShardError: the shard that the plan names is gone, damaged or another one.
+        """
+        outcome = self._outcome(clip)
+        if outcome.status == records.QUARANTINED:
+            return records.Quarantined(outcome.reason, outcome.detail, outcome.limits)
+        return records.ClipFrames(
+            jpegs=self._frames(clip.stored_in, outcome),
+            frame_sizes=outcome.frame_sizes,
+            height=outcome.height,
+            width=outcome.width,
+            damage=outcome.detail,
+            **records.source_facts(outcome),
+            sha256=outcome.frames_sha256,
+        )
+
+    def _outcome(self, clip: records.PlannedClip) -> records.ClipOutcome:
+        place = clip.stored_in
+        if place not in self._clips:
+            split, _, key = place.partition("/")
+            summary = shard_folders.read_summary(self._dataset, split, key)
+            if summary is None:
+                raise shard_folders.ShardError(f"{clip.clip_id}: shard {place} is gone")
+            self._summaries[place] = summary
+            self._clips[place] = {c.clip_id: c for c in summary.clips}
+        outcome = self._clips[place].get(clip.clip_id)
+        if outcome is None or outcome.source != clip.source:
+            raise shard_folders.ShardError(
+                f"{clip.clip_id}: shard {place} does not hold it"
+            )
+        return outcome
+
+    def _frames(self, place: str, outcome: records.ClipOutcome) -> records.FileRange:
+        summary = self._summaries[place]
+        name = naming.ShardName(summary.split, summary.index, summary.num_shards)
+        folder = naming.shard_folder(self._dataset, summary.split, summary.key)
+        return records.FileRange(
+            folder / str(name), outcome.frames_offset, sum(outcome.frame_sizes)
+        )

@@ -1,0 +1,195 @@
+"""Writes one shard: rows in, a proven folder of files out, published by one rename."""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+
+from mindrecord_io import naming, records
+from mindrecord_io.shards import (
+    mindrecord_encoding,
+    mindrecord_file,
+    schema,
+    shard_folders,
+)
+from mindrecord_io.storage import files
+
+__all__ = ["ShardWriteError", "ShardWriter"]
+
+_REASON = "[ERROR]"  # MindSpore marks with it the one line of its texts that tells
+
+
+class ShardWriteError(RuntimeError):
+    """A shard could not be written, or did not read back as it was written."""
+
+
+class ShardWriter:
+    """Writes the rows of one shard into a folder, then proves and describes them.
+
+    Call `append` or `quarantine` once for every clip of the plan, in the plan's order,
+    then `finish`.
+    """
+
+    def __init__(self, folder: Path, plan: records.ShardPlan) -> None:
+        self._folder = folder
+        self._plan = plan
+        name = naming.ShardName(plan.split, plan.index, plan.num_shards)
+        self._path = folder / str(name)
+        self._index_path = folder / name.index_file
+        self._outcomes: list[records.ClipOutcome] = []
+        self._num_rows = 0
+        self._file: mindrecord_file.MindRecordFile | None = None
+
+    def append(self, clip: records.PlannedClip, frames: records.ClipFrames) -> None:
+        """Stores a clip as the shard's next row.
+
+        A clip that does not fit in a page is quarantined instead.
+
+        Raises:
+          ShardWriteError: the file system refuses, or stored frames are gone.
+        """
+        self._expect(clip)
+        sizes = frames.frame_sizes
+        limit = schema.max_frames_num_bytes(
+            self._plan.settings.page_num_bytes, len(sizes)
+        )
+        if len(frames.jpegs) > limit:
+            detail = schema.too_large(self._plan.settings.page_num_bytes)
+            self.quarantine(clip, records.Quarantined("too_large", detail))
+            return
+        row = mindrecord_encoding.Row(
+            clip.clip_id, clip.label_id, sizes, frames.height, frames.width
+        )
+        try:
+            offset = self._opened_file().append(row, frames.jpegs)
+        except (OSError, EOFError) as cause:
+            what = f"{clip.clip_id}: cannot be written"
+            raise self._failed(what, cause) from cause
+        self._outcomes.append(
+            records.ClipOutcome(
+                clip_id=clip.clip_id,
+                label_id=clip.label_id,
+                source=clip.source,
+                status=records.STORED,
+                height=frames.height,
+                width=frames.width,
+                reason=records.PARTIAL if frames.damage else "",
+                detail=frames.damage,
+                **records.source_facts(frames),
+                row=self._num_rows,
+                frames_offset=offset,
+                frame_sizes=sizes,
+                # A known hash is not computed again: reading back will prove it.
+                frames_sha256=frames.sha256 or _sha256(frames.jpegs),
+            )
+        )
+        self._num_rows += 1
+
+    def quarantine(self, clip: records.PlannedClip, why: records.Quarantined) -> None:
+        """Records that a clip is not stored."""
+        self._expect(clip)
+        self._outcomes.append(
+            records.ClipOutcome(
+                clip_id=clip.clip_id,
+                label_id=clip.label_id,
+                source=clip.source,
+                status=records.QUARANTINED,
+                reason=why.reason,
+                detail=why.detail,
+                limits=why.limits,
+            )
+        )
+
+    def finish(self) -> records.ShardSummary:
+        """Completes the files, reads every row back, and writes the summary.
+
+        Raises:
+          ShardWriteError: a clip of the plan is missing, the file system refuses, or
+            what MindDataset reads differs from what was appended or, of copied
+            frames, once stored.
+        """
+        if len(self._outcomes) != len(self._plan.clips):
+            raise ShardWriteError(
+                f"{self._path.name}: {len(self._outcomes)} of "
+                f"{len(self._plan.clips)} clips were given before finish"
+            )
+        file = index_file = None
+        if self._file is not None:
+            self._complete(self._file)
+            with self._synced():
+                self._prove_rows()
+                file = files.fingerprint(self._path)
+                index_file = files.fingerprint(self._index_path)
+        summary = records.ShardSummary(
+            split=self._plan.split,
+            index=self._plan.index,
+            num_shards=self._plan.num_shards,
+            key=self._plan.key,
+            frames_key=self._plan.frames_key,
+            mindrecord=file,
+            mindrecord_index=index_file,
+            clips=tuple(self._outcomes),
+        )
+        shard_folders.write_summary(self._folder, summary)
+        return summary
+
+    def _expect(self, clip: records.PlannedClip) -> None:
+        position = len(self._outcomes)
+        if position >= len(self._plan.clips) or self._plan.clips[position] != clip:
+            raise ShardWriteError(
+                f"{self._path.name}: {clip.clip_id} is not clip {position} of the plan"
+            )
+
+    def _opened_file(self) -> mindrecord_file.MindRecordFile:
+        if self._file is None:
+            page_num_bytes = self._plan.settings.page_num_bytes
+            self._file = mindrecord_file.MindRecordFile(self._path, page_num_bytes)
+        return self._file
+
+    def _complete(self, file: mindrecord_file.MindRecordFile) -> None:
+        try:
+            file.finish()
+        except (OSError, ValueError) as cause:
+            raise self._failed("cannot be completed", cause) from cause
+
+    @contextlib.contextmanager
+    def _synced(self) -> Iterator[None]:
+        """Forces the files to disk while the block reads them: it takes as long."""
+        with futures.ThreadPoolExecutor(1) as executor:
+            syncing = executor.map(files.sync, (self._path, self._index_path))
+            yield
+            try:
+                list(syncing)
+            except OSError as cause:
+                raise self._failed("cannot be completed", cause) from cause
+
+    def _prove_rows(self) -> None:
+        # MindSpore takes two seconds to import: by now another thread has done it.
+        from mindrecord_io.shards import shard_proof
+
+        stored = [c for c in self._outcomes if c.status == records.STORED]
+        try:
+            shard_proof.prove_rows(self._path, stored, self._plan)
+        except shard_proof.ProofError as cause:
+            raise ShardWriteError(str(cause)) from cause
+        except RuntimeError as cause:
+            raise self._failed("cannot be read back", cause) from cause
+
+    def _failed(self, what: str, cause: Exception) -> ShardWriteError:
+        free = shutil.disk_usage(self._folder).free
+        why = _first_reason(cause)
+        return ShardWriteError(f"{self._path}: {what}: {why} ({free} bytes free there)")
+
+
+def _sha256(jpegs: bytes | records.FileRange) -> str:
+    assert isinstance(jpegs, bytes)  # what lies in a file has its hash already
+    return hashlib.sha256(jpegs).hexdigest()
+
+
+def _first_reason(error: Exception) -> str:
+    """Returns what went wrong, of all the lines that MindSpore says it in."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    marked = [line for line in lines if line.startswith(_REASON)]
+    return (marked or lines or [repr(error)])[0].removeprefix(_REASON).strip()

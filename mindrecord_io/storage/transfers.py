@@ -1,0 +1,109 @@
+"""Files on their way to and from an object store: whole, checked, tried again.
+
+A local file that is finished is copied and read back, until its size and SHA-256 are
+right. Nothing is ever written straight into the store: a stream that breaks off there
+leaves a file that looks complete.
+"""
+
+import hashlib
+from pathlib import Path
+
+from pyarrow import fs
+
+from mindrecord_io import records
+from mindrecord_io.storage import files, object_store
+
+__all__ = ["download", "fingerprint", "put", "upload"]
+
+_READ_BYTES = 1 << 20
+
+
+def upload(remote: object_store.Storage, path: str, source: Path) -> None:
+    """Copies a local file to the store and proves that it is there.
+
+    Raises:
+      StorageError: it cannot be written, or is not read back as it was written.
+    """
+    expected = files.fingerprint(source)
+
+    def copy() -> None:
+        _make_parent(remote, path)
+        with source.open("rb") as file, remote.filesystem.open_output_stream(path) as f:
+            while content := file.read(_READ_BYTES):
+                f.write(content)
+        _check(remote, path, expected)
+
+    object_store.retried(copy, f"write {remote.uri}/{path}")
+
+
+def put(remote: object_store.Storage, path: str, content: bytes) -> None:
+    """Writes a small file, replacing what is there, and proves that it is there.
+
+    Raises:
+      StorageError: as `upload`.
+    """
+    expected = records.Fingerprint(len(content), hashlib.sha256(content).hexdigest())
+
+    def write() -> None:
+        _make_parent(remote, path)
+        with remote.filesystem.open_output_stream(path) as file:
+            file.write(content)
+        _check(remote, path, expected)
+
+    object_store.retried(write, f"write {remote.uri}/{path}")
+
+
+def download(
+    remote: object_store.Storage,
+    path: str,
+    target: Path,
+    expected: records.Fingerprint | None = None,
+) -> None:
+    """Copies a remote file to a local one and, if that is known, proves what it is.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      StorageError: it cannot be read, or is never what was expected.
+    """
+
+    def copy() -> None:
+        remote.copy(path, target)
+        if expected is not None and files.fingerprint(target) != expected:
+            raise OSError(f"it is not the file of {expected.num_bytes} bytes published")
+
+    object_store.retried(copy, f"read {remote.uri}/{path}")
+
+
+def fingerprint(remote: object_store.Storage, path: str) -> records.Fingerprint:
+    """Returns the size and SHA-256 of a remote file, which is read; tries it once.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    digest, num_bytes = hashlib.sha256(), 0
+    with remote.filesystem.open_input_stream(path) as file:
+        while content := file.read(_READ_BYTES):
+            digest.update(content)
+            num_bytes += len(content)
+    return records.Fingerprint(num_bytes, digest.hexdigest())
+
+
+def _check(
+    remote: object_store.Storage, path: str, expected: records.Fingerprint
+) -> None:
+    found = fingerprint(remote, path)
+    if found != expected:
+        raise OSError(
+            f"it reads back as {found.num_bytes} bytes with SHA-256 {found.sha256}, "
+            f"written were {expected.num_bytes} with {expected.sha256}"
+        )
+
+
+def _make_parent(remote: object_store.Storage, path: str) -> None:
+    base = remote.filesystem
+    while isinstance(base, fs.SubTreeFileSystem):
+        base = base.base_fs
+    if base.type_name in ("hdfs", "local"):  # object stores have no folders
+        parent = path.rpartition("/")[0]
+        if parent:
+            remote.filesystem.create_dir(parent, recursive=True)

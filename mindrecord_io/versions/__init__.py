@@ -1,0 +1,1 @@
+"""Manifest and table of a version: written, opened, checked."""

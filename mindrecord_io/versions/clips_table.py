@@ -1,0 +1,232 @@
+"""clips.parquet: one row for every clip that was asked for, whatever became of it.
+
+A row group holds one shard's clips, so a reader of a few shards reads a few groups.
+Column meanings are those of records.ClipOutcome and records.Annotation; `shard` is the
+path of the .mindrecord file below the data set's folder (of the shard's folder, where
+none of its clips is stored), null for clips that belong to no shard.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import compute, parquet
+
+from mindrecord_io import records
+from mindrecord_io.storage import files
+
+__all__ = [
+    "SCHEMA",
+    "TableError",
+    "batches",
+    "gathered",
+    "missing_rows",
+    "read",
+    "shard_rows",
+    "unlisted_rows",
+    "write",
+]
+
+SCHEMA = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("label_id", pa.int32(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("uri", pa.string()),
+        pa.field("source_num_bytes", pa.int64()),
+        pa.field("source_sha256", pa.string()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("limits", pa.string(), nullable=False),
+        pa.field("num_frames", pa.int32(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("fps_from_header", pa.float64(), nullable=False),
+        pa.field("num_frames_from_header", pa.int32(), nullable=False),
+        pa.field("duration_seconds_from_header", pa.float64(), nullable=False),
+        pa.field("fps_from_content", pa.float64(), nullable=False),
+        pa.field("duration_seconds_from_content", pa.float64(), nullable=False),
+        pa.field("rotation_degrees", pa.int32(), nullable=False),
+        pa.field("num_frames_lost", pa.int32(), nullable=False),
+        pa.field("shard", pa.string()),
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("frames_offset", pa.int64(), nullable=False),
+        pa.field("frame_sizes", pa.list_(pa.int32()), nullable=False),
+        pa.field("frames_sha256", pa.string(), nullable=False),
+    ]
+)
+
+_ROWS_PER_BATCH = 10_000
+_ROWS_GATHERED = 65_536
+_NOT_STORED: dict[str, Any] = {
+    "limits": "",
+    "num_frames": 0,
+    "width": 0,
+    "height": 0,
+    **dict.fromkeys(records.SOURCE_FACTS, 0),
+    "row": -1,
+    "frames_offset": -1,
+    "frame_sizes": (),
+    "frames_sha256": "",
+}
+
+
+class TableError(ValueError):
+    """A file is not a table of clips."""
+
+
+def shard_rows(
+    summary: records.ShardSummary,
+    shard_path: str,
+    refs: Mapping[str, records.ClipRef],
+) -> list[dict[str, Any]]:
+    """Returns the rows of one shard's clips, in storage order."""
+    return [
+        {
+            **_annotation_columns(refs[clip.clip_id]),
+            "uri": refs[clip.clip_id].uri,
+            "source_num_bytes": clip.source.num_bytes,
+            "source_sha256": clip.source.sha256,
+            "status": clip.status,
+            "reason": clip.reason,
+            "detail": clip.detail,
+            "limits": clip.limits,
+            "num_frames": len(clip.frame_sizes),
+            "width": clip.width,
+            "height": clip.height,
+            **records.source_facts(clip),
+            "shard": shard_path,
+            "row": clip.row,
+            "frames_offset": clip.frames_offset,
+            "frame_sizes": clip.frame_sizes,
+            "frames_sha256": clip.frames_sha256,
+        }
+        for clip in summary.clips
+    ]
+
+
+def missing_rows(
+    annotations: Iterable[records.Annotation], detail: str
+) -> list[dict[str, Any]]:
+    """Returns rows for clips that are annotated but have no file."""
+    return [
+        _NOT_STORED
+        | _annotation_columns(annotation)
+        | {"status": records.MISSING, "reason": "missing", "detail": detail}
+        for annotation in annotations
+    ]
+
+
+def unlisted_rows(clip_ids: Iterable[str], detail: str) -> list[dict[str, Any]]:
+    """Returns rows for files that no annotation names: split "", no label."""
+    columns = {"split": "", "label_id": records.UNLABELLED, "label": ""}
+    why = {"status": records.UNLISTED, "reason": "unlisted", "detail": detail}
+    return [_NOT_STORED | columns | why | {"clip_id": clip_id} for clip_id in clip_ids]
+
+
+def write(path: Path, row_groups: Iterable[Sequence[Mapping[str, Any]]]) -> None:
+    """Writes a table to the disk, a Parquet row group for each sequence of rows."""
+    with files.errors_name(path):
+        with parquet.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+            for rows in row_groups:
+                if rows:
+                    writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))
+        files.sync(path)
+
+
+def read(
+    path: Path, columns: Sequence[str] | None = None, split: str | None = None
+) -> pa.Table:
+    """Reads a table, or only some columns of it, or only one split's rows.
+
+    Raises:
+      TableError: the file is missing, damaged or has other columns.
+    """
+    filters = None if split is None else [("split", "==", split)]
+    try:
+        _check_schema(path, parquet.read_schema(path))
+        return parquet.read_table(
+            path,
+            columns=None if columns is None else list(columns),
+            filters=filters,
+            partitioning=None,
+        )
+    except (OSError, pa.ArrowException) as cause:
+        raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+
+
+def batches(
+    path: Path, columns: Sequence[str], split: str | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yields some columns of a table's rows, a few thousand rows at a time.
+
+    Args:
+      split: only its rows; groups of rows that have none of them are not read.
+
+    Raises:
+      TableError: as `read`.
+    """
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_schema(path, file.schema_arrow)
+            # One by one: Arrow reads ahead of itself otherwise.
+            for index in range(file.num_row_groups):
+                if split is None or _may_hold(file.metadata.row_group(index), split):
+                    rows = _read_group(file, index, columns, split)
+                    yield from rows.to_batches(_ROWS_PER_BATCH)
+    except (OSError, pa.ArrowException) as cause:
+        raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+
+
+def _may_hold(group: parquet.RowGroupMetaData, split: str) -> bool:
+    told = group.column(SCHEMA.get_field_index("split")).statistics
+    if told is None or not told.has_min_max:
+        return True
+    return bool(told.min <= split <= told.max)
+
+
+def _read_group(
+    file: parquet.ParquetFile, index: int, columns: Sequence[str], split: str | None
+) -> pa.Table:
+    if split is None:
+        return file.read_row_group(index, columns=list(columns))
+    found = file.read_row_group(index, columns=list({*columns, "split"}))
+    return found.filter(compute.equal(found["split"], split)).select(list(columns))
+
+
+def gathered(
+    some: Iterable[pa.RecordBatch], num_rows: int = _ROWS_GATHERED
+) -> Iterator[pa.Table]:
+    """Yields the rows of batches as tables of at least `num_rows`, but for the last.
+
+    Batches are as small as shards: each costs more to look at than its rows do.
+    """
+    waiting: list[pa.RecordBatch] = []
+    num_waiting = 0
+    for batch in some:
+        waiting.append(batch)
+        num_waiting += batch.num_rows
+        if num_waiting >= num_rows:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting, num_waiting = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def _check_schema(path: Path, found: pa.Schema) -> None:
+    if not found.equals(SCHEMA, check_metadata=False):
+        raise TableError(
+            f"{path}: its columns are {found.names}, expected {SCHEMA.names}"
+        )
+
+
+def _annotation_columns(annotation: records.Annotation) -> dict[str, Any]:
+    return {
+        "clip_id": annotation.clip_id,
+        "split": annotation.split,
+        "label_id": annotation.label_id,
+        "label": annotation.label,
+    }

@@ -1,0 +1,236 @@
+"""Finds what is wrong with one published shard, without MindRecord's own reader.
+
+MindRecord has no integrity check: of a flipped byte its reader makes silent garbage or
+a crash of the process. So a shard's files are hashed before anything else looks at
+them. `rows.check_rows` is the other half, for shards that pass here.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindrecord_io import naming, records
+from mindrecord_io.versions import manifests, table_by_shard, version_checks
+
+__all__ = [
+    "check_listing",
+    "check_shard",
+    "check_sizes",
+    "shard_clips",
+    "stored_clips",
+]
+
+_MAX_NAMED = 5
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+
+_COLUMNS = (
+    "clip_id",
+    "label_id",
+    "source_num_bytes",
+    "source_sha256",
+    "status",
+    "reason",
+    "detail",
+    "limits",
+    "height",
+    "width",
+    *records.SOURCE_FACTS,
+    "row",
+    "frames_offset",
+    "frame_sizes",
+    "frames_sha256",
+)
+
+
+def check_sizes(
+    version: manifests.Version, entry: manifests.ShardEntry
+) -> list[version_checks.Damage]:
+    """Checks that a shard has the files it was published with, in their sizes."""
+    folder = _folder(entry)
+    try:
+        found = _sizes(version.dataset / folder)
+    except OSError as error:
+        why = f"cannot be listed: {error.strerror}; expected {entry.num_rows} clips"
+        return [version_checks.Damage(folder.as_posix(), why)]
+    return check_listing(entry, found)
+
+
+def check_listing(
+    entry: manifests.ShardEntry, found: Mapping[str, int]
+) -> list[version_checks.Damage]:
+    """Compares the sizes of files, by name, with those a shard was published with."""
+    folder, expected = _folder(entry), _published(entry)
+    damaged = []
+    for name, published in expected.items():
+        path = (folder / name).as_posix()
+        if name not in found:
+            why = f"is missing, expected {published.num_bytes} bytes"
+            damaged.append(version_checks.Damage(path, why))
+        elif found[name] != published.num_bytes:
+            why = f"has {found[name]} bytes, expected {published.num_bytes}"
+            damaged.append(version_checks.Damage(path, why))
+    summary = naming.summary_path(folder)
+    if summary.name not in found:
+        damaged.append(version_checks.Damage(summary.as_posix(), "is missing"))
+    for extra in sorted(found.keys() - expected.keys() - {summary.name}):
+        path = (folder / extra).as_posix()
+        damaged.append(version_checks.Damage(path, "is no part of the published shard"))
+    return damaged
+
+
+def check_shard(
+    version: manifests.Version,
+    entry: manifests.ShardEntry,
+    clips: list[dict[str, Any]] | None,
+) -> list[version_checks.Damage]:
+    """Hashes a shard's files and compares the shard with the table of clips.
+
+    Checked are: size and SHA-256 of both files; that the folder holds nothing else;
+    summary.json against manifest and table; that at every frame's place a JPEG begins
+    and ends.
+
+    Args:
+      clips: the `shard_clips`, None to compare it with the manifest alone.
+    """
+    damaged = _check_files(version, entry)
+    folder = _folder(entry)
+    for why in _wrong_summary(version.dataset / folder, entry, clips):
+        path = naming.summary_path(folder).as_posix()
+        damaged.append(version_checks.Damage(path, why))
+    if damaged or clips is None or entry.mindrecord is None:
+        return damaged
+    wrong = list(_wrong_frames(version.shard_path(entry), stored_clips(clips)))
+    more = len(wrong) - _MAX_NAMED
+    if more > 0:
+        wrong[_MAX_NAMED:] = [f"{more} more frames are not JPEGs"]
+    return [version_checks.Damage(entry.path, why) for why in wrong]
+
+
+def shard_clips(
+    version: manifests.Version, entry: manifests.ShardEntry
+) -> list[dict[str, Any]]:
+    """Returns the rows of clips.parquet of all clips that were planned for a shard.
+
+    Raises:
+      TableError: the table cannot be read.
+    """
+    path = naming.clips_table_path(version.folder)
+    return table_by_shard.shard_rows(path, entry.path, _COLUMNS)
+
+
+def stored_clips(clips: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns those of a shard's clips that are stored, in storage order."""
+    stored = [clip for clip in clips if clip["status"] == records.STORED]
+    return sorted(stored, key=lambda clip: clip["row"])
+
+
+def _folder(entry: manifests.ShardEntry) -> Path:
+    return naming.shard_folder(Path(), entry.split, entry.key)
+
+
+def _published(entry: manifests.ShardEntry) -> dict[str, records.Fingerprint]:
+    """Returns what a shard's files must be, by name; none where it has no clips."""
+    name = naming.ShardName(entry.split, entry.index, entry.num_shards)
+    both = {str(name): entry.mindrecord, name.index_file: entry.mindrecord_index}
+    return {file: content for file, content in both.items() if content is not None}
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Returns the bytes of a folder's files by name; of a dangling link, nothing."""
+    sizes = {}
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            sizes[path.name] = path.stat().st_size
+    return sizes
+
+
+def _check_files(
+    version: manifests.Version, entry: manifests.ShardEntry
+) -> list[version_checks.Damage]:
+    """Checks that a shard has the files it was published with, byte for byte."""
+    damaged = check_sizes(version, entry)
+    folder = _folder(entry)
+    known = {damage.path for damage in damaged}
+    if folder.as_posix() in known:  # it cannot be listed
+        return damaged
+    for name, published in _published(entry).items():
+        path = folder / name
+        if path.as_posix() not in known:
+            damaged += version_checks.check_file(version.dataset, path, published)
+    return damaged
+
+
+def _wrong_summary(
+    folder: Path, entry: manifests.ShardEntry, clips: list[dict[str, Any]] | None
+) -> list[str]:
+    """Returns how summary.json differs from the manifest and from the table."""
+    path = naming.summary_path(folder)
+    try:
+        fields = json.loads(path.read_bytes())
+        summary: records.ShardSummary = records.from_json(records.ShardSummary, fields)
+        told = records.to_json(manifests.ShardEntry.of(summary))
+    except FileNotFoundError:
+        return []  # reported already
+    except OSError as error:
+        return [f"cannot be read: {error.strerror}"]
+    except (ValueError, RecursionError) as error:
+        return [f"is not a shard's summary: {error}"]
+    wrong = [
+        f"says {name} {told[name]!r}, the manifest says {expected!r}"
+        for name, expected in records.to_json(entry).items()
+        if told[name] != expected
+    ]
+    if clips is None:
+        return wrong
+    named = _differing_clips([_columns(clip) for clip in summary.clips], clips)
+    if named:
+        wrong.append(
+            f"tells of {len(summary.clips)} clips, clips.parquet of {len(clips)}; "
+            f"those that differ: {named[:_MAX_NAMED]}"
+        )
+    return wrong
+
+
+def _columns(clip: records.ClipOutcome) -> dict[str, Any]:
+    """Returns a clip's row of the table, as `shard_clips` does."""
+    fields = records.to_json(clip)
+    source = fields.pop("source")
+    return fields | {
+        "source_num_bytes": source["num_bytes"],
+        "source_sha256": source["sha256"],
+        "frame_sizes": list(clip.frame_sizes),
+    }
+
+
+def _differing_clips(
+    of_summary: Sequence[dict[str, Any]], of_table: Sequence[dict[str, Any]]
+) -> list[str]:
+    by_id = {clip["clip_id"]: clip for clip in of_table}
+    named = {clip["clip_id"] for clip in of_summary}
+    differing = [c["clip_id"] for c in of_summary if by_id.get(c["clip_id"]) != c]
+    return differing + [name for name in by_id if name not in named]
+
+
+def _wrong_frames(path: Path, clips: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yields what is found where a JPEG's first and last two bytes must be."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        for clip in clips:
+            begin = clip["frames_offset"]
+            for index, num_bytes in enumerate(clip["frame_sizes"]):
+                end = begin + num_bytes
+                ends = os.pread(descriptor, 2, begin), os.pread(descriptor, 2, end - 2)
+                if ends != (_SOI, _EOI):
+                    yield (
+                        f"clip {clip['clip_id']}, frame {index}: bytes [{begin}, {end})"
+                        f" begin {ends[0].hex()} and end {ends[1].hex()}, expected "
+                        f"ffd8 and ffd9"
+                    )
+                begin = end
+    except (OSError, ValueError) as error:
+        yield f"cannot be read at the frames of clip {clip['clip_id']}: {error}"
+    finally:
+        os.close(descriptor)

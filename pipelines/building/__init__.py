@@ -1,0 +1,1 @@
+"""Shards and versions made by Beam, workers and decoders."""

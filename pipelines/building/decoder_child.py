@@ -1,0 +1,75 @@
+"""The process that decodes: `python -m pipelines.building.decoder_child FD`.
+
+It is expected to be killed. What it may use is limited before the first clip.
+"""
+
+import resource
+import signal
+import sys
+from typing import Any
+
+import cv2
+
+from mindrecord_io import records
+from pipelines import quarantine
+from pipelines.building import child_process
+from pipelines.decoding import clip_decoding
+
+__all__ = ["main"]
+
+_GRACE_SECONDS = 5  # the parent kills first and knows why; this is for orphans
+
+
+def main() -> int:
+    """Answers decode requests until the parent closes the socket."""
+    cv2.setNumThreads(1)
+    child_process.serve(_answer)
+    return 0
+
+
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    clip_limits = quarantine.DecodeLimits(**request["limits"])
+    _limit_process(clip_limits)
+    try:
+        frames = clip_decoding.decode_clip(
+            records.from_json(records.PlannedClip, request["clip"]),
+            records.from_json(records.DecodeSettings, request["settings"]),
+            clip_limits,
+        )
+    except clip_decoding.DecodeError as error:
+        return {"reason": error.reason, "detail": str(error)}, b""
+    except MemoryError:
+        return _out_of_memory(clip_limits), b""
+    except cv2.error as error:
+        if error.code == cv2.Error.STS_NO_MEM:
+            return _out_of_memory(clip_limits), b""
+        return {"reason": "not_decodable", "detail": str(error)}, b""
+    finally:
+        signal.alarm(0)
+    header = {
+        "frame_sizes": frames.frame_sizes,
+        "height": frames.height,
+        "width": frames.width,
+        "damage": frames.damage,
+        **records.source_facts(frames),
+    }
+    assert isinstance(frames.jpegs, bytes)
+    return header, frames.jpegs
+
+
+def _out_of_memory(clip_limits: quarantine.DecodeLimits) -> dict[str, Any]:
+    detail = f"decoding needs more than {clip_limits.max_memory_mib} MiB"
+    return {"reason": "out_of_memory", "detail": f"{detail} (--max_decoder_mib)"}
+
+
+def _limit_process(clip_limits: quarantine.DecodeLimits) -> None:
+    memory = clip_limits.max_memory_mib << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # By default the signal ends the process inside the kernel: it works even where a
+    # decoder loops in native code, holds the interpreter's lock and has no parent.
+    signal.alarm(clip_limits.max_seconds + _GRACE_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Decodes clips in a child process and survives whatever they do to it."""
+
+import dataclasses
+import logging
+from collections.abc import Generator, Sequence
+
+from mindrecord_io import records
+from pipelines import quarantine
+from pipelines.building import child_process
+
+__all__ = ["Decoded", "KillableDecoder"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_TRIES = 2  # the first death may be another clip's doing, the second is this one's
+_MAX_ASKED = 2  # the clip that is awaited and the one after it
+_MAX_PAYLOAD_NUM_BYTES = 512 << 20  # more than a page can be
+
+Decoded = records.ClipFrames | records.Quarantined
+
+
+class KillableDecoder:
+    """Owns one decoding process; replaces it when a clip crashes or blocks it."""
+
+    def __init__(
+        self,
+        clip_limits: quarantine.DecodeLimits,
+        module: str = "pipelines.building.decoder_child",
+    ) -> None:
+        self._limits = clip_limits
+        self._module = module
+        self._child: child_process.ChildProcess | None = None
+        self._num_asked = 0  # of the clips from the current one on, by this child
+
+    def decode_all(
+        self, clips: Sequence[records.PlannedClip], settings: records.DecodeSettings
+    ) -> Generator[tuple[records.PlannedClip, Decoded], None, None]:
+        """Yields every clip, in order, with its frames or with why it has none.
+
+        The child decodes the next clip while the caller works on this one.
+        """
+        try:
+            for position in range(len(clips)):
+                yield clips[position], self._decoded(clips[position:], settings)
+        finally:
+            if self._num_asked:  # the caller left early: nobody wants those answers
+                self._replace_child()
+
+    def _decoded(
+        self, clips: Sequence[records.PlannedClip], settings: records.DecodeSettings
+    ) -> Decoded:
+        """Returns the first clip's frames, and lets the child go on with the second."""
+        for num_tries in range(1, _MAX_TRIES + 1):
+            try:
+                for clip in clips[self._num_asked : _MAX_ASKED]:
+                    self._ask(clip, settings)
+                    self._num_asked += 1
+                result = self._answer()
+                self._num_asked -= 1
+            except (
+                child_process.ChildDiedError,
+                child_process.ChildTimeoutError,
+            ) as error:
+                self._replace_child()
+                if num_tries == _MAX_TRIES:
+                    return self._blamed(error)
+            else:
+                return result
+        raise AssertionError("the last try returns")
+
+    def close(self) -> None:
+        """Ends the child process."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _ask(self, clip: records.PlannedClip, settings: records.DecodeSettings) -> None:
+        if self._child is None:
+            self._child = child_process.ChildProcess(self._module)
+        self._child.send(
+            {
+                "clip": records.to_json(clip),
+                "settings": records.to_json(settings),
+                "limits": dataclasses.asdict(self._limits),
+            }
+        )
+
+    def _answer(self) -> Decoded:
+        assert self._child is not None
+        header, jpegs = self._child.receive(
+            self._limits.max_seconds, _MAX_PAYLOAD_NUM_BYTES
+        )
+        try:
+            if "reason" in header:
+                cls: type = records.Quarantined
+                fields = header
+            else:
+                cls = records.ClipFrames
+                fields = {**header, "jpegs": jpegs}
+            answer: Decoded = records.from_json(cls, fields)
+        except ValueError as cause:
+            raise child_process.ChildDiedError(f"bad answer: {cause}") from cause
+        return self._with_limits(answer)
+
+    def _replace_child(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+        self._num_asked = 0
+
+    def _blamed(
+        self, error: child_process.ChildDiedError | child_process.ChildTimeoutError
+    ) -> Decoded:
+        if isinstance(error, child_process.ChildTimeoutError):
+            limit = f"{self._limits.max_seconds} s"
+            detail = f"decoding takes longer than {limit} (--max_clip_seconds)"
+            return self._with_limits(records.Quarantined("timeout", detail))
+        if error.by_signal in quarantine.OUTSIDE_SIGNALS:
+            detail = quarantine.killed_from_outside(error.by_signal)
+            return records.Quarantined("decoder_killed", detail)
+        detail = f"the decoding process {error}, {_MAX_TRIES} times"
+        return self._with_limits(records.Quarantined("decoder_crashed", detail))
+
+    def _with_limits(self, result: Decoded) -> Decoded:
+        """Notes the limits beside a reason that they had a part in."""
+        if (
+            isinstance(result, records.Quarantined)
+            and result.reason in quarantine.LIMIT_REASONS
+        ):
+            return dataclasses.replace(result, limits=self._limits.text)
+        return result

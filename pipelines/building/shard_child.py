@@ -1,0 +1,175 @@
+"""The process that makes shards: `python -m pipelines.building.shard_child FD`.
+
+It holds MindSpore, for the writer, and a decoding child; Beam stays in the process
+that asks. One request is one shard: decode and write; then, while the next is decoded,
+read back, hash, publish.
+"""
+
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mindrecord_io import records
+from mindrecord_io.shards import shard_folders, stored_clips, writer
+from mindrecord_io.storage import incomplete
+from pipelines import quarantine
+from pipelines.building import child_process, killable_decoder
+
+__all__ = ["ClipUnsettledError", "begin_shard", "main"]
+
+logger = logging.getLogger(__name__)
+
+
+class ClipUnsettledError(RuntimeError):
+    """A clip's file cannot be read, or changed: nothing can be said of it now."""
+
+
+_ERRORS = (ClipUnsettledError, writer.ShardWriteError, OSError, ValueError)
+
+
+Finish = Callable[[], records.ShardSummary]
+
+
+def begin_shard(
+    dataset: Path,
+    plan: records.ShardPlan,
+    decoder: killable_decoder.KillableDecoder,
+) -> Finish:
+    """Writes one shard; returns what proves it, publishes it and gives its summary.
+
+    That is called once, and may be called by another thread: it needs no decoder.
+
+    Raises:
+      ShardWriteError: the shard could not be written; of what is returned, it could
+        not be read back.
+      ShardError: a shard whose frames are to be copied is gone or damaged.
+      ClipUnsettledError: a clip's file cannot be read, or is not the planned one.
+      OSError: the file system refuses.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(
+            incomplete.folder_in(shard_folders.split_folder(dataset, plan.split))
+        )
+        shard = writer.ShardWriter(folder, plan)
+        for clip, result in _results(dataset, plan, decoder):
+            if isinstance(result, records.Quarantined):
+                shard.quarantine(clip, result)
+            else:
+                shard.append(clip, result)
+        unfinished = stack.pop_all()
+
+    def finish() -> records.ShardSummary:
+        with unfinished:
+            summary = shard.finish()
+            shard_folders.publish(dataset, folder, summary)
+        return summary
+
+    return finish
+
+
+def _results(
+    dataset: Path,
+    plan: records.ShardPlan,
+    decoder: killable_decoder.KillableDecoder,
+) -> Iterator[tuple[records.PlannedClip, killable_decoder.Decoded]]:
+    """Yields the plan's clips in order, decoded or as they are stored already."""
+    stored = stored_clips.StoredClips(dataset)
+    fresh = [clip for clip in plan.clips if not clip.stored_in]
+    with contextlib.closing(decoder.decode_all(fresh, plan.settings)) as decoded:
+        for clip in plan.clips:
+            if clip.stored_in:
+                yield clip, stored.read(clip)
+            else:
+                yield clip, _settled(*next(decoded))
+
+
+def _settled(
+    clip: records.PlannedClip, result: killable_decoder.Decoded
+) -> killable_decoder.Decoded:
+    """Returns what will be the same another time; the rest is no reason to publish."""
+    if (
+        isinstance(result, records.Quarantined)
+        and result.reason in quarantine.UNSETTLED_REASONS
+    ):
+        raise ClipUnsettledError(f"clip {clip.clip_id}: {result.detail}")
+    return result
+
+
+def _answer(finish: Finish) -> dict[str, Any]:
+    try:
+        finish()
+    except _ERRORS as cause:
+        return {"error": _told(cause)}
+    return {}
+
+
+def _told(error: Exception) -> str:
+    logger.debug("shard failed", exc_info=error)
+    return f"{type(error).__name__}: {error}"
+
+
+class _Worker:
+    """Answers requests; keeps its decoder from one shard to the next."""
+
+    def __init__(self) -> None:
+        self._limits: quarantine.DecodeLimits | None = None
+        self._decoder: killable_decoder.KillableDecoder | None = None
+
+    def begin(self, request: dict[str, Any]) -> child_process.Finish:
+        """Writes the shard that is asked for; returns what finishes it and answers."""
+        finish: Finish | None = None
+        error = ""
+        try:
+            clip_limits = quarantine.DecodeLimits(**request["limits"])
+            plan = records.from_json(records.ShardPlan, request["plan"])
+            decoder = self._decoder_with(clip_limits)
+            finish = begin_shard(Path(request["dataset"]), plan, decoder)
+        except _ERRORS as cause:
+            error = _told(cause)
+        return lambda: ({"error": error} if finish is None else _answer(finish), b"")
+
+    def _decoder_with(
+        self, clip_limits: quarantine.DecodeLimits
+    ) -> killable_decoder.KillableDecoder:
+        if self._decoder is None or self._limits != clip_limits:
+            self.close()
+            self._decoder = killable_decoder.KillableDecoder(clip_limits)
+            self._limits = clip_limits
+        return self._decoder
+
+    def close(self) -> None:
+        """Ends the decoding child and waits for it."""
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
+
+def _import_mindspore() -> None:
+    """Imports, beside the first clips' decoding, what proves the first shard."""
+    importlib.import_module("mindrecord_io.shards.shard_proof")
+    # MindSpore brings 150,000 objects that stay; every full collection would visit
+    # them, which cost a tenth of the time of a shard that is relabelled.
+    gc.freeze()
+
+
+def main() -> int:
+    """Makes shards until the parent closes the socket."""
+    threading.Thread(target=_import_mindspore, daemon=True).start()
+    worker = _Worker()
+    child_process.serve_overlapped(worker.begin)
+    worker.close()
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    # Unloading MindSpore takes half a second; all that was asked for is on the disk.
+    sys.stderr.flush()
+    os._exit(status)

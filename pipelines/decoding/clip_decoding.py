@@ -1,0 +1,106 @@
+"""One clip file in, its frames as JPEGs out, or the reason why not.
+
+libavcodec decodes plain clips inside this process, at a third of the cost of any way
+through another one. It is believed where nothing casts doubt: the container is whole,
+its headers are sound, the frames are as many as it holds, and the library has not said
+a word. About every other clip the ffmpeg program is asked (see second_opinion), and
+about those whose colours are not the plain ones.
+
+Runs only in a process that may crash (see decoding_child): the files come from
+strangers and the decoders are native code.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mindrecord_io import records
+from pipelines import quarantine
+from pipelines.decoding import (
+    clip_file,
+    decoder_log,
+    decoding_header,
+    frame_folder_clips,
+    jpeg_collector,
+    libav,
+    second_opinion,
+    verdicts,
+)
+
+__all__ = ["DecodeError", "decode_clip"]
+
+DecodeError = clip_file.DecodeError
+Frame = npt.NDArray[np.uint8]
+
+
+def decode_clip(
+    clip: records.PlannedClip,
+    settings: records.DecodeSettings,
+    clip_limits: quarantine.DecodeLimits,
+) -> records.ClipFrames:
+    """Decodes every frame of a clip and encodes each as JPEG.
+
+    Raises:
+      DecodeError: the file is not the one its supplier or the plan knows, is no video
+        of a known container, breaks a limit, is damaged, or yields other frames than
+        it holds.
+    """
+    _check_checksum(clip)
+    if Path(clip.uri).is_dir():
+        return frame_folder_clips.decode_frame_folder(clip, settings, clip_limits)
+    file = clip_file.read_clip_file(Path(clip.uri), clip.source)
+    jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
+    with decoder_log.captured() as log:
+        header = decoding_header.read(file)
+        if file.is_plain and not file.doubt:
+            for frame in libav.frames(file):
+                jpegs.take(frame)
+    is_believed = (
+        not log.text
+        and 0 < jpegs.num_frames == file.num_frames
+        and not verdicts.is_short_of_its_duration(file)
+    )
+    if is_believed and file.structure is not None:
+        times = file.structure.times_seconds
+        return jpegs.stored(**verdicts.facts(header, times, jpegs.num_frames))
+    return _decode_by_ffmpeg(file, header, settings, clip_limits)
+
+
+def _check_checksum(clip: records.PlannedClip) -> None:
+    if clip.expected_sha256:
+        raise DecodeError(
+            records.WRONG_CHECKSUM,
+            f"{clip.uri} has SHA-256 {clip.source.sha256}, its checksum is "
+            f"{clip.expected_sha256}",
+        )
+
+
+def _decode_by_ffmpeg(
+    file: clip_file.ClipFile,
+    header: verdicts.Header,
+    settings: records.DecodeSettings,
+    clip_limits: quarantine.DecodeLimits,
+) -> records.ClipFrames:
+    jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
+
+    def take(frame: Frame, has_fine_colours: bool) -> None:
+        jpegs.take(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), has_fine_colours)
+
+    opinion = second_opinion.ask(file.path, clip_limits, take)
+    verdict = verdicts.verdict_on(file, header, opinion)
+    if verdict.reason and not verdicts.is_acceptable(
+        verdict, jpegs.num_frames, settings.accept_partial
+    ):
+        raise DecodeError(verdict.reason, verdict.detail)
+    if not header.duration_seconds:
+        header = dataclasses.replace(header, duration_seconds=opinion.duration_seconds)
+    damage = f"{verdict.reason}: {verdict.detail}" if verdict.reason else ""
+    return jpegs.stored(
+        rotation_degrees=opinion.rotation_degrees,
+        num_frames_lost=verdict.num_lost,
+        damage=damage,
+        **verdicts.facts(header, opinion.times_seconds, jpegs.num_frames),
+    )

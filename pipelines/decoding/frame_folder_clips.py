@@ -1,0 +1,190 @@
+"""A folder of JPEGs in, its frames out: the files' own bytes wherever these will do.
+
+A file is kept as it is if every reader understands it (see jpeg_headers), it stands
+upright and is not to be reduced: nothing is lost, and nothing is encoded. It is decoded
+once all the same, as the readers of a data set do it, by a decoder that reports damage.
+Other files OpenCV decodes, and turns as Exif asks; libjpeg's warnings are listened to.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from mindrecord_io import records
+from mindrecord_io.shards import jpeg_regions
+from pipelines import quarantine
+from pipelines.decoding import (
+    clip_file,
+    containers,
+    decoder_log,
+    jpeg_collector,
+    jpeg_headers,
+    verdicts,
+)
+from pipelines.sources import frame_folders
+
+__all__ = ["decode_frame_folder"]
+
+DecodeError = clip_file.DecodeError
+
+_CUT_OFF = "Premature end of JPEG file"
+_ROTATIONS = {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}  # by Exif's orientation
+_NUM_SHOWN_BYTES = 12
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def decode_frame_folder(
+    clip: records.PlannedClip,
+    settings: records.DecodeSettings,
+    clip_limits: quarantine.DecodeLimits,
+) -> records.ClipFrames:
+    """Returns the frames of a clip that is a folder; its rate nobody knows.
+
+    Raises:
+      DecodeError: the folder is not the planned one or holds other than frames, the
+        clip breaks a limit, or a frame is missing, damaged or of another size.
+    """
+    folder = Path(clip.uri)
+    files = frame_folders.read(folder, clip.source, clip_limits.max_frames)
+    jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
+    first: _Frame | None = None
+    losses = [("missing_frames", f"no frame {files.gaps}")] if files.gaps else []
+    for name, content in zip(files.names, files.contents, strict=True):
+        try:
+            frame = _frame(content, jpegs)
+            first = first or frame
+            _add(frame, first, jpegs)
+        except DecodeError as error:
+            if error.reason not in verdicts.REASONS_OF_LOSS:
+                raise DecodeError(error.reason, f"{folder}/{name}: {error}") from error
+            losses.append((error.reason, f"{name}: {error}"))
+    num_lost = files.num_missing + sum(r != "missing_frames" for r, _ in losses)
+    damage = _accepted_damage(folder, losses, num_lost, jpegs.num_frames, settings)
+    return jpegs.stored(
+        fps_from_header=0.0,
+        num_frames_from_header=0,
+        rotation_degrees=_ROTATIONS.get(first.orientation, 0) if first else 0,
+        num_frames_lost=num_lost,
+        damage=damage,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """A frame that is whole.
+
+    Attributes:
+      height, width: upright.
+      jpeg: its file's own bytes, if these are to be stored; else None.
+      pixels: BGR (H, W, 3), if the file's bytes are not to be stored.
+    """
+
+    height: int
+    width: int
+    orientation: int
+    has_fine_colours: bool
+    jpeg: bytes | None
+    pixels: Pixels | None
+
+
+def _frame(content: bytes, jpegs: jpeg_collector.JpegCollector) -> _Frame:
+    """Decodes a frame's file, and decides what of it is to be stored."""
+    header = _header(content)
+    size = (header.height, header.width)
+    jpegs.refuse_large(*size)
+    may_keep = header.is_plain and header.end > 0 and header.orientation == 1
+    if may_keep and jpegs.keeps_size(*size):
+        jpeg = content[: header.end]  # what is behind the picture's end is none of it
+        if not _complaint(jpeg):
+            return _Frame(*size, 1, header.has_fine_colours, jpeg, None)
+    pixels = _pixels(content)
+    return _Frame(
+        *(pixels.shape[0], pixels.shape[1], header.orientation),
+        *(header.has_fine_colours, None, pixels),
+    )
+
+
+def _header(content: bytes) -> jpeg_headers.JpegHeader:
+    if not content:
+        raise DecodeError("truncated", "has no bytes")
+    header = jpeg_headers.read(content)
+    if header is not None:
+        return header
+    if content.startswith(b"\xff\xd8"):
+        raise DecodeError("damaged", "the header of the JPEG is damaged or cut off")
+    kind = containers.kind(content) or containers.foreign_kind(content)
+    start = kind or f"begins {content[:_NUM_SHOWN_BYTES].hex(' ')}"
+    raise DecodeError("not_jpeg", f"is no JPEG: {start}")
+
+
+def _complaint(jpeg: bytes) -> str:
+    """Returns what the decoder of our readers has against a JPEG, "" if nothing."""
+    try:
+        height, width, _ = _as_read(jpeg).shape
+        grid = jpeg_regions.read_grid(jpeg)
+        if grid is not None:  # readers cut it up, and join what is of several frames
+            num_frames = min(2, jpeg_regions.max_num_stacked(grid))
+            whole = (0, 0, height, width)
+            stack = jpeg_regions.stack([jpeg] * num_frames, grid, whole)
+            _as_read(stack.jpeg)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _as_read(jpeg: bytes | bytearray) -> Pixels:
+    pixels: Pixels = simplejpeg.decode_jpeg(
+        jpeg, "RGB", fastdct=True, fastupsample=True
+    )
+    return pixels
+
+
+def _pixels(jpeg: bytes) -> Pixels:
+    """Returns a picture upright, BGR (H, W, 3)."""
+    with decoder_log.captured() as log:
+        content = np.frombuffer(jpeg, np.uint8)
+        pixels: Pixels | None = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    if pixels is not None and not log.text:
+        return pixels
+    said = log.text.strip() or _complaint(jpeg) or "OpenCV cannot decode it"
+    raise DecodeError("truncated" if _CUT_OFF in said else "damaged", said)
+
+
+def _add(frame: _Frame, first: _Frame, jpegs: jpeg_collector.JpegCollector) -> None:
+    if (frame.height, frame.width) != (first.height, first.width):
+        raise DecodeError(
+            "concatenated",
+            f"is {frame.width}x{frame.height}, the first frame "
+            f"{first.width}x{first.height}: not one clip",
+        )
+    if frame.jpeg is not None:
+        jpegs.take_jpeg(frame.jpeg, frame.height, frame.width)
+    elif frame.pixels is not None:
+        jpegs.take(frame.pixels, frame.has_fine_colours)
+
+
+def _accepted_damage(
+    folder: Path,
+    losses: list[tuple[str, str]],
+    num_lost: int,
+    num_frames: int,
+    settings: records.DecodeSettings,
+) -> str:
+    """Returns what is wrong with a clip that is stored all the same, "" if nothing.
+
+    Raises:
+      DecodeError: too much of it is lost.
+    """
+    if not losses:
+        return ""
+    reason, first = losses[0]
+    lost = f"{num_lost} of {num_frames + num_lost} frames lost"
+    verdict = verdicts.Verdict(reason, f"{folder}: {lost}: {first}", num_lost)
+    if not verdicts.is_acceptable(verdict, num_frames, settings.accept_partial):
+        raise DecodeError(verdict.reason, verdict.detail)
+    return f"{verdict.reason}: {verdict.detail}"

@@ -1,0 +1,290 @@
+"""What the ffmpeg program makes of a clip: frames, their times, and every complaint.
+
+It is asked about clips that the fast way (see decoding) or the file's own structure
+cast doubt on, and about those whose frames are not of the plain kind. It reads
+the one local file, by the demuxers of our containers alone. It runs twice: once only to
+read, which tells of header and packets, and once to decode, when it says nothing but
+warnings; of a log with both, threads that write at once make garbage. Whoever ends
+this process's group ends ffmpeg too; it inherits the limits of the process.
+"""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import ffmpeg as ffmpeg_python
+import numpy as np
+import numpy.typing as npt
+
+from pipelines import ffmpeg, quarantine
+from pipelines.decoding import clip_file, containers
+
+__all__ = ["Opinion", "ask", "words"]
+
+Frame = npt.NDArray[np.uint8]
+
+_MAX_LOG_NUM_BYTES = 32 << 20  # 300 bytes a frame are usual
+_MAX_WORDS = 300
+_MAX_COMPLAINTS = 3
+_LINE = re.compile(r"(?P<who>(?:\[[^]]*\] )*)\[(?P<level>[a-z]+)\] (?P<text>.*)")
+_COMPLAINING = frozenset({"warning", "error", "fatal", "panic"})
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # another one in every run
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_STREAM = re.compile(r"Stream #0:\d+.*?: (?P<kind>Video|Audio): (?P<rest>.*)")
+_PACKETS = re.compile(r"Input stream #0:\d+ \(video\): (\d+) packets read")
+_DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_FINE = re.compile(r"\b(?:yuvj?a?444|gbr|rgb|bgr)")
+_SIZE_CHANGE = "Changing video frame properties on the fly"
+_ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
+
+# Said of sound files and of ffmpeg's own scaling, not of damage.
+_HARMLESS = re.compile(
+    r"deprecated pixel format used|Guessed Channel Layout"
+    r"|Changing video frame properties on the fly|No filtered frames for output stream"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What ffmpeg said of a clip.
+
+    Attributes:
+      num_frames: frames that it gave.
+      num_packets: coded frames that it read; an edit list may leave some of them out.
+      times_seconds: when each is shown, as far as the file says.
+      changes_size: it had to scale frames to the first one's size (newer ones tell).
+      complaints: warnings and errors, none of them harmless.
+      is_failure: it ended with another status than 0.
+      has_video, has_audio: streams that it found; pictures of a cover do not count.
+      duration_seconds: as the header claims, 0.0 where it does not.
+      rotation_degrees: that it turned the frames by, clockwise.
+    """
+
+    num_frames: int
+    num_packets: int
+    times_seconds: tuple[float, ...]
+    changes_size: bool
+    complaints: tuple[str, ...]
+    is_failure: bool
+    has_video: bool
+    has_audio: bool
+    duration_seconds: float
+    rotation_degrees: int
+
+
+def ask(
+    path: Path,
+    clip_limits: quarantine.DecodeLimits,
+    take: Callable[[Frame, bool], None],
+) -> Opinion:
+    """Has ffmpeg decode a clip.
+
+    Args:
+      path: the clip.
+      clip_limits: pixels and, beside the parent's, time; memory is limited by the
+        process, and frames by `take`, which may raise.
+      take: gets each frame, RGB (H, W, 3), upright, in order of presentation; and
+        whether its colours are as fine as its brightness (4:4:4).
+
+    Raises:
+      DecodeError: there is no ffmpeg, it crashed or was killed, or frames are larger
+        than the limit.
+    """
+    read = _Run(_reading(path), path)
+    read.wait()
+    header = read.text
+    streams = list(_STREAM.finditer(header.partition("Output #0")[0]))
+    video = next((s["rest"] for s in streams if _is_video(s)), "")
+    is_fine = bool(_FINE.search(video))
+    times = os.memfd_create("times")
+    try:
+        decoded = _Run(_decoding(path, clip_limits, times), path, [times])
+        with decoded:
+            num_frames = _take_all(
+                decoded.frames, clip_limits.max_pixels, lambda f: take(f, is_fine)
+            )
+        status = decoded.wait()
+        return Opinion(
+            num_frames=num_frames,
+            times_seconds=_times(times)[:num_frames],
+            complaints=_complaints(decoded.text),
+            changes_size=_SIZE_CHANGE in decoded.text,
+            is_failure=status != 0,
+            has_video=bool(video),
+            has_audio=any(s["kind"] == "Audio" for s in streams),
+            **_header_facts(header),
+        )
+    finally:
+        os.close(times)
+
+
+def words(opinion: Opinion) -> str:
+    """Returns ffmpeg's own words for a person: short, one line, printable."""
+    distinct = list(dict.fromkeys(opinion.complaints))
+    text = " | ".join(distinct[:_MAX_COMPLAINTS])
+    more = len(distinct) - _MAX_COMPLAINTS
+    text = text if len(text) <= _MAX_WORDS else f"{text[:_MAX_WORDS]}..."
+    return f"{text} | and {more} more" if more > 0 else text
+
+
+class _Run:
+    """One process of ffmpeg; its log is in memory, and limited."""
+
+    def __init__(
+        self, stream: Any, path: Path, descriptors: Sequence[int] = ()
+    ) -> None:
+        try:
+            program = ffmpeg.ffmpeg_path()
+        except ffmpeg.FfmpegNotFoundError as cause:
+            raise clip_file.DecodeError("no_ffmpeg", f"{path}: {cause}") from cause
+        self.text = ""
+        self._path = path
+        self._log = os.memfd_create("ffmpeg-log")
+        self._process = subprocess.Popen(
+            stream.compile(cmd=program, overwrite_output=True),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            pass_fds=descriptors,
+        )
+        most = (_MAX_LOG_NUM_BYTES, _MAX_LOG_NUM_BYTES)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, most)
+        assert self._process.stdout is not None
+        self.frames: IO[bytes] = self._process.stdout
+
+    def __enter__(self) -> "_Run":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:  # nobody wants the rest
+            self._process.kill()
+            self._end()
+
+    def wait(self) -> int:
+        """Waits for its end and reads its log; raises DecodeError if it was killed."""
+        status = self._end()
+        _check_end(self._path, status)
+        return status
+
+    def _end(self) -> int:
+        while self.frames.read(1 << 20):  # after what is no frame: it must not block
+            pass
+        self.frames.close()
+        status = self._process.wait()
+        num_bytes = os.fstat(self._log).st_size
+        self.text = os.pread(self._log, num_bytes, 0).decode("utf-8", "replace")
+        os.close(self._log)
+        return status
+
+
+def _input(path: Path) -> Any:
+    return ffmpeg_python.input(
+        f"file:{path}",
+        protocol_whitelist="file",
+        format_whitelist=containers.FORMATS,
+        err_detect="explode",  # a frame that is damaged is left out, not patched up
+        threads=1,
+    )
+
+
+def _reading(path: Path) -> Any:
+    """Returns the stream that reads all packets and decodes none of them."""
+    stream = _input(path)["V:0"].output("pipe:1", format="null", c="copy")
+    return stream.global_args("-hide_banner", "-nostdin", "-loglevel", "level+verbose")
+
+
+def _decoding(path: Path, clip_limits: quarantine.DecodeLimits, times: int) -> Any:
+    """Returns the stream that writes PPM files end to end, and the frames' times.
+
+    Without a scale filter of ours: the conversion to RGB is then the one that ffmpeg
+    makes for a PNG, by the stream's own matrix and range.
+    """
+    video = _input(path)["V:0"]
+    # Fine units of time: in those of the rate, uneven times collide.
+    common = {"fps_mode": "passthrough", "enc_time_base": "1/90000", "threads": 1}
+    limit = {"timelimit": clip_limits.max_seconds}
+    frames = video.output(
+        "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", **common, **limit
+    )
+    stamps = video.output(
+        f"pipe:{times}", format="mkvtimestamp_v2", vcodec="wrapped_avframe", **common
+    )
+    stream = ffmpeg_python.merge_outputs(frames, stamps)
+    stream = stream.global_args(
+        "-hide_banner", "-nostdin", "-loglevel", "level+warning"
+    )
+    return stream.global_args("-filter_threads", "1")
+
+
+def _check_end(path: Path, status: int) -> None:
+    """Raises DecodeError where ffmpeg did not come to an end of its own."""
+    if -status in quarantine.OUTSIDE_SIGNALS:
+        detail = quarantine.killed_from_outside(-status)
+        raise clip_file.DecodeError("decoder_killed", f"{path}: {detail}")
+    if status < 0:
+        detail = f"{path}: ffmpeg was killed by {signal.Signals(-status).name}"
+        raise clip_file.DecodeError("decoder_crashed", detail)
+
+
+def _take_all(pipe: IO[bytes], max_pixels: int, take: Callable[[Frame], None]) -> int:
+    num_frames = 0
+    while frame := _next_frame(pipe, max_pixels):
+        height, width, pixels = frame
+        take(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+        num_frames += 1
+    return num_frames
+
+
+def _next_frame(pipe: IO[bytes], max_pixels: int) -> tuple[int, int, bytes] | None:
+    """Reads one PPM file; None at the end, whole frames only."""
+    fields = [pipe.readline(32) for _ in range(3)]
+    if fields[0] != b"P6\n" or fields[2] != b"255\n":
+        return None
+    width, height = map(int, fields[1].split())
+    if height * width > max_pixels:
+        limit = f"{max_pixels} px (--max_clip_pixels)"
+        detail = f"frames of {width}x{height}, the limit: {limit}"
+        raise clip_file.DecodeError("frame_too_large", detail)
+    pixels = pipe.read(height * width * 3)
+    return (height, width, pixels) if len(pixels) == height * width * 3 else None
+
+
+def _times(descriptor: int) -> tuple[float, ...]:
+    """Returns the times that are listed a line in milliseconds, under a comment."""
+    text = os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("ascii")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return tuple(int(line) / 1000 for line in lines if line.lstrip("-").isdigit())
+
+
+def _is_video(stream: re.Match[str]) -> bool:
+    return stream["kind"] == "Video" and "(attached pic)" not in stream["rest"]
+
+
+def _header_facts(text: str) -> dict[str, Any]:
+    input_part = text.partition("Output #0")[0]
+    packets = _PACKETS.search(text)
+    duration = _DURATION.search(input_part)
+    hours, minutes, seconds = duration.groups() if duration else (0, 0, 0)
+    rotation = _ROTATION.search(input_part)
+    return {
+        "num_packets": int(packets[1]) if packets else 0,
+        "duration_seconds": int(hours) * 3600 + int(minutes) * 60 + float(seconds),
+        "rotation_degrees": round(-float(rotation[1])) % 360 if rotation else 0,
+    }
+
+
+def _complaints(text: str) -> tuple[str, ...]:
+    found = []
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match and match["level"] in _COMPLAINING:
+            said = _UNPRINTABLE.sub("?", f"{match['who']}{match['text']}")
+            if not _HARMLESS.search(said):
+                found.append(_ADDRESS.sub("", said))
+    return tuple(found)

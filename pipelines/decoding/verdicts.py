@@ -1,0 +1,179 @@
+"""Decides what a clip is worth from its file, its header and what ffmpeg said of it."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.decoding import clip_file, second_opinion
+
+__all__ = [
+    "REASONS_OF_LOSS",
+    "Header",
+    "Verdict",
+    "facts",
+    "is_acceptable",
+    "is_short_of_its_duration",
+    "verdict_on",
+]
+
+_HEADER_TOLERANCE = 1  # containers round duration x rate
+
+REASONS_OF_LOSS = frozenset({"damaged", "missing_frames", "truncated"})
+"""Reasons that leave the rest of a clip's frames as they should be."""
+
+_OUT_OF_MEMORY = "Cannot allocate memory"
+_CUT_OFF = re.compile(
+    "File ended prematurely|partial file|moov atom not found|Truncating packet"
+    "|[Pp]acket corrupt"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a container's header claims, 0 where it is silent."""
+
+    fps: float = 0.0
+    num_frames: int = 0
+    duration_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with a clip.
+
+    Attributes:
+      reason: a short code; "" if the clip is whole.
+      num_lost: frames that it should have and did not give, -1 if nobody knows.
+    """
+
+    reason: str
+    detail: str
+    num_lost: int
+
+
+def facts(
+    header: Header, times_seconds: Sequence[float], num_frames: int
+) -> dict[str, Any]:
+    """Returns the fields of ClipFrames that header and times tell."""
+    seconds = times_seconds[-1] - times_seconds[0] if times_seconds else 0.0
+    fps = (num_frames - 1) / seconds if seconds > 0 else 0.0
+    return {
+        "fps_from_header": header.fps,
+        "num_frames_from_header": header.num_frames,
+        "duration_seconds_from_header": header.duration_seconds,
+        "fps_from_content": fps,
+        "duration_seconds_from_content": num_frames / fps if fps else 0.0,
+    }
+
+
+def is_short_of_its_duration(file: clip_file.ClipFile) -> bool:
+    """Tells whether a file that has no end of its own ends before its header says.
+
+    A segment of known size is whole or visibly cut off; one of unknown size (written
+    live) ends wherever the file does.
+    """
+    structure = file.structure
+    if structure is None or not structure.is_open_ended:
+        return False
+    times = structure.times_seconds
+    if len(times) < 2 or not structure.duration_seconds:
+        return False
+    longest = max(b - a for a, b in itertools.pairwise(times))
+    return times[-1] + 2 * longest < structure.duration_seconds
+
+
+def verdict_on(
+    file: clip_file.ClipFile, header: Header, opinion: second_opinion.Opinion
+) -> Verdict:
+    """Returns what is wrong with a clip that ffmpeg was asked about."""
+    num_expected = _num_expected(file, header, opinion)
+    num_lost = max(0, num_expected - opinion.num_frames) if num_expected else -1
+    reason, detail = _reason(file, opinion, num_expected)
+    if not reason:
+        return Verdict("", "", 0)
+    if said := second_opinion.words(opinion):
+        detail = f"{detail}; ffmpeg: {said}"
+    elif file.doubt:
+        detail = f"{detail}; {file.doubt}"
+    return Verdict(reason, detail, num_lost)
+
+
+def is_acceptable(verdict: Verdict, num_frames: int, accept_partial: float) -> bool:
+    """Tells whether a clip that is not whole has lost less than the share allowed."""
+    if verdict.reason not in REASONS_OF_LOSS or num_frames == 0 or verdict.num_lost < 0:
+        return False
+    return verdict.num_lost < accept_partial * (num_frames + verdict.num_lost)
+
+
+def _num_expected(
+    file: clip_file.ClipFile, header: Header, opinion: second_opinion.Opinion
+) -> int:
+    """Returns the frames that the file promises, 0 if it promises none."""
+    if file.doubt or opinion.complaints or is_short_of_its_duration(file):
+        # Every block is a frame; what is claimed beyond them may be one too many.
+        return max(file.num_frames, header.num_frames)
+    return file.num_frames or header.num_frames
+
+
+def _reason(
+    file: clip_file.ClipFile, opinion: second_opinion.Opinion, num_expected: int
+) -> tuple[str, str]:
+    """Returns the reason and the detail of the first thing wrong, or two ""."""
+    num_frames, path = opinion.num_frames, file.path
+    counted = f"{num_frames} frames"
+    if num_expected:
+        counted = f"{num_frames} of {num_expected} frames"
+    is_cut_off = bool(file.structure and file.structure.is_cut_off) or any(
+        _CUT_OFF.search(complaint) for complaint in opinion.complaints
+    )
+    if not opinion.has_video and (opinion.has_audio or _has_only_sound(file)):
+        return "audio_only", f"{path}: sound and no video stream"
+    if is_cut_off:
+        return "truncated", f"{path} is cut off: {counted}"
+    if not opinion.has_video:
+        return "not_decodable", f"{path}: no video stream can be opened"
+    if any(_OUT_OF_MEMORY in complaint for complaint in opinion.complaints):
+        return "out_of_memory", f"{path}: ffmpeg has too little (--max_decoder_mib)"
+    if opinion.complaints or opinion.is_failure:
+        return "damaged", f"{path} is damaged: {counted}"
+    if opinion.changes_size or (file.frames and file.frames.has_other_sizes):
+        return "concatenated", f"{path} has frames of several sizes: not one clip"
+    if (backwards := _first_backwards(opinion.times_seconds)) is not None:
+        return "damaged", f"{path}: frame {backwards} is to be shown before the last"
+    if num_frames == 0:
+        return "no_frames", f"{path}: the decoder found no frames"
+    return _miscount(file, opinion, num_expected)
+
+
+def _miscount(
+    file: clip_file.ClipFile, opinion: second_opinion.Opinion, num_expected: int
+) -> tuple[str, str]:
+    is_counted = file.frames is not None and num_expected == file.num_frames
+    tolerance = 0 if is_counted else _HEADER_TOLERANCE
+    num_frames = opinion.num_frames
+    # What an edit list leaves out is read all the same; Matroska has none.
+    num_read = num_frames if file.structure else max(num_frames, opinion.num_packets)
+    promise = f"{num_frames} frames, the file promises {num_expected}"
+    if num_expected and num_read < num_expected - tolerance:
+        return "truncated", promise
+    if num_expected and num_frames > num_expected + tolerance:
+        return "too_many_frames", promise
+    return "", ""
+
+
+def _has_only_sound(file: clip_file.ClipFile) -> bool:
+    return bool(
+        file.structure
+        and file.structure.has_other_tracks
+        and not file.structure.codec
+        and not file.doubt
+    )
+
+
+def _first_backwards(times_seconds: Sequence[float]) -> int | None:
+    for index in range(1, len(times_seconds)):
+        if times_seconds[index] < times_seconds[index - 1]:
+            return index
+    return None

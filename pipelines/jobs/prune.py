@@ -1,0 +1,167 @@
+"""`python -m pipelines prune`: removes old versions and what only they needed.
+
+Nothing goes while a job is at work that may count on any shard, and versions go before
+the shards that they list. What holds jobs off, and what is left where this is killed,
+depends on where the data set is: see removal and remote_removal.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindrecord_io import naming, records
+from mindrecord_io.storage import object_store
+from pipelines.jobs import common_flags
+from pipelines.publishing import data_sets, removal
+
+__all__ = ["PruneResult", "main", "plan_only", "prune"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """What was removed; `asdict` of it is the command's last line of output.
+
+    Attributes:
+      removed_versions, kept: names of versions.
+      removed_shards: folders below the data set's folder.
+      freed_bytes: in files of these, and of dead jobs' unfinished work.
+    """
+
+    removed_versions: tuple[str, ...]
+    removed_shards: tuple[str, ...]
+    freed_bytes: int
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Folders below the data set's, but for `kept`, which are names of versions."""
+
+    kept: tuple[str, ...]
+    versions: tuple[str, ...]
+    shards: tuple[str, ...]
+
+
+def plan_only(dataset: Path | str, keep: int) -> PruneResult:
+    """Returns what `prune` would remove, dead jobs' unfinished work not counted."""
+    with data_sets.opened(dataset) as data_set:
+        return _result(data_set, _planned(data_set, keep), 0)
+
+
+def prune(dataset: Path | str, keep: int) -> PruneResult:
+    """Removes all but the newest `keep` versions and the current one, for good.
+
+    Raises:
+      AtWorkError: another job is at work on the data set.
+      ManifestError: there is no data set here, or a version that is to be kept cannot
+        be read, so that nobody knows which shards it needs.
+      StorageError: an object store does not do as it is told.
+    """
+    with data_sets.opened(dataset) as data_set:
+        data_set.read_manifest()  # before anything is made: is this a data set?
+        with data_set.removing() as granted:
+            plan = _planned(data_set, keep)
+            result = _result(data_set, plan, granted.num_abandoned_bytes)
+            granted.remove(plan.versions)
+            granted.remove(plan.shards)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; the result is the last line of standard output."""
+    flags = _parser().parse_args(argv)
+    run = plan_only if flags.dry_run else prune
+    try:
+        result = run(flags.dataset, flags.keep)
+    except (
+        removal.AtWorkError,
+        object_store.StorageError,
+        OSError,
+        ValueError,
+    ) as error:
+        logger.error("prune failed: %s", error)
+        return 1
+    logger.info(
+        "%s versions %s and %d shards, %d bytes; versions %s stay",
+        "would remove" if flags.dry_run else "removed",
+        list(result.removed_versions),
+        len(result.removed_shards),
+        result.freed_bytes,
+        list(result.kept),
+    )
+    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
+    return 0
+
+
+def _planned(data_set: data_sets.DataSet, keep: int) -> _Plan:
+    names = data_set.list_versions()
+    kept = sorted({*names[-keep:], data_set.read_manifest().version})
+    needed = {
+        f"shards/{entry.split}/{entry.key}"
+        for name in kept
+        for entry in data_set.read_manifest(name).shards
+    }
+    return _Plan(
+        kept=tuple(kept),
+        versions=tuple(f"versions/{name}" for name in names if name not in kept),
+        shards=tuple(place for place in _published(data_set) if place not in needed),
+    )
+
+
+def _published(data_set: data_sets.DataSet) -> Iterator[str]:
+    """Yields the folders of all shards, listed anywhere or not."""
+    for split in records.SPLITS:
+        for key in sorted(data_set.shard_keys(split)):
+            if naming.is_incomplete(Path(key)):
+                continue
+            try:
+                yield naming.shard_folder(Path(), split, key).as_posix()
+            except ValueError:
+                stray = f"{data_set.location}/shards/{split}/{key}"
+                logger.warning("%s: not a shard's folder; it stays", stray)
+
+
+def _result(
+    data_set: data_sets.DataSet, plan: _Plan, num_abandoned_bytes: int
+) -> PruneResult:
+    num_bytes = data_set.num_bytes((*plan.versions, *plan.shards))
+    return PruneResult(
+        removed_versions=tuple(Path(place).name for place in plan.versions),
+        removed_shards=plan.shards,
+        freed_bytes=num_bytes + num_abandoned_bytes,
+        kept=plan.kept,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines prune",
+        description="Removes old versions, and every shard that no version needs any "
+        "more. Whoever is reading a version that is removed gets errors.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    common_flags.add_dataset(parser)
+    parser.add_argument(
+        "--keep",
+        type=_positive_int,
+        required=True,
+        metavar="N",
+        help="newest versions that stay; the current one stays in any case",
+    )
+    parser.add_argument(
+        "--dry_run", action="store_true", help="tell what would be removed, then stop"
+    )
+    return parser
+
+
+def _positive_int(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
+    return int(text)

@@ -1,0 +1,1 @@
+"""Which clip goes into which shard, and what is known of it already."""

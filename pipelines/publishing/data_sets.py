@@ -1,0 +1,197 @@
+"""A data set as the jobs see that write it: on this machine, or in an object store.
+
+Shards are made and read in a local folder in either case. Of a data set on this machine
+that folder is the data set. Of a remote one it holds what is on its way: a shard that
+is finished is uploaded, under the names that it keeps, and one whose frames are needed
+is downloaded. So a job is written once, and only this file knows the difference.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from mindrecord_io import records
+from mindrecord_io.shards import shard_folders
+from mindrecord_io.storage import files, incomplete, object_store
+from mindrecord_io.versions import manifests, shard_checks, version_checks
+from pipelines.publishing import remote_data_set, removal
+from pipelines.sources import remote_clips
+
+__all__ = ["DataSet", "LocalDataSet", "opened"]
+
+
+class DataSet(Protocol):
+    """What jobs ask of a data set.
+
+    Attributes:
+      location: the path or URI that names it.
+      folder: where shards and versions are made, and found once they are fetched.
+    """
+
+    location: Path | str
+    folder: Path
+
+    def list_versions(self) -> list[str]:
+        """Returns the names of all versions, oldest first, CURRENT or not."""
+
+    def current_name(self) -> str | None:
+        """Returns the name of the current version, None if there is none yet."""
+
+    def read_manifest(self, name: str | None = None) -> manifests.Manifest:
+        """Returns what a version consists of, the current one by default."""
+
+    def open_version(self, name: str | None = None) -> manifests.Version:
+        """Opens a version, the current one by default, all but its shards."""
+
+    def current_version(self) -> manifests.Version | None:
+        """Opens the current version, None if there is none yet."""
+
+    def shard_keys(self, split: str) -> set[str]:
+        """Returns the keys of the published shards of a split."""
+
+    def read_summary(self, split: str, key: str) -> records.ShardSummary | None:
+        """Returns what a published shard says of itself, None if there is none."""
+
+    def fetch(self, split: str, key: str) -> None:
+        """Makes a published shard available below `folder`."""
+
+    def keep(self, split: str, key: str) -> None:
+        """Makes a shard that is published below `folder` available to everybody."""
+
+    def drop(self, split: str, key: str) -> None:
+        """Lets go of what `fetch` or `keep` left below `folder`."""
+
+    def receipts(self, staging: Path) -> Path | str:
+        """Returns where the tasks of the job that owns `staging` leave receipts."""
+
+    def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
+        """Returns bytes of a file, its path below the data set; fewer at its end."""
+
+    def check_sizes(self, version: manifests.Version) -> list[version_checks.Damage]:
+        """Checks that all shards have the files they were published with, by size."""
+
+    def num_bytes(self, places: Sequence[str]) -> int:
+        """Returns the size of all files in folders below the data set."""
+
+    def write(self, path: str, content: bytes) -> str:
+        """Writes a file that is no part of a version; returns where it is."""
+
+    def remove_abandoned(self) -> None:
+        """Removes what dead jobs left of unfinished work."""
+
+    def staging(self) -> contextlib.AbstractContextManager[Path]:
+        """Lends a folder for a version in the making; nothing is pruned meanwhile."""
+
+    def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
+        """Lends the right to remove, if no job is at work; see removal.removing."""
+
+    def publish(self, folder: Path, said: manifests.Manifest) -> manifests.Version:
+        """Makes a folder of finished files the newest version; see manifest.publish.
+
+        Args:
+          folder: in one that `staging` lends.
+        """
+
+
+class LocalDataSet:
+    """A data set on this machine, or on a file system that it shares with others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.location: Path | str = folder
+        self.folder = folder
+
+    def list_versions(self) -> list[str]:
+        return manifests.list_versions(self.folder)
+
+    def current_name(self) -> str | None:
+        return manifests.current_version(self.folder)
+
+    def read_manifest(self, name: str | None = None) -> manifests.Manifest:
+        return manifests.open_version(self.folder, name).manifest
+
+    def open_version(self, name: str | None = None) -> manifests.Version:
+        return manifests.open_version(self.folder, name)
+
+    def current_version(self) -> manifests.Version | None:
+        has_version = manifests.current_version(self.folder) is not None
+        return manifests.open_version(self.folder) if has_version else None
+
+    def shard_keys(self, split: str) -> set[str]:
+        folder = shard_folders.split_folder(self.folder, split)
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+    def read_summary(self, split: str, key: str) -> records.ShardSummary | None:
+        return shard_folders.read_summary(self.folder, split, key)
+
+    def fetch(self, split: str, key: str) -> None:
+        pass  # it is there
+
+    def keep(self, split: str, key: str) -> None:
+        pass  # it is there for everybody
+
+    def drop(self, split: str, key: str) -> None:
+        pass  # it is the data set's own
+
+    def receipts(self, staging: Path) -> Path | str:
+        folder = staging.absolute() / "receipts"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
+        with (self.folder / path).open("rb") as file:
+            return os.pread(file.fileno(), num_bytes, begin)
+
+    def check_sizes(self, version: manifests.Version) -> list[version_checks.Damage]:
+        return [
+            damage
+            for entry in version.manifest.shards
+            for damage in shard_checks.check_sizes(version, entry)
+        ]
+
+    def num_bytes(self, places: Sequence[str]) -> int:
+        return sum(removal.num_bytes(self.folder / place) for place in places)
+
+    def write(self, path: str, content: bytes) -> str:
+        files.replace_file(self.folder / path, content)
+        return str(self.folder / path)
+
+    def remove_abandoned(self) -> None:
+        removal.remove_abandoned(self.folder)
+
+    def staging(self) -> contextlib.AbstractContextManager[Path]:
+        return manifests.staging_folder(self.folder)
+
+    def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
+        return removal.removing(self.folder)
+
+    def publish(self, folder: Path, said: manifests.Manifest) -> manifests.Version:
+        return manifests.publish(self.folder, folder, said)
+
+
+@contextlib.contextmanager
+def opened(location: Path | str) -> Iterator[DataSet]:
+    """Lends the data set at a path or URI (see storage); whether there is one is open.
+
+    Raises:
+      StorageError: the object store cannot be opened.
+    """
+    if not object_store.is_remote(location):
+        yield LocalDataSet(Path(location))
+        return
+    with incomplete.folder_in(remote_clips.work_folder()) as folder:
+        yield remote_data_set.RemoteDataSet(str(location), folder)
+
+
+@contextlib.contextmanager
+def fetched(data_set: DataSet, places: Iterable[str]) -> Iterator[None]:
+    """Has shards ("<split>/<key>") available while the block runs."""
+    held = [place.split("/") for place in places]
+    for split, key in held:
+        data_set.fetch(split, key)
+    try:
+        yield
+    finally:
+        for split, key in held:
+            data_set.drop(split, key)

@@ -1,0 +1,328 @@
+"""Writing a data set in an object store, which has neither renames nor locks.
+
+A shard's files are uploaded under their final names, which hold the shard's key; its
+summary follows when they are proved, and nobody takes a shard for published before.
+Whoever makes the same shard meanwhile uploads the same bytes. A version is published by
+a claim on its number, its files, its manifest and, last, CURRENT.
+
+Of two writers that publish at the same time at most one succeeds. Each first writes its
+claim, then lists: whoever finds another's, or a version that CURRENT does not know yet,
+yields. (Both listing before either writes is impossible; both yielding is not, and
+loses nothing.) This needs a store whose listings are consistent, as S3's have been
+since 2020. A claim that its writer died with is void after an hour.
+
+Nothing is removed while a job is at work: see remote_marks and remote_removal.
+"""
+
+import contextlib
+import datetime
+import json
+import logging
+import posixpath
+import shutil
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+from pathlib import Path
+
+from pyarrow import fs
+
+from mindrecord_io import naming, records
+from mindrecord_io.shards import shard_folders
+from mindrecord_io.storage import files, incomplete, object_store, transfers
+from mindrecord_io.versions import manifests, shard_checks, version_checks
+from pipelines.publishing import remote_marks, remote_removal, removal
+
+__all__ = ["RemoteDataSet"]
+
+logger = logging.getLogger(__name__)
+
+_CLAIMS = "claims"
+_CLAIM_IS_VOID_AFTER = datetime.timedelta(hours=1)
+_NUM_THREADS = 4  # of large files
+_NUM_REQUESTS = 16  # small ones at once
+_POLL_SECONDS = 2.0
+
+
+class RemoteDataSet:
+    """A data set in an object store; see data_sets.DataSet."""
+
+    def __init__(self, uri: str, folder: Path) -> None:
+        self._remote = object_store.open_storage(uri)
+        self.location: Path | str = self._remote.uri
+        self.folder = folder
+
+    def list_versions(self) -> list[str]:
+        names = [name for name, _ in self._versions()]
+        with futures.ThreadPoolExecutor(_NUM_REQUESTS) as executor:
+            paths = [f"versions/{name}/manifest.json" for name in names]
+            published = list(executor.map(self._exists, paths))
+        pairs = zip(names, published, strict=True)
+        return [name for name, is_published in pairs if is_published]
+
+    def current_name(self) -> str | None:
+        try:
+            name = self._remote.read_bytes("CURRENT").decode("ascii").strip()
+            naming.version_number(name)
+        except FileNotFoundError:
+            return None
+        except ValueError as cause:
+            raise manifests.ManifestError(
+                f"{self._remote.uri}/CURRENT: does not name a version: {cause}"
+            ) from cause
+        return name
+
+    def read_manifest(self, name: str | None = None) -> manifests.Manifest:
+        name = self._known(name)
+        path = naming.manifest_path(naming.version_folder(Path(), name))
+        content = self._remote.read_bytes(path.as_posix())
+        return manifests.parse(content, self._remote.uri, name)
+
+    def open_version(self, name: str | None = None) -> manifests.Version:
+        name = self._known(name)
+        version = naming.version_folder(Path(), name).as_posix()
+        target = naming.version_folder(self.folder, name)
+        if not target.is_dir():
+            with incomplete.folder_in(target.parent) as folder:
+                self._download_version(version, folder / name)
+                (folder / name).rename(target)
+        return manifests.open_version(self.folder, name)
+
+    def current_version(self) -> manifests.Version | None:
+        name = self.current_name()
+        return None if name is None else self.open_version(name)
+
+    def shard_keys(self, split: str) -> set[str]:
+        return set(self._remote.list_names(f"shards/{split}"))
+
+    def read_summary(self, split: str, key: str) -> records.ShardSummary | None:
+        folder = naming.shard_folder(Path(), split, key)
+        try:
+            content = self._remote.read_bytes(naming.summary_path(folder).as_posix())
+        except FileNotFoundError:
+            return None
+        where = f"{self._remote.uri}/{folder.as_posix()}"
+        summary = shard_folders.parse_summary(content, split, key, where)
+        for name, expected in shard_folders.file_fingerprints(summary).items():
+            found = self._remote.info((folder / name).as_posix())
+            if found.type == fs.FileType.NotFound:  # removed while it was uploaded
+                logger.warning("%s: %s is missing, it is made again", where, name)
+                return None
+            if found.size != expected.num_bytes:
+                raise shard_folders.ShardError(
+                    f"{where}: published shard is damaged: {name} has {found.size} "
+                    f"bytes, not {expected.num_bytes}; remove it and build again"
+                )
+        return summary
+
+    def fetch(self, split: str, key: str) -> None:
+        target = naming.shard_folder(self.folder, split, key)
+        if target.is_dir():
+            return
+        remote = naming.shard_folder(Path(), split, key)
+        with incomplete.folder_in(target.parent) as folder:
+            for info in self._remote.list_infos(remote.as_posix()):
+                path = f"{remote.as_posix()}/{info.base_name}"
+                transfers.download(self._remote, path, folder / info.base_name)
+            folder.rename(target)
+
+    def keep(self, split: str, key: str) -> None:
+        summary = shard_folders.read_summary(self.folder, split, key)
+        assert summary is not None
+        remote = naming.shard_folder(Path(), split, key)
+        local = naming.shard_folder(self.folder, split, key)
+        last = naming.summary_path(remote)
+        for path in (
+            *(remote / n for n in shard_folders.file_fingerprints(summary)),
+            last,
+        ):
+            transfers.upload(self._remote, path.as_posix(), local / path.name)
+
+    def drop(self, split: str, key: str) -> None:
+        shutil.rmtree(naming.shard_folder(self.folder, split, key), ignore_errors=True)
+
+    def receipts(self, staging: Path) -> Path | str:
+        of_job = staging if naming.is_incomplete(staging) else None
+        name = (of_job or naming.incomplete_folder(staging)).name
+        return f"{self._remote.uri}/versions/{name}/receipts"
+
+    def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
+        return self._remote.read_part(path, begin, num_bytes)
+
+    def check_sizes(self, version: manifests.Version) -> list[version_checks.Damage]:
+        sizes: dict[str, dict[str, int]] = defaultdict(dict)
+        for split in sorted(version.manifest.num_shards):
+            for info in self._remote.list_infos(f"shards/{split}", recursive=True):
+                if info.is_file:
+                    parent, name = posixpath.split(info.path)
+                    sizes[posixpath.basename(parent)][name] = info.size
+        return [
+            damage
+            for entry in version.manifest.shards
+            for damage in shard_checks.check_listing(entry, sizes[entry.key])
+        ]
+
+    def num_bytes(self, places: Sequence[str]) -> int:
+        return remote_removal.num_bytes(self._remote, places)
+
+    def write(self, path: str, content: bytes) -> str:
+        transfers.put(self._remote, path, content)
+        return f"{self._remote.uri}/{path}"
+
+    def remove_abandoned(self) -> None:
+        # In the store a job removes nothing: what was half uploaded is finished by
+        # whoever makes the shard again, and the rest waits for a prune.
+        incomplete.remove_abandoned(self.folder.parent)
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        with contextlib.ExitStack() as stack:
+            staging = stack.enter_context(manifests.staging_folder(self.folder))
+            mark = remote_marks.held(self._remote, staging.name, "job")
+            self._wait_for_prune(stack.enter_context(mark))
+            yield staging
+
+    @contextlib.contextmanager
+    def removing(self) -> Iterator[removal.Removal]:
+        with remote_removal.begun(self._remote) as granted:
+            granted.clear(self._versions_without_manifest())
+            yield granted
+
+    def publish(self, folder: Path, said: manifests.Manifest) -> manifests.Version:
+        """Makes a folder of finished files the newest version.
+
+        Raises:
+          PublishConflictError: CURRENT is no longer `said.parent`, or another writer
+            is about to change it; or this one was taken for dead meanwhile.
+        """
+        number = self._next_number(said)
+        name = naming.version_name(number)
+        claim = f"versions/{name}/{_CLAIMS}/{uuid.uuid4().hex}"
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._forget, claim)
+            transfers.put(self._remote, claim, manifests.utc_now().encode())
+            self._refuse_rivals(said, claim, number)
+            fields = records.to_json(said) | {"version": name}
+            text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
+            paths = sorted(path for path in folder.rglob("*") if path.is_file())
+            with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
+                list(executor.map(lambda p: self._upload(p, folder, name), paths))
+            manifest_path = f"versions/{name}/manifest.json"
+            undo.callback(self._forget, manifest_path)  # without it: no version
+            transfers.put(self._remote, manifest_path, text.encode())
+            self._refuse_unmarked(folder.parent.name)
+            undo.pop_all()
+        transfers.put(self._remote, "CURRENT", f"{name}\n".encode())
+        return self.open_version(name)
+
+    def _known(self, name: str | None) -> str:
+        """Returns the name of a version that is there, the current one by default."""
+        name = name or self.current_name()
+        if name is None:
+            raise manifests.ManifestError(
+                f"{self._remote.uri}: no data set here, or none published yet (no "
+                f"CURRENT file)"
+            )
+        version = naming.version_folder(Path(), name).as_posix()
+        if not self._exists(f"{version}/manifest.json"):
+            raise manifests.ManifestError(
+                f"{self._remote.uri}: no version {name}, there are "
+                f"{self.list_versions()}"
+            )
+        return name
+
+    def _wait_for_prune(self, mark: remote_marks.Mark) -> None:
+        told = False
+        while True:
+            others = mark.others()
+            pruning = [o for o in others if o.kind == "prune" and not o.is_void]
+            if not pruning:
+                return
+            if not told:
+                logger.info("waiting for the end of %s", ", ".join(map(str, pruning)))
+            told = True
+            time.sleep(_POLL_SECONDS)
+
+    def _refuse_unmarked(self, name: str) -> None:
+        """Raises PublishConflictError if the job's mark is gone (see remote_marks)."""
+        if not self._exists(f"versions/{name}/job"):
+            raise manifests.PublishConflictError(
+                f"{self._remote.uri}: this job was taken for dead, and shards that it "
+                f"counts on may have been removed; run the same command again: what "
+                f"is there is reused"
+            )
+
+    def _versions_without_manifest(self) -> list[str]:
+        """Returns what is left of versions older than the current one, as folders.
+
+        Numbers above the current one's may yet be taken for another writer's.
+        """
+        current = self.current_name()
+        names = {name for name, _ in self._versions()} - set(self.list_versions())
+        newest = naming.version_number(current) if current else 0
+        old = [name for name in names if naming.version_number(name) < newest]
+        return [f"versions/{name}" for name in sorted(old)]
+
+    def _forget(self, path: str) -> None:
+        with contextlib.suppress(object_store.StorageError):
+            self._remote.remove_file(path)
+
+    def _upload(self, path: Path, folder: Path, name: str) -> None:
+        below = path.relative_to(folder).as_posix()
+        transfers.upload(self._remote, f"versions/{name}/{below}", path)
+
+    def _next_number(self, said: manifests.Manifest) -> int:
+        current = self.current_name() or ""
+        newest = naming.version_number(current) if current else 0
+        if current != said.parent:
+            raise self._conflict(said)
+        for name, is_young in self._versions():
+            number = naming.version_number(name)
+            if number > newest and is_young:
+                raise self._conflict(said)
+            newest = max(newest, number)
+        return newest + 1
+
+    def _refuse_rivals(self, said: manifests.Manifest, claim: str, number: int) -> None:
+        claims = self._remote.list_infos(claim.rpartition("/")[0])
+        if len(claims) > 1 or (self.current_name() or "") != said.parent:
+            raise self._conflict(said)
+        for name, is_young in self._versions():
+            if naming.version_number(name) > number and is_young:
+                raise self._conflict(said)
+
+    def _versions(self) -> list[tuple[str, bool]]:
+        """Returns the names of all versions, oldest first, and which are new."""
+        now = datetime.datetime.now(datetime.UTC)
+        versions = []
+        for name in sorted(self._remote.list_names("versions")):
+            if naming.is_version_name(name):
+                claims = self._remote.list_infos(f"versions/{name}/{_CLAIMS}")
+                times = [info.mtime for info in claims if info.mtime]
+                is_young = any(now - t < _CLAIM_IS_VOID_AFTER for t in times)
+                versions.append((name, is_young))
+        return versions
+
+    def _conflict(self, said: manifests.Manifest) -> manifests.PublishConflictError:
+        return manifests.PublishConflictError(
+            f"{self._remote.uri}: version {self.current_name()} is current, or about "
+            f"to be followed by another writer's, and this one began from "
+            f"{said.parent or 'nothing'}; nothing is lost, run the same command "
+            f"again: finished shards are reused"
+        )
+
+    def _download_version(self, version: str, folder: Path) -> None:
+        for below in ("", "labels"):
+            parent = f"{version}/{below}".rstrip("/")
+            (folder / below).mkdir(parents=True)
+            for info in self._remote.list_infos(parent):
+                if info.type == fs.FileType.File:
+                    target = folder / below / info.base_name
+                    path = f"{parent}/{info.base_name}"
+                    transfers.download(self._remote, path, target)
+                    files.sync(target)
+
+    def _exists(self, path: str) -> bool:
+        return bool(self._remote.info(path).type == fs.FileType.File)

@@ -1,0 +1,1 @@
+"""What is there to be read: annotations of every kind, clips, their files."""

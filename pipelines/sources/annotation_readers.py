@@ -1,0 +1,183 @@
+"""Reads annotations of whatever kind is there; one function a source.
+
+What a path holds tells its kind, so no flag does:
+
+    a .csv or .parquet file      path, label, split (and clip_id) a clip: read_list
+    *jester-v1-train.csv ...     Jester's lists, "id;label": read_jester
+    folders named by splits      in each a folder a class (Kinetics): class_folders
+    *labels.json, ...            Something-Something-v2: annotations.read_annotations
+
+A clip is a file or, whatever lists it, a folder of frames.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from pipelines.sources import class_folders
+from pipelines.sources.listed_clips import ListedClip, assembled, split_named
+from pipelines.sources.something_something import (
+    AnnotationError,
+    Annotations,
+    read_annotations,
+)
+
+__all__ = ["read", "read_jester", "read_list"]
+
+_REQUIRED_COLUMNS = ("path", "label", "split")
+_OPTIONAL_COLUMN = "clip_id"
+_ROWS_PER_BATCH = 10_000
+_JESTER = "jester-v1-"
+
+
+def read(path: Path) -> Annotations:
+    """Reads annotations, their kind told by what the path is or holds.
+
+    Raises:
+      AnnotationError: they cannot be used; the message says what, where and why.
+    """
+    for is_kind, read_kind in _KINDS:
+        if is_kind(path):
+            return read_kind(path)
+    if path.exists() and not path.is_dir():
+        raise AnnotationError(
+            f"{path}: annotations are a .csv or .parquet file, or a folder: of "
+            f"Something-Something-v2's JSON files, of Jester's lists, or of "
+            f"<split>/<class>/<clip>"
+        )
+    return read_annotations(path)
+
+
+def read_list(path: Path) -> Annotations:
+    """Reads a CSV (comma, with a header) or Parquet file of a row a clip.
+
+    Its columns are `path`, below the folder of clips; `label`, a text or a number;
+    `split`, train, validation (val, valid) or test; and, if wanted, `clip_id`. Test
+    clips' labels are not read. Other columns are ignored.
+    """
+    rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+    return assembled(path, (_listed(row, place) for row, place in rows))
+
+
+def read_jester(folder: Path) -> Annotations:
+    """Reads Jester's lists: `id;label` a line, `id` in the test's, labels in a file."""
+    names = [line for line, _ in _lines(folder / f"{_JESTER}labels.csv")]
+    return assembled(folder, _jester_clips(folder), names)
+
+
+def _jester_clips(folder: Path) -> Iterator[ListedClip]:
+    for split in ("train", "validation", "test"):
+        path = folder / f"{_JESTER}{split}.csv"
+        if split == "test" and not path.exists():
+            continue
+        for line, place in _lines(path):
+            clip_id, _, label = line.partition(";")
+            yield ListedClip("", split, label, place, clip_id)
+
+
+def _listed(row: dict[str, str], place: str) -> ListedClip:
+    split = split_named(row["split"])
+    if not split:
+        raise AnnotationError(
+            f"{place}: split must be train, validation (val, valid) or test, got "
+            f"{row['split']!r:.80}"
+        )
+    if not row["path"]:
+        raise AnnotationError(f"{place}: no path")
+    clip_id = row.get(_OPTIONAL_COLUMN, "")
+    return ListedClip(row["path"], split, row["label"], place, clip_id)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _rows_of_csv(path, file)
+    except OSError as cause:
+        raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
+    except UnicodeDecodeError:
+        _text(path)  # says at which byte of the whole file
+        raise
+
+
+def _rows_of_csv(
+    path: Path, file: Iterable[str]
+) -> Iterator[tuple[dict[str, str], str]]:
+    reader = csv.DictReader(file, strict=True)
+    try:
+        _check_columns(path, reader.fieldnames or [])
+        for row in reader:
+            place = f"{path} line {reader.line_num}"
+            if None in row or None in row.values():
+                raise AnnotationError(
+                    f"{place}: must have {len(reader.fieldnames or [])} values, as "
+                    f"the header"
+                )
+            yield row, place
+    except csv.Error as cause:
+        line = reader.reader.line_num
+        raise AnnotationError(f"{path} line {line}: {cause}") from cause
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            _check_columns(path, columns)
+            wanted = [*_REQUIRED_COLUMNS, *({_OPTIONAL_COLUMN} & set(columns))]
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=wanted):
+                for row in batch.to_pylist():
+                    texts = {k: "" if v is None else str(v) for k, v in row.items()}
+                    yield texts, f"{path} row_index {number}"
+                    number += 1
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as cause:
+        raise AnnotationError(f"{path}: cannot be read as Parquet: {cause}") from cause
+
+
+def _check_columns(path: Path, columns: Iterable[str]) -> None:
+    missing = [name for name in _REQUIRED_COLUMNS if name not in columns]
+    if missing:
+        raise AnnotationError(
+            f"{path}: no column {', no '.join(missing)} among {list(columns)[:8]}"
+        )
+
+
+def _lines(path: Path) -> list[tuple[str, str]]:
+    """Returns the lines of a text file that are not empty, each with its place."""
+    return [
+        (line.strip(), f"{path} line {number}")
+        for number, line in enumerate(_text(path).splitlines(), 1)
+        if line.strip()
+    ]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as cause:
+        raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
+    except UnicodeDecodeError as cause:
+        raise AnnotationError(
+            f"{path}: not UTF-8 text: {cause.reason} at byte {cause.start}"
+        ) from cause
+
+
+def _is_list(path: Path) -> bool:
+    return path.suffix in (".csv", ".parquet") and not path.is_dir()
+
+
+def _is_jester(path: Path) -> bool:
+    return (path / f"{_JESTER}labels.csv").exists()
+
+
+_KINDS: tuple[
+    tuple[Callable[[Path], bool], Callable[[Path], Annotations]],
+    ...,
+] = (
+    (_is_list, read_list),
+    (_is_jester, read_jester),
+    (class_folders.is_kept_so, class_folders.read),
+)

@@ -1,0 +1,67 @@
+"""Clips in an object store: hashed where they are, copied here to be decoded."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+
+from mindrecord_io import records
+from mindrecord_io.storage import incomplete, object_store, transfers
+
+__all__ = ["fingerprint", "local_clips", "work_folder"]
+
+_NUM_THREADS = 16  # a request to an object store is mostly waiting
+
+
+def fingerprint(uri: str) -> records.Fingerprint:
+    """Returns the size and SHA-256 of a remote clip.
+
+    Raises:
+      FileNotFoundError: it is not there.
+      StorageError: it cannot be read, after several attempts.
+    """
+    folder, _, name = uri.rpartition("/")
+    remote = object_store.open_storage(folder)
+    return object_store.retried(
+        lambda: transfers.fingerprint(remote, name), f"read {uri}"
+    )
+
+
+@contextlib.contextmanager
+def local_clips(plan: records.ShardPlan) -> Iterator[records.ShardPlan]:
+    """Lends the plan with local files in place of the remote ones to be decoded.
+
+    Whether a copy is the file that was planned is checked by who decodes it.
+
+    Raises:
+      FileNotFoundError: a clip is not there any more.
+      StorageError: one cannot be read, after several attempts.
+    """
+    wanted = [
+        c for c in plan.clips if not c.stored_in and object_store.is_remote(c.uri)
+    ]
+    if not wanted:
+        yield plan
+        return
+    with incomplete.folder_in(work_folder()) as folder:
+        with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
+            copies = executor.map(lambda clip: _copied(clip, folder), wanted)
+            by_id = {copy.clip_id: copy for copy in copies}
+        clips = tuple(by_id.get(clip.clip_id, clip) for clip in plan.clips)
+        yield dataclasses.replace(plan, clips=clips)
+
+
+def work_folder() -> Path:
+    """Returns where this machine keeps what is on its way to or from a store."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = os.environ.get("CLIPMILL_CACHE") or Path(home) / "clipmill"
+    return Path(cache).absolute() / "work"
+
+
+def _copied(clip: records.PlannedClip, folder: Path) -> records.PlannedClip:
+    parent, _, name = clip.uri.rpartition("/")
+    target = folder / f"{clip.clip_id}{Path(name).suffix}"
+    transfers.download(object_store.open_storage(parent), name, target)
+    return dataclasses.replace(clip, uri=str(target))

@@ -1,0 +1,1 @@
+"""Drawn clips that stand in for the licensed ones."""

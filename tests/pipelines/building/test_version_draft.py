@@ -1,0 +1,287 @@
+import dataclasses
+import logging
+
+import pytest
+
+from mindrecord_io import naming, records
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files, incomplete, tallies
+from mindrecord_io.versions import manifests
+from pipelines.building import version_draft
+from pipelines.sources.something_something import Annotations
+from tests import listings
+
+LABELS = records.LabelMap(("Moving something", "Rest \N{SNOWMAN}"))
+SETTINGS = records.DecodeSettings(short_side_px=128)
+SOURCE = records.Fingerprint(1000, "ab" * 32)
+FILE = records.Fingerprint(5000, "cd" * 32)
+LABEL_IDS = {"11": 0, "12": 1, "13": 0, "21": 1, "31": -1}
+SPLIT_OF = {"1": "train", "2": "validation", "3": "test"}
+NUM_FRAMES = {"11": 2, "13": 4, "21": 3, "31": 5}  # 12 is quarantined
+
+
+def annotation(clip_id, label_id):
+    label = LABELS.names[label_id] if label_id >= 0 else ""
+    return records.Annotation(clip_id, SPLIT_OF[clip_id[0]], label_id, label)
+
+
+def outcome(clip_id):
+    if clip_id not in NUM_FRAMES:
+        return records.ClipOutcome(
+            clip_id=clip_id,
+            label_id=LABEL_IDS[clip_id],
+            source=SOURCE,
+            status=records.QUARANTINED,
+            reason="truncated",
+            detail="3 frames, the header promises 8",
+        )
+    return records.ClipOutcome(
+        clip_id=clip_id,
+        label_id=LABEL_IDS[clip_id],
+        source=SOURCE,
+        status=records.STORED,
+        height=48,
+        width=64,
+        fps_from_header=12.0,
+        num_frames_from_header=NUM_FRAMES[clip_id],
+        row=0,
+        frames_offset=300_000,
+        frame_sizes=(700,) * NUM_FRAMES[clip_id],
+        frames_sha256="ef" * 32,
+    )
+
+
+def summary(index, *clip_ids):
+    clips = tuple(outcome(clip_id) for clip_id in clip_ids)
+    file = FILE if any(clip.frame_sizes for clip in clips) else None
+    return records.ShardSummary(
+        split=SPLIT_OF[clip_ids[0][0]],
+        index=index,
+        num_shards=2 if clip_ids[0][0] == "1" else 1,
+        key=f"{int(clip_ids[0]):032x}",
+        frames_key="0" * 32,
+        mindrecord=file,
+        mindrecord_index=file,
+        clips=clips,
+    )
+
+
+SUMMARIES = [
+    summary(0, "13", "11"),
+    summary(1, "12"),
+    summary(0, "21"),
+    summary(0, "31"),
+]
+
+
+def draft_in(
+    dataset,
+    *,
+    summaries=None,
+    salt=sharding.DEFAULT_SALT,
+    clips_folder="/clips",
+    **changed,
+):
+    annotated = Annotations(
+        LABELS,
+        (
+            *(annotation(clip_id, label) for clip_id, label in LABEL_IDS.items()),
+            annotation("19", 1),
+        ),
+    )
+    refs = [
+        records.ClipRef(
+            **dataclasses.asdict(clip), uri=f"{clips_folder}/{clip.clip_id}.webm"
+        )
+        for clip in annotated.clips[:-1]
+    ]
+    references = {
+        ref.clip_id: listings.reference(position, ref)
+        for position, ref in enumerate(refs)
+    }
+    fields = {
+        "dataset": dataset,
+        "parent": None,
+        "annotated": annotated,
+        "listing": listings.listing(
+            refs, missing={5: "19"}, unlisted=["99"], salt=salt
+        ),
+        "settings": SETTINGS,
+        "shards": [
+            version_draft.MadeShard(
+                made, [references[clip.clip_id] for clip in made.clips]
+            )
+            for made in summaries or SUMMARIES
+        ],
+    }
+    return version_draft.Draft(**(fields | changed))
+
+
+def publish(draft):
+    with incomplete.folder_in(draft.dataset / "versions") as staging:
+        return version_draft.publish(draft, version_draft.write(draft, staging))
+
+
+def tally(*values):
+    counted = tallies.Tally()
+    for order, value in enumerate(values):
+        counted.add(order, value)
+    return counted
+
+
+def test_lost_clips_are_the_quarantined_and_then_the_missing(tmp_path):
+    lost = version_draft.write(draft_in(tmp_path), tmp_path).lost
+    assert len(lost) == 2
+    assert lost.first == (
+        ("12", "truncated", "3 frames, the header promises 8"),
+        ("19", "missing", "annotated, but not in the folder of clips"),
+    )
+
+
+@pytest.mark.parametrize(("num_lost", "allowed"), [(0, 0), (1, 1), (2, 9)])
+def test_as_many_lost_as_allowed_are_no_problem(num_lost, allowed):
+    lost = tally(*[("1", "empty", "")] * num_lost)
+    assert version_draft.too_many_lost(lost, allowed) == ""
+
+
+def test_too_many_lost_are_counted_and_the_first_five_named():
+    lost = [(str(n), "empty", f"/clips/{n}.webm has no bytes") for n in range(1, 8)]
+
+    problem = version_draft.too_many_lost(tally(*lost), 6)
+
+    assert problem.startswith(
+        "7 clips cannot be stored, --max_quarantined allows 6; nothing is published. "
+        "The first: 1 (empty: /clips/1.webm has no bytes); 2 (empty: "
+    )
+    assert "5 (empty: /clips/5.webm has no bytes)" in problem
+    assert "/clips/6.webm" not in problem
+
+
+def test_a_draft_becomes_the_current_version(tmp_path):
+    version = publish(draft_in(tmp_path))
+
+    said = version.manifest
+    assert manifests.current_version(tmp_path) == said.version == "000001"
+    assert said.parent == ""
+    assert (said.num_clips, said.num_quarantined, said.num_missing) == (4, 1, 1)
+    assert (said.num_unlisted, said.num_frames, said.num_classes) == (1, 14, 2)
+    assert said.settings == SETTINGS
+    assert [(s.split, s.index, s.num_rows) for s in said.shards] == [
+        ("train", 0, 2),
+        ("train", 1, 0),
+        ("validation", 0, 1),
+        ("test", 0, 1),
+    ]
+    assert said.num_bytes == 3 * 2 * 5000
+
+
+def test_the_manifest_proves_the_table(tmp_path):
+    version = publish(draft_in(tmp_path))
+
+    path = naming.clips_table_path(version.folder)
+    assert version.manifest.clips_table == files.fingerprint(path)
+
+
+def test_the_table_has_a_row_for_whatever_was_asked_for(tmp_path):
+    version = publish(draft_in(tmp_path))
+
+    columns = ["clip_id", "split", "label_id", "status", "reason", "num_frames"]
+    rows = [tuple(row.values()) for row in version.read_clips(columns).to_pylist()]
+    assert rows == [
+        ("13", "train", 0, "stored", "", 4),
+        ("11", "train", 0, "stored", "", 2),
+        ("12", "train", 1, "quarantined", "truncated", 0),
+        ("21", "validation", 1, "stored", "", 3),
+        ("31", "test", -1, "stored", "", 5),
+        ("19", "train", 1, "missing", "missing", 0),
+        ("99", "", -1, "unlisted", "unlisted", 0),
+    ]
+
+
+def test_label_files_hold_the_stored_clips_in_annotation_order(tmp_path):
+    folder = naming.labels_folder(publish(draft_in(tmp_path)).folder)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "category.txt": "Moving something\nRest \N{SNOWMAN}".encode(),
+        "train_videofolder.txt": b"11 2 0\n13 4 0",
+        "val_videofolder.txt": b"21 3 1",
+        "test_videofolder.txt": b"31 5 0",
+    }
+
+
+def test_a_draft_that_says_nothing_new_leaves_the_version(tmp_path, caplog):
+    first = publish(draft_in(tmp_path))
+
+    with caplog.at_level(logging.INFO):
+        second = publish(draft_in(tmp_path, parent=first))
+
+    assert second == first
+    assert manifests.list_versions(tmp_path) == ["000001"]
+    assert caplog.messages == ["nothing changed: version 000001 stays"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"settings": records.DecodeSettings()},
+        {"salt": "other"},
+        {"summaries": [summary(0, "11"), summary(0, "21")]},
+    ],
+    ids=["settings", "salt", "summaries"],
+)
+def test_whatever_differs_makes_a_new_version(tmp_path, changed):
+    first = publish(draft_in(tmp_path))
+
+    second = publish(draft_in(tmp_path, parent=first, **changed))
+
+    assert (second.manifest.version, second.manifest.parent) == ("000002", "000001")
+    assert manifests.open_version(tmp_path, "000001") == first
+
+
+def test_a_moved_folder_of_clips_is_a_difference(tmp_path):
+    first = publish(draft_in(tmp_path))
+
+    second = publish(draft_in(tmp_path, parent=first, clips_folder="/moved"))
+
+    assert second.manifest.version == "000002"
+    uris = second.read_clips(["uri"], split="validation")["uri"].to_pylist()
+    assert uris == ["/moved/21.webm"]
+
+
+def test_a_rival_that_published_meanwhile_is_a_conflict(tmp_path):
+    publish(draft_in(tmp_path))
+
+    with pytest.raises(manifests.PublishConflictError) as caught:
+        publish(draft_in(tmp_path, salt="other"))
+
+    assert "version 000001 was published by another process" in str(caught.value)
+    assert "run the same command again: finished shards are reused" in str(caught.value)
+    assert manifests.list_versions(tmp_path) == ["000001"]
+    assert manifests.current_version(tmp_path) == "000001"
+
+
+@pytest.mark.parametrize("has_parent", [False, True])
+def test_a_rival_that_published_the_same_is_none(tmp_path, caplog, has_parent):
+    parent = publish(draft_in(tmp_path, salt="other")) if has_parent else None
+    first = publish(draft_in(tmp_path, parent=parent))
+
+    with caplog.at_level(logging.INFO):
+        second = publish(draft_in(tmp_path, parent=parent))
+
+    name = "000002" if has_parent else "000001"
+    assert second == first
+    assert second.manifest.version == manifests.list_versions(tmp_path)[-1] == name
+    assert caplog.messages == [
+        f"nothing changed: another process has published {name}, the same"
+    ]
+
+
+def test_nothing_is_left_of_the_staging_folder(tmp_path):
+    publish(draft_in(tmp_path))
+
+    assert not [path for path in tmp_path.rglob("*") if naming.is_incomplete(path)]
+    assert sorted(path.name for path in (tmp_path / "versions/000001").iterdir()) == [
+        "clips.parquet",
+        "labels",
+        "manifest.json",
+    ]

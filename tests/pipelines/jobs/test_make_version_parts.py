@@ -1,0 +1,327 @@
+"""Jobs on versions published without MindSpore: no shard is ever made here."""
+
+import dataclasses
+import logging
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from mindrecord_io import naming, records
+from mindrecord_io.shards import shard_folders, sharding
+from mindrecord_io.storage import incomplete
+from mindrecord_io.versions import manifests
+from pipelines import quarantine
+from pipelines.building import build_transforms, version_draft
+from pipelines.jobs import make_version
+from pipelines.planning import matching
+from pipelines.sources import something_something
+from tests import listings
+from tests import versions_by_hand as by_hand
+
+LEAVE_A_FOLDER = """\
+import os, pathlib, sys
+from mindrecord_io.storage import incomplete
+works = [incomplete.folder_in(pathlib.Path(parent)) for parent in sys.argv[1:]]
+for work in works:
+    (work.__enter__() / "file").touch()
+os._exit(9)
+"""
+RENAMED = records.LabelMap(("Rolling along", "Tilting"))
+
+
+def annotated(splits, label_map=by_hand.LABELS):
+    return something_something.Annotations(
+        label_map,
+        tuple(
+            records.Annotation(
+                clip_id, split, label_id, label_map.names[label_id] * (label_id >= 0)
+            )
+            for split, label_ids in splits.items()
+            for clip_id, label_id in label_ids.items()
+        ),
+    )
+
+
+def job_for(version, splits=by_hand.CLIPS, label_map=by_hand.LABELS, **changed):
+    asked = annotated(splits, label_map)
+    fields = {
+        "dataset": version.dataset,
+        "parent": version,
+        "annotated": asked,
+        "listing": matching.listing_of(version, asked),
+        "identify": build_transforms.known_source,
+        "settings": version.manifest.settings,
+        "clip_limits": quarantine.DecodeLimits(),
+        "num_shards": None,
+        "max_quarantined": 0,
+        "num_workers": 2,
+        "beam_flags": (),
+    }
+    return make_version.VersionJob(**fields | changed)
+
+
+def work_in_progress(dataset):
+    return [path for path in dataset.rglob("*") if naming.is_incomplete(path)]
+
+
+@pytest.fixture
+def version(tmp_path):
+    return by_hand.publish(tmp_path / "dataset")
+
+
+def test_the_salt_is_the_parents(version):
+    said = dataclasses.replace(version.manifest, salt="other")
+    salted = dataclasses.replace(version, manifest=said)
+    assert job_for(salted).listing.salt == "other"
+    assert job_for(version).listing.salt == sharding.DEFAULT_SALT
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        # Six clips, 4, 1 and 1: each split gets a shard, the rest goes by size.
+        (None, {"train": 2, "validation": 1, "test": 1}),  # as the parent has them
+        (3, {"train": 1, "validation": 1, "test": 1}),
+        (9, {"train": 5, "validation": 2, "test": 2}),
+    ],
+)
+def test_the_number_of_shards_is_the_parents_or_as_asked(version, asked, expected):
+    job = job_for(version, num_shards=asked)
+    assert make_version.num_shards(job) == expected
+
+
+def test_the_number_of_shards_of_a_new_split_goes_by_its_clips(version):
+    without_test = by_hand.publish(version.dataset, by_hand.without("301"))
+    moved = by_hand.without("103") | {"test": {"103": -1}}
+    assert make_version.num_shards(job_for(without_test, moved)) == {
+        "train": 2,
+        "validation": 1,
+        "test": 1,
+    }
+
+
+def test_the_first_version_has_a_shard_for_every_64_clips_of_all_splits(version):
+    refs = [
+        records.ClipRef(str(n), split, -1, "", f"/{n}.webm")
+        for split, numbers in (("train", range(300)), ("test", range(300, 310)))
+        for n in numbers
+    ]
+    listing = listings.listing(refs)
+    job = job_for(version, parent=None, listing=listing)
+    assert make_version.num_shards(job) == {"train": 310 // 64 - 1, "test": 1}
+
+
+def test_a_job_that_cannot_end_well_does_not_begin(version):
+    asked = by_hand.CLIPS | {"validation": {"201": 1, "202": 0, "203": 1}}
+    with pytest.raises(make_version.JobError) as error:
+        make_version.run(job_for(version, asked, max_quarantined=1))
+    assert str(error.value) == (
+        "2 clips cannot be stored, --max_quarantined allows 1; nothing is published. "
+        "The first: 202 (missing: annotated, but not in the folder of clips); "
+        "203 (missing: annotated, but not in the folder of clips)"
+    )
+    assert work_in_progress(version.dataset) == []
+
+
+def test_clips_known_to_be_quarantined_count_before_the_work(version):
+    job = job_for(version, max_quarantined=1, is_from_parent=True)
+    job.listing.quarantined.add(0, ("101", "truncated", "3 of 8"))
+    job.listing.quarantined.add(1, ("102", "timeout", "60 s"))
+    with pytest.raises(make_version.JobError, match=r"2 clips .* allows 1; .*101 \(tr"):
+        make_version.refuse_early(job)
+    make_version.refuse_early(dataclasses.replace(job, max_quarantined=2))
+    # What is decoded anew may come out better.
+    make_version.refuse_early(dataclasses.replace(job, is_from_parent=False))
+
+
+def test_a_job_without_clips_is_refused(version):
+    listing = listings.listing((), unlisted=["900"])
+    with pytest.raises(make_version.JobError, match=r"^no clip is left to store$"):
+        make_version.run(job_for(version, listing=listing))
+
+
+def test_published_shards_under_new_label_texts_are_a_new_version(version, caplog):
+    with caplog.at_level(logging.INFO):
+        result = make_version.run(job_for(version, label_map=RENAMED))
+
+    assert result.num_shards == {"reused": 4, "relabelled": 0, "decoded": 0}
+    assert result.version == manifests.open_version(version.dataset)
+    assert result.version.manifest.version == "000002"
+    assert result.version.manifest.parent == "000001"
+    assert set(result.version.manifest.shards) == set(version.manifest.shards)
+    assert result.version.category_names() == ["Rolling along", "Tilting"]
+    assert work_in_progress(version.dataset) == []
+    assert caplog.messages[-1].startswith(
+        f"version 000002 of {version.dataset}: 6 clips, 16 frames, "
+    )
+    assert "shards: 4 reused, 0 relabelled, 0 decoded; " in caplog.messages[-1]
+
+
+def test_nothing_new_leaves_the_version_as_it_is(version):
+    table = naming.clips_table_path(version.folder).read_bytes()
+    # by_hand has a digest of its own: as a job writes it, the version has another.
+    second = make_version.run(job_for(version)).version
+
+    third = make_version.run(job_for(second)).version
+
+    assert (second.manifest.version, third) == ("000002", second)
+    assert manifests.list_versions(version.dataset) == ["000001", "000002"]
+    assert naming.clips_table_path(version.folder).read_bytes() == table
+
+
+def test_the_last_line_of_output_says_what_was_done(version):
+    result = make_version.JobResult(
+        version=version,
+        num_shards={"reused": 3, "relabelled": 1, "decoded": 0},
+        seconds=12.345,
+        shard_seconds=4.0,
+    )
+    num_bytes = sum(
+        path.stat().st_size
+        for path in version.dataset.glob("shards/*/*/*")
+        if path.name != "summary.json"
+    )
+    assert result.to_json() == {
+        "version": "000001",
+        "num_clips": 6,
+        "num_quarantined": 0,
+        "num_frames": 4 + 2 + 3 + 2 + 2 + 3,  # 2 + clip_id % 3 each
+        "shards": {"reused": 3, "relabelled": 1, "decoded": 0},
+        "num_bytes": num_bytes,
+        "seconds": 12.3,
+        "clips_per_second": 1.5,
+    }
+
+
+def test_quarantined_and_missing_clips_are_one_number_in_the_output(version):
+    said = dataclasses.replace(version.manifest, num_quarantined=2, num_missing=3)
+    result = make_version.JobResult(
+        dataclasses.replace(version, manifest=said), {}, 0.0, 0.0
+    )
+    assert result.to_json()["num_quarantined"] == 5
+    assert result.to_json()["clips_per_second"] == 6000.0  # 6 clips in a millisecond
+
+
+def test_what_a_dead_job_left_is_removed_and_told(version, caplog):
+    parents = [
+        version.dataset / "versions",
+        *(
+            shard_folders.split_folder(version.dataset, split)
+            for split in records.SPLITS
+        ),
+    ]
+    command = [sys.executable, "-c", LEAVE_A_FOLDER, *map(str, parents)]
+    assert subprocess.run(command).returncode == 9
+    left = work_in_progress(version.dataset)
+    assert {path.parent for path in left} == set(parents)
+
+    with caplog.at_level(logging.INFO):
+        make_version.run(job_for(version, label_map=RENAMED))
+
+    assert work_in_progress(version.dataset) == []
+    told = {f"removed {path}, left by a process that died" for path in left}
+    assert told <= set(caplog.messages)
+
+
+def test_what_a_living_job_works_on_is_left_alone(version):
+    split_folder = shard_folders.split_folder(version.dataset, "train")
+    with incomplete.folder_in(split_folder) as folder:
+        (folder / "file").touch()
+        make_version.run(job_for(version, label_map=RENAMED))
+        assert (folder / "file").exists()
+
+
+def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(version):
+    (entry,) = (e for e in version.manifest.shards if e.split == "test")
+    path = version.shard_path(entry)
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(make_version.JobError) as error:
+        make_version.run(job_for(version, label_map=RENAMED))
+
+    assert str(error.value) == (
+        "mindrecord_io.shards.shard_folders.ShardError: "
+        f"{path.parent}: published shard is damaged: "
+        f"{path.name} has 123 bytes, not 124; remove it and build again"
+    )
+    assert manifests.current_version(version.dataset) == "000001"
+    assert manifests.list_versions(version.dataset) == ["000001"]
+    assert work_in_progress(version.dataset) == []
+
+
+def test_quarantined_clips_beyond_what_is_allowed_publish_nothing(tmp_path):
+    version = by_hand.publish(tmp_path, quarantined=["103", "301"])
+
+    with pytest.raises(make_version.JobError) as error:
+        make_version.run(job_for(version, label_map=RENAMED, max_quarantined=1))
+
+    assert str(error.value) == (
+        "2 clips cannot be stored, --max_quarantined allows 1; nothing is published. "
+        "The first: 103 (truncated: 3 of 8 frames); 301 (truncated: 3 of 8 frames)"
+    )
+    assert manifests.list_versions(tmp_path) == ["000001"]
+    assert work_in_progress(tmp_path) == []
+
+
+def test_a_shard_that_vanishes_during_the_job_is_no_version(version, monkeypatch):
+    def lose_a_shard(folder):
+        shutil.rmtree(shard_folders.split_folder(version.dataset, "test"))
+        return read_receipts(folder)
+
+    read_receipts = build_transforms.read_receipts
+    monkeypatch.setattr(build_transforms, "read_receipts", lose_a_shard)
+
+    with pytest.raises(make_version.JobError, match="its shard is gone; something"):
+        make_version.run(job_for(version, label_map=RENAMED))
+
+    assert manifests.list_versions(version.dataset) == ["000001"]
+
+
+def test_a_shard_that_leaves_no_receipt_is_noticed(version, monkeypatch):
+    def all_but_one(folder):
+        return read_receipts(folder)[1:]
+
+    read_receipts = build_transforms.read_receipts
+    monkeypatch.setattr(build_transforms, "read_receipts", all_but_one)
+
+    with pytest.raises(make_version.JobError, match=r"^3 of 4 shards left a receipt$"):
+        make_version.run(job_for(version, label_map=RENAMED))
+
+
+def test_a_version_published_meanwhile_is_a_conflict(version, monkeypatch):
+    def publish_late(draft, written):
+        by_hand.publish(version.dataset, by_hand.without("101"))
+        return publish(draft, written)
+
+    publish = version_draft.publish
+    monkeypatch.setattr(version_draft, "publish", publish_late)
+
+    with pytest.raises(manifests.PublishConflictError) as error:
+        make_version.run(job_for(version, label_map=RENAMED))
+
+    assert str(error.value) == (
+        f"{version.dataset}: version 000002 was published by another process since "
+        "this one began from 000001; nothing is lost, run the same command again: "
+        "finished shards are reused"
+    )
+    assert manifests.list_versions(version.dataset) == ["000001", "000002"]
+    assert work_in_progress(version.dataset) == []
+
+
+def test_an_equal_job_that_published_meanwhile_is_as_good(version, monkeypatch):
+    def publish_late(draft, written):
+        monkeypatch.setattr(version_draft, "publish", publish)
+        rivals.append(make_version.run(job_for(version, label_map=RENAMED)).version)
+        return publish(draft, written)
+
+    publish, rivals = version_draft.publish, []
+    monkeypatch.setattr(version_draft, "publish", publish_late)
+
+    result = make_version.run(job_for(version, label_map=RENAMED))
+
+    assert [result.version] == rivals
+    assert result.to_json()["version"] == "000002"
+    assert manifests.list_versions(version.dataset) == ["000001", "000002"]
+    assert work_in_progress(version.dataset) == []

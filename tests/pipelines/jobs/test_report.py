@@ -1,0 +1,297 @@
+import dataclasses
+import html.parser
+import json
+import re
+import shutil
+
+import pytest
+
+from mindrecord_io import naming, records
+from mindrecord_io.versions import clips_table, manifests
+from pipelines.jobs import prune, report, rollback, verify
+from pipelines.report import version_figures
+from tests import versions_by_hand as by_hand
+
+EVIL = records.LabelMap(('Rolling <script>alert("1")</script> & more', "Tilting"))
+VOID = {"meta", "img", "rect"}
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser finds: tags, links to anything, text; open tags are errors."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.links, self.text, self._open = [], [], "", []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [v for name, v in attrs if name in ("src", "href", "data")]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] != "style":
+            self.text += f"{data.strip()} "
+
+
+def command(dataset, *flags):
+    return ["--dataset", str(dataset), *map(str, flags)]
+
+
+def last_line(capsys):
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def words(page):
+    return " ".join(page.text.split())
+
+
+def test_the_page_is_beside_the_version_and_the_last_line_tells_of_it(tmp_path, capsys):
+    by_hand.publish(tmp_path)
+
+    assert report.main(command(tmp_path)) == 0
+
+    path = tmp_path / "versions" / "000001" / "report.html"
+    result = last_line(capsys)
+    assert result.pop("seconds") >= 0
+    assert result == {
+        "report": str(path),
+        "version": "000001",
+        "num_clips": 6,
+        "num_bytes": path.stat().st_size,
+    }
+
+
+def test_the_page_needs_nothing_but_itself(published_version, tmp_path, capsys):
+    path = tmp_path / "page.html"
+
+    assert report.main(command(published_version.dataset, "--output", path)) == 0
+
+    page, content = Page(path), path.read_text()
+    assert not {"script", "link", "iframe", "object", "form", "a"} & set(page.tags)
+    assert page.links
+    assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
+    assert "http" not in re.sub("http-equiv", "", content)
+    assert "url(" not in content
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in content
+    assert "prefers-color-scheme: dark" in content
+
+
+def test_it_tells_what_a_version_holds(published_version, tmp_path, capsys):
+    """Of 12 clips one is quarantined; clip n has 6, 8, 10 or 12 frames of 32 x 24."""
+    path = tmp_path / "page.html"
+
+    report.main(command(published_version.dataset, "--output", path))
+
+    page = Page(path)
+    text = words(page)
+    assert "Version 000001 11 clips of 3 classes" in text
+    assert "from nothing: the first what changed all of it is new" in text
+    assert "train 7 1 1 0 validation 4 0 0 0 test 0 0 0 0 in no split 0 0 0 0" in text
+    assert "all 11 1 1 0" in text
+    assert "32 x 24 11" in text
+    assert "train 6 6 10 12 12 9.1" in text
+    assert "missing: 1 clip split what was found 109 train no file" in text
+    assert "truncated: 1 clip split what was found 105 train 3 of 8" in text
+    assert "test: no labelled clip" in text
+    assert page.tags.count("img") == 3 * 11  # fewer than twelve
+
+
+def test_it_tells_what_changed_since_the_parent(tmp_path, capsys):
+    by_hand.publish(tmp_path)
+    relabelled = by_hand.without("102") | {"validation": {"201": 0}}
+    by_hand.publish(tmp_path, relabelled)
+
+    report.main(command(tmp_path))
+
+    text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
+    assert "from version 000001 what changed 2 shards reused, 2 new" in text
+    assert "0 added, 1 withdrawn, 0 moved, 1 relabelled" in text
+
+
+def test_another_version_can_be_asked_for_and_its_parent_be_gone(
+    tmp_path, capsys, caplog
+):
+    for _ in range(2):
+        by_hand.publish(tmp_path)
+    shutil.rmtree(naming.version_folder(tmp_path, "000001"))
+
+    assert report.main(command(tmp_path, "--version", "000002")) == 0
+
+    assert last_line(capsys)["version"] == "000002"
+    path = tmp_path / "versions" / "000002" / "report.html"
+    assert "from version 000001 what changed which is gone" in words(Page(path))
+    (message,) = caplog.messages
+    assert message.startswith(f"not compared with its parent: {tmp_path}: no version")
+
+
+def test_a_damaged_parent_is_not_compared_and_no_error(tmp_path, capsys, caplog):
+    parent = by_hand.publish(tmp_path)
+    by_hand.publish(tmp_path, by_hand.without("102"))
+    naming.clips_table_path(parent.folder).write_bytes(b"PAR1")
+
+    assert report.main(command(tmp_path)) == 0
+
+    text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
+    assert "clips that changed" not in text
+    assert "not compared with its parent: " in caplog.text
+
+
+def test_a_parent_that_ends_half_way_is_not_compared(
+    tmp_path, capsys, caplog, monkeypatch
+):
+    by_hand.publish(tmp_path)
+    by_hand.publish(tmp_path, by_hand.without("102"))
+    whole = manifests.Version.clip_batches
+
+    def half(version, columns):
+        batches = whole(version, columns)
+        yield next(batches)
+        if version.manifest.version == "000001":
+            raise clips_table.TableError("a page is damaged")
+        yield from batches
+
+    monkeypatch.setattr(manifests.Version, "clip_batches", half)
+
+    assert report.main(command(tmp_path)) == 0
+
+    text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
+    assert "clips that changed" not in text
+    assert caplog.messages == ["not compared with its parent: a page is damaged"]
+
+
+def test_what_clips_are_called_is_text_and_nothing_else(tmp_path, capsys):
+    by_hand.publish(tmp_path, label_map=EVIL)
+
+    report.main(command(tmp_path))
+
+    page = Page(tmp_path / "versions" / "000001" / "report.html")
+    assert "script" not in page.tags
+    assert EVIL.names[0] in page.text
+
+
+@pytest.mark.parametrize(
+    ("clips", "expected"),
+    [
+        (by_hand.CLIPS | {"train": {}}, "train: no labelled clip"),
+        ({"train": {"101": 0}}, "validation 0 0 0 0 test 0 0 0 0"),
+    ],
+)
+def test_a_split_may_be_empty(tmp_path, capsys, clips, expected):
+    by_hand.publish(tmp_path, clips)
+    assert report.main(command(tmp_path)) == 0
+    assert expected in words(Page(tmp_path / "versions" / "000001" / "report.html"))
+
+
+def test_a_version_may_hold_nothing_but_quarantined_clips(tmp_path, capsys):
+    by_hand.publish(tmp_path, {"train": {"101": 0, "102": 1}}, quarantined=["101"])
+    by_hand.publish(tmp_path, {"train": {"101": 0}}, quarantined=["101"])
+
+    assert report.main(command(tmp_path)) == 0
+
+    text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
+    assert "train 0 1 0 0" in text
+    assert "No clip is stored." in text
+    assert "truncated: 1 clip split what was found 101 train 3 of 8 frames" in text
+
+
+def test_of_many_reasons_the_most_frequent_are_listed(tmp_path, capsys, monkeypatch):
+    by_hand.publish(tmp_path)
+    whole = version_figures.figures_of
+    lost = [version_figures.Lost(f"r{n}", 3, (("1", "", "why"),)) for n in range(1102)]
+
+    def with_reasons(*given):
+        return dataclasses.replace(whole(*given), lost=tuple(lost))
+
+    monkeypatch.setattr(version_figures, "figures_of", with_reasons)
+
+    report.main(command(tmp_path))
+
+    text = words(Page(tmp_path / "versions" / "000001" / "report.html"))
+    assert "r99: 3 clip split what was found 1 why and 2 more" in text
+    assert "r100" not in text
+    assert "1,002 more reasons, of 3,006 clips: see clips.parquet" in text
+
+
+def test_a_second_page_replaces_the_first(tmp_path, capsys):
+    version = by_hand.publish(tmp_path)
+    path = version.folder / "report.html"
+    path.write_text("old")
+    report.main(command(tmp_path))
+    first = path.read_bytes()
+    report.main(command(tmp_path))
+    assert path.read_bytes() == first != b"old"
+    assert [p.name for p in version.folder.iterdir() if p.name.startswith(".")] == []
+
+
+def test_equal_seeds_show_equal_clips_and_none_can_be_shown(
+    published_version, tmp_path, capsys
+):
+    def images(*flags):
+        path = tmp_path / "page.html"
+        report.main(command(published_version.dataset, "--output", path, *flags))
+        return Page(path).links
+
+    assert images("--num_samples", 3, "--seed", 5) == images(
+        "--num_samples", 3, "--seed", 5
+    )
+    assert images("--num_samples", 3, "--seed", 5) != images("--num_samples", 3)
+    assert images("--num_samples", 0) == []
+
+
+def test_a_damaged_table_is_an_error_and_the_page_stays(tmp_path, capsys, caplog):
+    version = by_hand.publish(tmp_path)
+    report.main(command(tmp_path))
+    before = (version.folder / "report.html").read_bytes()
+    naming.clips_table_path(version.folder).write_bytes(b"PAR1")
+
+    assert report.main(command(tmp_path)) == 1
+
+    assert "report failed: " in caplog.text
+    assert "not the file that was published: run verify" in caplog.text
+    assert (version.folder / "report.html").read_bytes() == before
+
+
+def test_where_it_cannot_be_written_is_told(tmp_path, caplog):
+    by_hand.publish(tmp_path)
+    output = tmp_path / "no" / "page.html"
+    assert report.main(command(tmp_path, "--output", output)) == 1
+    assert "No such file or directory" in caplog.text
+    assert str(tmp_path / "no") in caplog.text
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["--dataset", "x", "--version", "latest"],
+        ["--dataset", "x", "--num_samples", "-1"],
+        ["--dataset", "x", "--seed", "one"],
+        ["--dataset", "x", "--all"],
+    ],
+)
+def test_wrong_usage_ends_with_status_2(argv):
+    with pytest.raises(SystemExit) as ended:
+        report.main(argv)
+    assert ended.value.code == 2
+
+
+def test_no_other_job_minds_the_page(tmp_path, capsys):
+    """verify, rollback and prune see the same version with it and without."""
+    by_hand.publish(tmp_path)
+    by_hand.publish(tmp_path, by_hand.without("101"))
+    for name in ("000001", "000002"):
+        report.main(command(tmp_path, "--version", name))
+    assert verify.main(command(tmp_path, "--quick")) == 0
+    again = rollback.rollback(tmp_path, "000001").version
+    assert not (naming.version_folder(tmp_path, again) / "report.html").exists()
+    prune.prune(tmp_path, 1)
+    assert manifests.list_versions(tmp_path) == [again]
+    assert list(tmp_path.rglob("report.html")) == []

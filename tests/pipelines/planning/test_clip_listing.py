@@ -1,0 +1,112 @@
+"""The same listing and the same shards, whatever the number of partitions."""
+
+import pytest
+
+from mindrecord_io import records
+from mindrecord_io.shards import partitions, sharding
+from pipelines.planning import clip_listing
+from pipelines.sources import clip_files, something_something
+from tests import listings
+
+LABELS = records.LabelMap(("Rolling", "Tilting"))
+NUM_CLIPS = 300
+
+
+@pytest.fixture(params=[1, 3, 64, 1000])
+def num_partitions(request, monkeypatch):
+    monkeypatch.setattr(partitions, "NUM_PARTITIONS", request.param)
+    return request.param
+
+
+def annotated():
+    clips = [
+        records.Annotation(f"{n * 37}", "train", n % 2, LABELS.names[n % 2])
+        for n in range(NUM_CLIPS)
+    ]
+    return something_something.Annotations(LABELS, tuple(clips))
+
+
+@pytest.fixture
+def listing(num_partitions):
+    """Every tenth clip is missing, and 20 files are not annotated."""
+    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
+    for position, clip in enumerate(annotated().clips):
+        if position % 10:
+            found.add(clip.clip_id, f"/clips/{clip.clip_id}.webm")
+    for n in range(20):
+        found.add(f"other {n:02d}", f"/clips/other {n:02d}.webm")
+    return clip_listing.match(annotated(), found)
+
+
+def test_clips_are_those_that_have_a_file(listing):
+    positions = [clip.position for clip in listings.held(listing)]
+    assert positions == [n for n in range(NUM_CLIPS) if n % 10]
+    assert listing.num_clips == {"train": 270}
+
+
+def test_missing_clips_are_counted_and_named_in_annotation_order(listing):
+    assert len(listing.missing) == 30
+    assert listing.missing.first == ("0", "370", "740", "1110", "1480")
+
+
+def test_unlisted_files_come_sorted_from_all_partitions(listing):
+    assert list(listing.unlisted()) == [f"other {n:02d}" for n in range(20)]
+    assert listing.num_unlisted == 20
+
+
+@pytest.mark.parametrize("num_shards", [1, 2, 7, 100])
+def test_every_shard_has_the_clips_that_the_hash_gives_it(listing, num_shards):
+    expected = {}
+    for clip in listings.held(listing):
+        index = sharding.shard_index(clip.clip_id, num_shards)
+        expected.setdefault(("train", index), set()).add(clip.clip_id)
+
+    shards = list(clip_listing.by_shard(listing, {"train": num_shards}))
+
+    assert len(shards) == len(expected)
+    for split, index, clips in shards:
+        assert {clip.clip_id for clip in clips} == expected[split, index]
+    assert [index for _, index, _ in shards] == sorted(i for _, i in expected)
+
+
+def test_of_many_clips_few_are_in_memory_at_once(monkeypatch):
+    """What a step holds goes by the partition: here 4 of 300 clips, on average."""
+    monkeypatch.setattr(partitions, "NUM_PARTITIONS", 75)
+    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
+    for clip in annotated().clips:
+        found.add(clip.clip_id, f"/clips/{clip.clip_id}.webm")
+    listing = clip_listing.match(annotated(), found)
+    num_read, num_live, most = 0, 0, 0
+    own = clip_listing.ClipListing.references
+
+    def counted(self, partition):
+        nonlocal num_read, num_live, most
+        for clip in own(self, partition):
+            num_read += 1
+            num_live += 1
+            most = max(most, num_live)
+            yield clip
+
+    monkeypatch.setattr(clip_listing.ClipListing, "references", counted)
+    for _, _, clips in clip_listing.by_shard(listing, {"train": 75}):
+        num_live -= len(clips)
+
+    assert num_read == NUM_CLIPS
+    assert most <= 20
+
+
+def test_a_clip_of_two_files_is_found_wherever_they_are(num_partitions, tmp_path):
+    for name in ("1.webm", "370.webm", "370.WEBM", "37.webm"):
+        (tmp_path / name).touch()
+    with pytest.raises(clip_files.SourceError, match="clip '370' is there twice"):
+        clip_files.match_clips(annotated(), tmp_path)
+
+
+def test_file_names_that_no_clip_can_have_are_unlisted(num_partitions):
+    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
+    found.add("0", "/clips/0.webm")
+    for odd in ("\udcff", "a b", "-x", "é"):
+        found.add(odd, f"/clips/{odd}.webm")
+    listing = clip_listing.match(annotated(), found)
+    assert sorted(listing.unlisted()) == sorted(["\\udcff", "a b", "-x", "é"])
+    assert listing.num_clips == {"train": 1}

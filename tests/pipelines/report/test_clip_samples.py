@@ -1,0 +1,121 @@
+import base64
+import shutil
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+from pyarrow import compute
+
+from mindrecord_io import records
+from mindrecord_io.versions import clips_table, manifests
+from pipelines.publishing import data_sets
+from pipelines.report import clip_samples
+from tests import versions_by_hand as by_hand
+
+
+def samples(version, num_samples=12, seed=1, rows_per_batch=None):
+    table = version.read_clips(clip_samples.COLUMNS)
+    stored = table.filter(compute.equal(table["status"], "stored"))["split"].to_pylist()
+    read_part = data_sets.LocalDataSet(version.dataset).read_part
+    return clip_samples.samples_of(
+        version,
+        table.to_batches(max_chunksize=rows_per_batch),
+        read_part,
+        num_stored=Counter(stored),
+        num_samples=num_samples,
+        seed=seed,
+    )
+
+
+def pixels(uri):
+    prefix = "data:image/jpeg;base64,"
+    assert uri.startswith(prefix)
+    content = base64.b64decode(uri.removeprefix(prefix))
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_the_first_middle_and_last_frame_are_shown(published_version):
+    """Blue is 20 x the frame's index (see tests/conftest.py)."""
+    (sample,) = [s for s in samples(published_version) if s.clip_id == "201"]
+    assert (sample.split, sample.label) == ("validation", "Moving something left")
+    assert (sample.num_frames, sample.problem) == (8, "")
+    expected = [20 * i for i in (0, 4, 7)]
+    found = [pixels(picture)[..., 0].mean() for picture in sample.pictures]
+    np.testing.assert_allclose(found, expected, atol=4)
+
+
+def test_every_split_has_its_part_and_no_clip_is_shown_twice(published_version):
+    found = samples(published_version, 6)
+    assert [s.split for s in found] == ["train"] * 3 + ["validation"] * 3
+    assert len({s.clip_id for s in found}) == 6
+
+
+@pytest.mark.parametrize(
+    ("num_clips", "num_samples", "expected"),
+    [
+        ({"train": 100, "validation": 100, "test": 100}, 12, (4, 4, 4)),
+        ({"train": 100, "validation": 1, "test": 0}, 12, (11, 1, 0)),
+        ({"train": 2, "validation": 1, "test": 1}, 12, (2, 1, 1)),
+        ({"train": 9, "validation": 9, "test": 9}, 1, (0, 0, 1)),
+        ({"train": 0, "validation": 0, "test": 0}, 12, (0, 0, 0)),
+    ],
+)
+def test_what_a_small_split_cannot_fill_goes_to_the_others(
+    num_clips, num_samples, expected
+):
+    shares = clip_samples._shares(num_clips, num_samples)
+    assert tuple(shares[split] for split in num_clips) == expected
+
+
+def test_a_seed_chooses_the_same_clips_again(published_version):
+    def chosen(seed):
+        return [s.clip_id for s in samples(published_version, 4, seed)]
+
+    assert chosen(1) == chosen(1)
+    assert len({tuple(chosen(seed)) for seed in range(8)}) > 1
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_seed_chooses_the_same_clips_whatever_the_batches(
+    published_version, monkeypatch, seed
+):
+    """Those that a table read whole gave: the stored ones of a split, in its order."""
+    table = published_version.read_clips(clip_samples.COLUMNS)
+    stored = table.filter(compute.equal(table["status"], "stored")).to_pylist()
+    generator = np.random.default_rng(seed)
+    expected = []
+    for split, share in zip(records.SPLITS, (2, 2, 0), strict=True):
+        own = [row["clip_id"] for row in stored if row["split"] == split]
+        picked = generator.choice(len(own), share, replace=False)
+        expected += [own[i] for i in sorted(picked)]
+    gathered = clips_table.gathered
+    monkeypatch.setattr(clips_table, "gathered", lambda some: gathered(some, 1))
+    for rows_per_batch in (1, 2, None):
+        found = samples(published_version, 4, seed, rows_per_batch)
+        assert [sample.clip_id for sample in found] == expected
+
+
+def test_frames_that_are_no_pictures_are_told_and_cost_nothing_else(tmp_path):
+    version = by_hand.publish(tmp_path)
+    found = samples(version)
+    assert len(found) == 6
+    for sample in found:
+        assert sample.pictures == ()
+        assert sample.problem.endswith(f"clip {sample.clip_id}, frame 0: not a JPEG")
+
+
+def test_a_shard_that_is_gone_is_told(published_version, tmp_path):
+    dataset = shutil.copytree(published_version.dataset, tmp_path / "dataset")
+    version = manifests.open_version(dataset)
+    entry = next(e for e in version.manifest.shards if e.split == "validation")
+    version.shard_path(entry).unlink()
+    by_split = {s.split: s for s in samples(version)}
+    assert "No such file or directory" in by_split["validation"].problem
+    assert by_split["train"].problem == ""
+
+
+def test_large_frames_are_reduced(published_version):
+    _, jpeg = cv2.imencode(".jpg", np.zeros((240, 427, 3), np.uint8))
+    small = pixels(clip_samples._reduced(jpeg.tobytes(), "frame"))
+    assert small.shape == (96, 171, 3)
