@@ -1,6 +1,6 @@
 """Data sets in object stores: from a URI to a pyarrow file system, with retries.
 
-A data set is named by a path, or by a URI of one of SCHEMES. Who may read it is told by
+A data set is named by a path, or by a URI (see locations). Who may read it is told by
 the environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDENTIALS,
 the Hadoop configuration), never by the URI: URIs are logged.
 """
@@ -17,12 +17,11 @@ from typing import TypeVar
 
 from pyarrow import fs
 
+from mindrecord_io.storage import locations
+
 __all__ = [
-    "SCHEMES",
     "Storage",
     "StorageError",
-    "dataset_location",
-    "is_remote",
     "open_storage",
     "retried",
 ]
@@ -30,9 +29,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-SCHEMES = ("s3", "obs", "gs", "hdfs")
-"""What a remote data set's URI begins with; obs is S3 at AWS_ENDPOINT_URL."""
 
 _NEEDED = {
     "hdfs": "; hdfs:// needs Java (JAVA_HOME) and Hadoop (HADOOP_HOME with libhdfs.so "
@@ -158,23 +154,6 @@ class Storage:
         retried(remove_once, f"remove {self.uri}/{path}")
 
 
-def is_remote(location: Path | str) -> bool:
-    """Tells whether a data set is named by a URI."""
-    return isinstance(location, str) and "://" in location
-
-
-def dataset_location(text: str) -> Path | str:
-    """Reads a flag that names a data set: a URI stays text, anything else is a path.
-
-    Raises:
-      ValueError: a URI of none of SCHEMES, or one without a bucket or host.
-    """
-    if not is_remote(text):
-        return Path(text)
-    _split(text)
-    return text.rstrip("/")
-
-
 def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Storage:
     """Opens a remote folder; whether it exists is not asked.
 
@@ -188,7 +167,7 @@ def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Stora
       ValueError: a URI of none of SCHEMES, or one without a bucket or host.
       StorageError: the file system cannot be opened.
     """
-    scheme, path = _split(uri)
+    scheme, path = locations.split_uri(uri)
     try:
         if scheme in ("s3", "obs"):
             filesystem = _open_s3(scheme, path.partition("/")[0], environment)
@@ -280,24 +259,6 @@ def _directly_in(folder: str, found: Sequence[fs.FileInfo]) -> list[fs.FileInfo]
         path = f"{prefix}{name}"
         infos[path] = fs.FileInfo(path, fs.FileType.Directory) if below else info
     return list(infos.values())
-
-
-def _split(uri: str) -> tuple[str, str]:
-    """Returns scheme and bucket/path of a URI."""
-    parts = urllib.parse.urlsplit(uri)
-    if parts.scheme not in SCHEMES:
-        raise ValueError(
-            f"a data set is a path or one of {', '.join(f'{s}://' for s in SCHEMES)}, "
-            f"got {uri!r}"
-        )
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError(
-            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}: must be "
-            f"bucket and path only: credentials come from the environment"
-        )
-    if not parts.netloc and parts.scheme != "hdfs":
-        raise ValueError(f"{uri!r} names no bucket: {parts.scheme}://bucket/path")
-    return parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/")
 
 
 def _path_of(uri: str) -> str:

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 from mindrecord_io import naming
-from mindrecord_io.storage import files, object_store, shard_cache
+from mindrecord_io.storage import files, locations, object_store, shard_cache
 from mindrecord_io.versions import manifests
 
 __all__ = ["open_version"]
@@ -30,16 +30,18 @@ def open_version(
     """Opens a version for reading, the newest published one by default.
 
     Args:
-      dataset: a path, or the URI of a remote data set (see storage).
+      dataset: a path, or the URI of a remote data set (see locations).
       cache: for remote shards, None for what the environment says.
 
     Raises:
       ManifestError: there is no such data set or version, or it is damaged.
       StorageError: the object store cannot be read.
+      ValueError: `dataset` is neither path nor URI.
     """
-    if not object_store.is_remote(dataset):
-        return manifests.open_version(Path(dataset), version)
-    remote = object_store.open_storage(str(dataset))
+    location = locations.location(str(dataset))
+    if isinstance(location, Path):
+        return manifests.open_version(location, version)
+    remote = object_store.open_storage(location)
     settings = cache or shard_cache.CacheSettings.from_environment()
     name = version or _current_version(remote)
     folder = f"versions/{name}"

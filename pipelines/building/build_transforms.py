@@ -22,7 +22,7 @@ from apache_beam import metrics
 
 from mindrecord_io import naming, records
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files, object_store
+from mindrecord_io.storage import files, locations, object_store
 from pipelines import quarantine
 from pipelines.building import child_process, receipts, worker_pool
 from pipelines.planning import clip_references
@@ -117,7 +117,7 @@ def hashed_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredS
 
 
 def _fingerprint(uri: str) -> records.Fingerprint:
-    if object_store.is_remote(uri):
+    if locations.is_remote(uri):
         return remote_clips.fingerprint(uri)
     path = Path(uri)
     return frame_folders.fingerprint(path) if path.is_dir() else files.fingerprint(path)
@@ -323,7 +323,7 @@ def _identified(
     def identified(clip: clip_references.Reference) -> StoredSource:
         return identify(clip.clip_id, clip.uri, clip.known)
 
-    if not any(object_store.is_remote(clip.uri) for clip in clips):
+    if not any(locations.is_remote(clip.uri) for clip in clips):
         yield from map(identified, clips)
         return
     with futures.ThreadPoolExecutor(_NUM_REMOTE_READERS) as executor:

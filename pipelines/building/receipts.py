@@ -7,7 +7,7 @@ is one of this machine, or of an object store where it is named by a URI.
 from concurrent import futures
 from pathlib import Path
 
-from mindrecord_io.storage import files, object_store, transfers
+from mindrecord_io.storage import files, locations, object_store, transfers
 
 __all__ = ["names", "read", "remove", "write"]
 
@@ -17,7 +17,7 @@ _NUM_THREADS = 16  # a request to an object store is mostly waiting
 
 def write(folder: Path | str, name: str, content: bytes) -> None:
     """Leaves a receipt; one of the same name is replaced in one step."""
-    if object_store.is_remote(folder):
+    if locations.is_remote(folder):
         transfers.put(object_store.open_storage(str(folder)), name, content)
     else:
         files.replace_file(Path(folder) / name, content)
@@ -25,7 +25,7 @@ def write(folder: Path | str, name: str, content: bytes) -> None:
 
 def names(folder: Path | str) -> list[str]:
     """Returns the names of the receipts that are there."""
-    if object_store.is_remote(folder):
+    if locations.is_remote(folder):
         found = object_store.open_storage(str(folder)).list_names("")
     else:
         found = sorted(path.name for path in Path(folder).iterdir())
@@ -34,7 +34,7 @@ def names(folder: Path | str) -> list[str]:
 
 def read(folder: Path | str) -> list[bytes]:
     """Returns the receipts' content, ordered by name."""
-    if not object_store.is_remote(folder):
+    if not locations.is_remote(folder):
         return [(Path(folder) / name).read_bytes() for name in names(folder)]
     remote = object_store.open_storage(str(folder))
     with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
@@ -46,7 +46,7 @@ def remove(folder: Path | str) -> None:
 
     One of this machine goes with what it is in.
     """
-    if object_store.is_remote(folder):
+    if locations.is_remote(folder):
         parent, _, name = str(folder).rpartition("/")
         above, _, parent_name = parent.rpartition("/")
         object_store.open_storage(parent).remove_folder(name)

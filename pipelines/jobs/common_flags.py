@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mindrecord_io.storage import object_store
+from mindrecord_io.storage import locations
 
 __all__ = ["add_dataset", "path_or_uri"]
 
@@ -25,6 +25,6 @@ def path_or_uri(text: str) -> Path | str:
       ArgumentTypeError: a URI that cannot be used.
     """
     try:
-        return object_store.dataset_location(text)
+        return locations.location(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error

@@ -13,7 +13,13 @@ from typing import Any
 import pyarrow as pa
 
 from mindrecord_io import records
-from mindrecord_io.storage import files, object_store, spilled_rows, transfers
+from mindrecord_io.storage import (
+    files,
+    locations,
+    object_store,
+    spilled_rows,
+    transfers,
+)
 
 __all__ = [
     "ROWS",
@@ -135,7 +141,7 @@ def write(
 
 def hand_out(path: Path, folder: Path | str) -> None:
     """Puts a file of references where the job's tasks read them; see `receipts`."""
-    if object_store.is_remote(folder):
+    if locations.is_remote(folder):
         transfers.upload(object_store.open_storage(str(folder)), _NAME, path)
         path.unlink()
     else:
@@ -163,7 +169,7 @@ def read(folder: Path | str, shard: ShardReferences) -> list[Reference]:
 
 
 def _content(folder: Path | str, shard: ShardReferences) -> bytes:
-    if not object_store.is_remote(folder):
+    if not locations.is_remote(folder):
         with (Path(folder) / _NAME).open("rb") as file:
             file.seek(shard.offset)
             return file.read(shard.num_bytes)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from mindrecord_io import records
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.storage import files, incomplete, object_store
+from mindrecord_io.storage import files, incomplete, locations
 from mindrecord_io.versions import manifests, shard_checks, version_checks
 from pipelines.publishing import remote_data_set, removal
 from pipelines.sources import remote_clips
@@ -177,7 +177,7 @@ def opened(location: Path | str) -> Iterator[DataSet]:
     Raises:
       StorageError: the object store cannot be opened.
     """
-    if not object_store.is_remote(location):
+    if not locations.is_remote(location):
         yield LocalDataSet(Path(location))
         return
     with incomplete.folder_in(remote_clips.work_folder()) as folder:

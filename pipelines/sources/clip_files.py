@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mindrecord_io.shards import partitions, sharding
-from mindrecord_io.storage import object_store
+from mindrecord_io.storage import locations, object_store
 from pipelines.planning import clip_listing, held_clips
 from pipelines.sources import frame_folders
 from pipelines.sources.something_something import Annotations
@@ -44,7 +44,7 @@ def find_clips(folder: Path | str) -> Iterator[tuple[str, str]]:
     Raises:
       SourceError: the folder is missing, unreadable or without clips.
     """
-    if object_store.is_remote(folder):
+    if locations.is_remote(folder):
         return _find_remote_clips(str(folder))
     return _find_local_clips(Path(folder))
 
@@ -151,7 +151,7 @@ def _add_listed_files(
     found: clip_listing.FoundClips, annotations: Annotations, folder: Path | str
 ) -> None:
     """Adds what the annotations name and is there, files and folders."""
-    if object_store.is_remote(folder):
+    if locations.is_remote(folder):
         raise SourceError(
             f"{folder}: annotations that name files need a folder of this machine"
         )

@@ -8,7 +8,7 @@ from concurrent import futures
 from pathlib import Path
 
 from mindrecord_io import records
-from mindrecord_io.storage import incomplete, object_store, transfers
+from mindrecord_io.storage import incomplete, locations, object_store, transfers
 
 __all__ = ["fingerprint", "local_clips", "work_folder"]
 
@@ -39,9 +39,7 @@ def local_clips(plan: records.ShardPlan) -> Iterator[records.ShardPlan]:
       FileNotFoundError: a clip is not there any more.
       StorageError: one cannot be read, after several attempts.
     """
-    wanted = [
-        c for c in plan.clips if not c.stored_in and object_store.is_remote(c.uri)
-    ]
+    wanted = [c for c in plan.clips if not c.stored_in and locations.is_remote(c.uri)]
     if not wanted:
         yield plan
         return

@@ -85,6 +85,17 @@ def test_errors_of_decoders_reach_the_loop_with_the_clip(published_version, tmp_
         rows_of(opened)
 
 
+@pytest.mark.parametrize("text", ["~/{}", "file://{home}/{}"])
+def test_a_data_set_may_be_named_from_the_home_folder_or_as_a_file_uri(
+    published_version, monkeypatch, text
+):
+    home, name = published_version.dataset.parent, published_version.dataset.name
+    monkeypatch.setenv("HOME", str(home))
+    dataset = text.format(name, home=home)
+    opened = reader.open_split(dataset, "validation", CENTRE, batch_size=2)
+    assert len(opened.index) == 4
+
+
 @pytest.mark.parametrize("view", ["centre", None, views.TrainView])
 def test_what_is_no_view_is_refused(published_version, view):
     expected = re.escape("view must be one of ('TrainView', ")

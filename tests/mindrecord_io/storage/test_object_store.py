@@ -19,42 +19,6 @@ def local(tmp_path):
     return object_store.Storage("s3://bucket/path", filesystem)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("data/ssv2", Path("data/ssv2")),
-        ("/ssv2/", Path("/ssv2")),
-        ("s3://bucket/a/b/", "s3://bucket/a/b"),
-        ("hdfs:///data/ssv2", "hdfs:///data/ssv2"),
-        ("obs://bucket", "obs://bucket"),
-    ],
-)
-def test_a_data_set_is_a_path_or_a_uri(text, expected):
-    found = object_store.dataset_location(text)
-    assert found == expected
-    assert object_store.is_remote(found) is isinstance(expected, str)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("ftp://host/a", "is a path or one of s3://, obs://, gs://, hdfs://, got 'ftp"),
-        ("s3:///a", "'s3:///a' names no bucket: s3://bucket/path"),
-        ("gs://bucket/a?x=1", "gs://bucket/a: must be bucket and path only"),
-    ],
-)
-def test_other_uris_are_refused(text, expected):
-    with pytest.raises(ValueError, match=re.escape(expected)):
-        object_store.dataset_location(text)
-
-
-def test_credentials_in_a_uri_are_refused_and_not_repeated():
-    with pytest.raises(ValueError, match="credentials come from the env") as caught:
-        object_store.dataset_location("s3://key:secret@bucket/a")
-    assert "secret" not in str(caught.value)
-    assert "key" not in str(caught.value)
-
-
 @pytest.mark.parametrize("uri", ["s3://bucket/a/b", "obs://bucket/a/b/"])
 def test_s3_is_opened_at_the_endpoint_of_the_environment(uri):
     opened = object_store.open_storage(uri, MOTO)
