@@ -1,25 +1,25 @@
-"""What one clip may cost: a value of its own, so that it needs no decoder's library."""
+"""Every reason not to store a clip, and the limits that a clip must keep.
+
+Needs no decoder's library, so that every job can import it.
+"""
 
 import dataclasses
 import json
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mindrecord_io import records
+
 __all__ = [
-    "LIMIT_REASONS",
     "OUTSIDE_SIGNALS",
-    "UNSETTLED_REASONS",
+    "REASONS",
+    "ClipError",
     "DecodeLimits",
+    "Reason",
     "killed_from_outside",
+    "reasons_table",
 ]
-
-LIMIT_REASONS = frozenset(
-    {"decoder_crashed", "frame_too_large", "out_of_memory", "timeout", "too_long"}
-)
-"""Reasons to quarantine a clip that other limits, or a calmer machine, may lift."""
-
-UNSETTLED_REASONS = frozenset({"changed", "decoder_killed", "no_ffmpeg", "unreadable"})
-"""Reasons that say nothing of the clip: the shard cannot be made now."""
 
 OUTSIDE_SIGNALS = frozenset(
     {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
@@ -27,12 +27,186 @@ OUTSIDE_SIGNALS = frozenset(
 """Signals that no clip makes a decoder end by: someone, or the kernel, ends it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a clip is not stored whole.
+
+    Attributes:
+      meaning: what is wrong with the clip.
+      remedy: what a person can do about it.
+      flag: of `build`, sets the limit that the clip broke; "" where there is no one
+        limit.
+      status: of the clip in clips.parquet.
+      is_settled: the same file fails in the same way again. Otherwise the failure is
+        not the clip's, and the build stops.
+      depends_on_limits: other limits, or a calmer machine, may let the clip pass.
+      leaves_frames: the clip's other frames are as they should be.
+    """
+
+    meaning: str
+    remedy: str = ""
+    flag: str = ""
+    status: str = records.QUARANTINED
+    is_settled: bool = True
+    depends_on_limits: bool = False
+    leaves_frames: bool = False
+
+
+REASONS: Mapping[str, Reason] = {
+    "missing": Reason(
+        "annotated, but there is no file",
+        "add the file, or remove the annotation",
+        status=records.MISSING,
+    ),
+    "empty": Reason(
+        "the file has no bytes, the folder of frames no files", "copy the clip again"
+    ),
+    records.WRONG_CHECKSUM: Reason(
+        "the file has another SHA-256 than the list given with `--checksums`",
+        "copy the clip again, or correct the list",
+    ),
+    "not_video": Reason(
+        "by its content no WebM, MKV, MP4, MOV or AVI", "replace the file"
+    ),
+    "wrong_container": Reason(
+        "a container that is recognised but not decoded (Ogg, FLV, MPEG, ...)",
+        "convert the file, for example to WebM",
+    ),
+    "audio_only": Reason("sound and no pictures", "replace the file"),
+    "not_decodable": Reason("no video stream can be opened", "replace the file"),
+    "no_frames": Reason(
+        "the video stream or the folder has no frames", "replace the clip"
+    ),
+    "truncated": Reason(
+        "cut off, or fewer frames than the container promises",
+        "copy the clip again",
+        leaves_frames=True,
+    ),
+    "too_many_frames": Reason(
+        "more frames than the container promises", "write the container anew"
+    ),
+    "damaged": Reason(
+        "a decoder reports errors, which the row quotes",
+        "copy the clip again",
+        leaves_frames=True,
+    ),
+    "concatenated": Reason(
+        "several files or clips in one, or frames of several sizes", "split the clip"
+    ),
+    "missing_frames": Reason(
+        "a folder of frames has a gap in its numbers",
+        "copy the folder again",
+        leaves_frames=True,
+    ),
+    "misnumbered": Reason(
+        "names in a folder of frames have no number, or are of several sequences",
+        "rename the files",
+    ),
+    "foreign_files": Reason(
+        "a folder of frames has other things in it", "move them elsewhere"
+    ),
+    "not_jpeg": Reason("a frame's file is no JPEG", "convert the frames"),
+    "not_encodable": Reason(
+        "no JPEG can be made of a frame: a side is too long", "set `--short_side`"
+    ),
+    "too_large": Reason("its JPEGs do not fit in a page", flag="--page_mib"),
+    "too_long": Reason(
+        "too many frames", flag="--max_clip_frames", depends_on_limits=True
+    ),
+    "frame_too_large": Reason(
+        "too many pixels in a frame", flag="--max_clip_pixels", depends_on_limits=True
+    ),
+    "timeout": Reason(
+        "decoding takes too long", flag="--max_clip_seconds", depends_on_limits=True
+    ),
+    "out_of_memory": Reason(
+        "decoding needs too much memory",
+        flag="--max_decoder_mib",
+        depends_on_limits=True,
+    ),
+    "decoder_crashed": Reason(
+        "the decoder crashed, twice", "replace the file", depends_on_limits=True
+    ),
+    "decoder_killed": Reason(
+        "the decoder was killed from outside, twice",
+        "if memory is short, use fewer --num_workers",
+        is_settled=False,
+    ),
+    "changed": Reason(
+        "the file changed since the build began", "build again", is_settled=False
+    ),
+    "unreadable": Reason(
+        "the file cannot be read", "check disk and permissions", is_settled=False
+    ),
+    "no_ffmpeg": Reason(
+        "this machine has no ffmpeg, which this clip needs",
+        "install ffmpeg",
+        is_settled=False,
+    ),
+    records.PARTIAL: Reason(
+        "damaged, but lost less than the share `--accept_partial` of its frames",
+        "set `--accept_partial` to 0 to refuse such clips",
+        status=records.STORED,
+    ),
+    "unlisted": Reason(
+        "a file or folder that no annotation names",
+        "annotate it, or leave it",
+        status=records.UNLISTED,
+    ),
+}
+"""Every reason that a row of clips.parquet may have, or that stops a build."""
+
+
+class ClipError(ValueError):
+    """A clip cannot be stored.
+
+    Attributes:
+      reason: a key of REASONS.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Adds the flag of the limit that the clip broke to the detail.
+
+        Raises:
+          ValueError: REASONS does not have the reason.
+        """
+        if reason not in REASONS:
+            raise ValueError(f"reason must be one of {sorted(REASONS)}, got {reason!r}")
+        flag = REASONS[reason].flag
+        super().__init__(detail if flag in detail else f"{detail} ({flag})")
+        self.reason = reason
+
+    def quarantined(self, clip_limits: "DecodeLimits") -> records.Quarantined:
+        """Returns the error as a result; with the limits if it depends on them."""
+        limits = clip_limits.text if REASONS[self.reason].depends_on_limits else ""
+        return records.Quarantined(self.reason, str(self), limits)
+
+
 def killed_from_outside(signal_number: int) -> str:
-    """Returns what to say of a decoder that one of OUTSIDE_SIGNALS ended."""
+    """Returns the detail for a decoder that one of OUTSIDE_SIGNALS ended."""
     return (
         f"its decoder was killed by {signal.Signals(signal_number).name} from outside; "
-        f"if memory is short, use fewer --num_workers"
+        f"{REASONS['decoder_killed'].remedy}"
     )
+
+
+def reasons_table() -> str:
+    """Returns REASONS as a table in Markdown, for the documentation."""
+    lines = ["| reason | meaning | result | what to do |", "|---|---|---|---|"]
+    for name, reason in REASONS.items():
+        remedy = reason.remedy or f"raise `{reason.flag}`"
+        lines.append(f"| `{name}` | {reason.meaning} | {_result(reason)} | {remedy} |")
+    return "\n".join(lines)
+
+
+def _result(reason: Reason) -> str:
+    if not reason.is_settled:
+        return "the build stops"
+    if reason.depends_on_limits:
+        return "quarantined; decoded again when a build has other limits"
+    if reason.leaves_frames:
+        return f"quarantined, or stored as `{records.PARTIAL}`"
+    return reason.status
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def decode(path, *, clip_limits=LIMITS, **settings):
 
 def refused(path, **arguments):
     """The reason and the detail of a clip that is not to be stored."""
-    with pytest.raises(clip_decoding.DecodeError) as caught:
+    with pytest.raises(quarantine.ClipError) as caught:
         decode(path, **arguments)
     return caught.value.reason, str(caught.value)
 

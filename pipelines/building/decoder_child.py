@@ -36,7 +36,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             records.from_json(records.DecodeSettings, request["settings"]),
             clip_limits,
         )
-    except clip_decoding.DecodeError as error:
+    except quarantine.ClipError as error:
         return {"reason": error.reason, "detail": str(error)}, b""
     except MemoryError:
         return _out_of_memory(clip_limits), b""
@@ -59,7 +59,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 def _out_of_memory(clip_limits: quarantine.DecodeLimits) -> dict[str, Any]:
     detail = f"decoding needs more than {clip_limits.max_memory_mib} MiB"
-    return {"reason": "out_of_memory", "detail": f"{detail} (--max_decoder_mib)"}
+    return {"reason": "out_of_memory", "detail": detail}
 
 
 def _limit_process(clip_limits: quarantine.DecodeLimits) -> None:

@@ -92,15 +92,14 @@ class KillableDecoder:
         )
         try:
             if "reason" in header:
-                cls: type = records.Quarantined
-                fields = header
-            else:
-                cls = records.ClipFrames
-                fields = {**header, "jpegs": jpegs}
-            answer: Decoded = records.from_json(cls, fields)
+                refusal = records.from_json(records.Quarantined, header)
+                error = quarantine.ClipError(refusal.reason, refusal.detail)
+                return error.quarantined(self._limits)
+            fields = {**header, "jpegs": jpegs}
+            frames: records.ClipFrames = records.from_json(records.ClipFrames, fields)
+            return frames
         except ValueError as cause:
             raise child_process.ChildDiedError(f"bad answer: {cause}") from cause
-        return self._with_limits(answer)
 
     def _replace_child(self) -> None:
         if self._child is not None:
@@ -112,20 +111,12 @@ class KillableDecoder:
         self, error: child_process.ChildDiedError | child_process.ChildTimeoutError
     ) -> Decoded:
         if isinstance(error, child_process.ChildTimeoutError):
-            limit = f"{self._limits.max_seconds} s"
-            detail = f"decoding takes longer than {limit} (--max_clip_seconds)"
-            return self._with_limits(records.Quarantined("timeout", detail))
-        if error.by_signal in quarantine.OUTSIDE_SIGNALS:
+            reason = "timeout"
+            detail = f"decoding takes longer than {self._limits.max_seconds} s"
+        elif error.by_signal in quarantine.OUTSIDE_SIGNALS:
+            reason = "decoder_killed"
             detail = quarantine.killed_from_outside(error.by_signal)
-            return records.Quarantined("decoder_killed", detail)
-        detail = f"the decoding process {error}, {_MAX_TRIES} times"
-        return self._with_limits(records.Quarantined("decoder_crashed", detail))
-
-    def _with_limits(self, result: Decoded) -> Decoded:
-        """Notes the limits beside a reason that they had a part in."""
-        if (
-            isinstance(result, records.Quarantined)
-            and result.reason in quarantine.LIMIT_REASONS
-        ):
-            return dataclasses.replace(result, limits=self._limits.text)
-        return result
+        else:
+            reason = "decoder_crashed"
+            detail = f"the decoding process {error}, {_MAX_TRIES} times"
+        return quarantine.ClipError(reason, detail).quarantined(self._limits)

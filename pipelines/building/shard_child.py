@@ -96,7 +96,7 @@ def _settled(
     """Returns what will be the same another time; the rest is no reason to publish."""
     if (
         isinstance(result, records.Quarantined)
-        and result.reason in quarantine.UNSETTLED_REASONS
+        and not quarantine.REASONS[result.reason].is_settled
     ):
         raise ClipUnsettledError(f"clip {clip.clip_id}: {result.detail}")
     return result

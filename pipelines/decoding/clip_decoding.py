@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io import records
-from pipelines import quarantine
 from pipelines.decoding import (
     clip_file,
     decoder_log,
@@ -29,22 +28,22 @@ from pipelines.decoding import (
     second_opinion,
     verdicts,
 )
+from pipelines.quarantine import ClipError, DecodeLimits
 
-__all__ = ["DecodeError", "decode_clip"]
+__all__ = ["decode_clip"]
 
-DecodeError = clip_file.DecodeError
 Frame = npt.NDArray[np.uint8]
 
 
 def decode_clip(
     clip: records.PlannedClip,
     settings: records.DecodeSettings,
-    clip_limits: quarantine.DecodeLimits,
+    clip_limits: DecodeLimits,
 ) -> records.ClipFrames:
     """Decodes every frame of a clip and encodes each as JPEG.
 
     Raises:
-      DecodeError: the file is not the one its supplier or the plan knows, is no video
+      ClipError: the file is not the one its supplier or the plan knows, is no video
         of a known container, breaks a limit, is damaged, or yields other frames than
         it holds.
     """
@@ -71,7 +70,7 @@ def decode_clip(
 
 def _check_checksum(clip: records.PlannedClip) -> None:
     if clip.expected_sha256:
-        raise DecodeError(
+        raise ClipError(
             records.WRONG_CHECKSUM,
             f"{clip.uri} has SHA-256 {clip.source.sha256}, its checksum is "
             f"{clip.expected_sha256}",
@@ -82,7 +81,7 @@ def _decode_by_ffmpeg(
     file: clip_file.ClipFile,
     header: verdicts.Header,
     settings: records.DecodeSettings,
-    clip_limits: quarantine.DecodeLimits,
+    clip_limits: DecodeLimits,
 ) -> records.ClipFrames:
     jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
 
@@ -94,7 +93,7 @@ def _decode_by_ffmpeg(
     if verdict.reason and not verdicts.is_acceptable(
         verdict, jpegs.num_frames, settings.accept_partial
     ):
-        raise DecodeError(verdict.reason, verdict.detail)
+        raise ClipError(verdict.reason, verdict.detail)
     if not header.duration_seconds:
         header = dataclasses.replace(header, duration_seconds=opinion.duration_seconds)
     damage = f"{verdict.reason}: {verdict.detail}" if verdict.reason else ""

@@ -6,19 +6,12 @@ from pathlib import Path
 
 from mindrecord_io import records
 from pipelines.decoding import containers, matroska, matroska_elements, vpx_headers
+from pipelines.quarantine import ClipError
 
-__all__ = ["ClipFile", "DecodeError", "read_clip_file"]
+__all__ = ["ClipFile", "read_clip_file"]
 
 _NUM_SHOWN_BYTES = 12
 _FRAME_READERS = {"V_VP8": vpx_headers.read_vp8, "V_VP9": vpx_headers.read_vp9}
-
-
-class DecodeError(ValueError):
-    """A clip cannot be stored; `reason` is a short code, the text has the details."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +68,7 @@ def read_clip_file(path: Path, planned: records.Fingerprint) -> ClipFile:
     """Reads and looks at a file.
 
     Raises:
-      DecodeError: it cannot be read, is empty, is not the planned one, is no container
+      ClipError: it cannot be read, is empty, is not the planned one, is no container
         that is decoded, or is several.
     """
     content = _read(path, planned)
@@ -88,7 +81,7 @@ def read_clip_file(path: Path, planned: records.Fingerprint) -> ClipFile:
     structure.is_ordinary &= not matroska_elements.oddity(content)
     if structure.num_files > 1:
         detail = f"{path}: {structure.num_files} files one behind the other"
-        raise DecodeError("concatenated", detail)
+        raise ClipError("concatenated", detail)
     read_frames = _FRAME_READERS.get(structure.codec)
     frames = read_frames(content, structure.blocks) if read_frames else None
     return ClipFile(path, structure, frames, content)
@@ -98,19 +91,19 @@ def _read(path: Path, planned: records.Fingerprint) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as cause:
-        raise DecodeError("unreadable", f"{path}: {cause.strerror}") from cause
+        raise ClipError("unreadable", f"{path}: {cause.strerror}") from cause
     if not content:
-        raise DecodeError("empty", f"{path} has no bytes")
+        raise ClipError("empty", f"{path} has no bytes")
     if hashlib.sha256(content).hexdigest() != planned.sha256:
-        raise DecodeError(
+        raise ClipError(
             "changed", f"{path} changed since the build began ({len(content)} bytes)"
         )
     return content
 
 
-def _not_video(path: Path, content: bytes) -> DecodeError:
+def _not_video(path: Path, content: bytes) -> ClipError:
     accepted = f"{path} is not WebM, MKV, MP4, MOV or AVI"
     if foreign := containers.foreign_kind(content):
-        return DecodeError("wrong_container", f"{accepted}, but {foreign}")
+        return ClipError("wrong_container", f"{accepted}, but {foreign}")
     start = content[:_NUM_SHOWN_BYTES].hex(" ")
-    return DecodeError("not_video", f"{accepted}: begins {start}")
+    return ClipError("not_video", f"{accepted}: begins {start}")

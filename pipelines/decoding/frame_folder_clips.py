@@ -16,20 +16,17 @@ import simplejpeg
 
 from mindrecord_io import records
 from mindrecord_io.shards import jpeg_regions
-from pipelines import quarantine
 from pipelines.decoding import (
-    clip_file,
     containers,
     decoder_log,
     jpeg_collector,
     jpeg_headers,
     verdicts,
 )
+from pipelines.quarantine import REASONS, ClipError, DecodeLimits
 from pipelines.sources import frame_folders
 
 __all__ = ["decode_frame_folder"]
-
-DecodeError = clip_file.DecodeError
 
 _CUT_OFF = "Premature end of JPEG file"
 _ROTATIONS = {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}  # by Exif's orientation
@@ -41,12 +38,12 @@ Pixels = npt.NDArray[np.uint8]
 def decode_frame_folder(
     clip: records.PlannedClip,
     settings: records.DecodeSettings,
-    clip_limits: quarantine.DecodeLimits,
+    clip_limits: DecodeLimits,
 ) -> records.ClipFrames:
     """Returns the frames of a clip that is a folder; its rate nobody knows.
 
     Raises:
-      DecodeError: the folder is not the planned one or holds other than frames, the
+      ClipError: the folder is not the planned one or holds other than frames, the
         clip breaks a limit, or a frame is missing, damaged or of another size.
     """
     folder = Path(clip.uri)
@@ -59,9 +56,9 @@ def decode_frame_folder(
             frame = _frame(content, jpegs)
             first = first or frame
             _add(frame, first, jpegs)
-        except DecodeError as error:
-            if error.reason not in verdicts.REASONS_OF_LOSS:
-                raise DecodeError(error.reason, f"{folder}/{name}: {error}") from error
+        except ClipError as error:
+            if not REASONS[error.reason].leaves_frames:
+                raise ClipError(error.reason, f"{folder}/{name}: {error}") from error
             losses.append((error.reason, f"{name}: {error}"))
     num_lost = files.num_missing + sum(r != "missing_frames" for r, _ in losses)
     damage = _accepted_damage(folder, losses, num_lost, jpegs.num_frames, settings)
@@ -111,15 +108,15 @@ def _frame(content: bytes, jpegs: jpeg_collector.JpegCollector) -> _Frame:
 
 def _header(content: bytes) -> jpeg_headers.JpegHeader:
     if not content:
-        raise DecodeError("truncated", "has no bytes")
+        raise ClipError("truncated", "has no bytes")
     header = jpeg_headers.read(content)
     if header is not None:
         return header
     if content.startswith(b"\xff\xd8"):
-        raise DecodeError("damaged", "the header of the JPEG is damaged or cut off")
+        raise ClipError("damaged", "the header of the JPEG is damaged or cut off")
     kind = containers.kind(content) or containers.foreign_kind(content)
     start = kind or f"begins {content[:_NUM_SHOWN_BYTES].hex(' ')}"
-    raise DecodeError("not_jpeg", f"is no JPEG: {start}")
+    raise ClipError("not_jpeg", f"is no JPEG: {start}")
 
 
 def _complaint(jpeg: bytes) -> str:
@@ -152,12 +149,12 @@ def _pixels(jpeg: bytes) -> Pixels:
     if pixels is not None and not log.text:
         return pixels
     said = log.text.strip() or _complaint(jpeg) or "OpenCV cannot decode it"
-    raise DecodeError("truncated" if _CUT_OFF in said else "damaged", said)
+    raise ClipError("truncated" if _CUT_OFF in said else "damaged", said)
 
 
 def _add(frame: _Frame, first: _Frame, jpegs: jpeg_collector.JpegCollector) -> None:
     if (frame.height, frame.width) != (first.height, first.width):
-        raise DecodeError(
+        raise ClipError(
             "concatenated",
             f"is {frame.width}x{frame.height}, the first frame "
             f"{first.width}x{first.height}: not one clip",
@@ -178,7 +175,7 @@ def _accepted_damage(
     """Returns what is wrong with a clip that is stored all the same, "" if nothing.
 
     Raises:
-      DecodeError: too much of it is lost.
+      ClipError: too much of it is lost.
     """
     if not losses:
         return ""
@@ -186,5 +183,5 @@ def _accepted_damage(
     lost = f"{num_lost} of {num_frames + num_lost} frames lost"
     verdict = verdicts.Verdict(reason, f"{folder}: {lost}: {first}", num_lost)
     if not verdicts.is_acceptable(verdict, num_frames, settings.accept_partial):
-        raise DecodeError(verdict.reason, verdict.detail)
+        raise ClipError(verdict.reason, verdict.detail)
     return f"{verdict.reason}: {verdict.detail}"

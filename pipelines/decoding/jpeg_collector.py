@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from mindrecord_io import records
 from mindrecord_io.shards import jpeg_regions, schema
-from pipelines import quarantine
-from pipelines.decoding import clip_file
+from pipelines.quarantine import ClipError, DecodeLimits
 
 __all__ = ["JpegCollector"]
 
@@ -20,7 +19,7 @@ class JpegCollector:
     """Reduces and encodes frames one by one; all must have one size."""
 
     def __init__(
-        self, settings: records.DecodeSettings, clip_limits: quarantine.DecodeLimits
+        self, settings: records.DecodeSettings, clip_limits: DecodeLimits
     ) -> None:
         self._settings = settings
         self._limits = clip_limits
@@ -42,12 +41,12 @@ class JpegCollector:
             JPEG is to have them too.
 
         Raises:
-          DecodeError: the clip breaks a limit, or its JPEGs do not fit in a page.
+          ClipError: the clip breaks a limit, or its JPEGs do not fit in a page.
         """
         height, width = frame.shape[:2]
         if len(self._jpegs) == self._limits.max_frames:
-            limit = f"more than {self._limits.max_frames} frames (--max_clip_frames)"
-            raise clip_file.DecodeError("too_long", limit)
+            limit = f"more than {self._limits.max_frames} frames"
+            raise ClipError("too_long", limit)
         self.refuse_large(height, width)
         sized = _reduced(frame, self._settings.short_side_px)
         jpeg = _encoded(sized, self._settings.jpeg_quality, has_fine_colours)
@@ -57,23 +56,22 @@ class JpegCollector:
         """Adds a frame that is a JPEG already.
 
         Raises:
-          DecodeError: the clip's JPEGs do not fit in a page.
+          ClipError: the clip's JPEGs do not fit in a page.
         """
         self._jpegs.append(jpeg)
         self._num_bytes += len(jpeg)
         self._shape = height, width
         if self._num_bytes > self._settings.page_num_bytes:
-            raise clip_file.DecodeError(
+            raise ClipError(
                 "too_large", schema.too_large(self._settings.page_num_bytes)
             )
 
     def refuse_large(self, height: int, width: int) -> None:
-        """Raises DecodeError for frames of more pixels than a clip's may have."""
+        """Raises ClipError for frames of more pixels than a clip's may have."""
         if height * width > self._limits.max_pixels:
-            raise clip_file.DecodeError(
+            raise ClipError(
                 "frame_too_large",
-                f"frames of {width}x{height}, the limit: {self._limits.max_pixels} px "
-                f"(--max_clip_pixels)",
+                f"frames of {width}x{height}, the limit: {self._limits.max_pixels} px",
             )
 
     def keeps_size(self, height: int, width: int) -> bool:
@@ -119,8 +117,6 @@ def _encoded(frame: Frame, quality: int, has_fine_colours: bool) -> bytes:
         ]
     is_encoded, jpeg = cv2.imencode(".jpg", frame, parameters)
     if not is_encoded:
-        raise clip_file.DecodeError(
-            "not_encodable", f"no JPEG of a {frame.shape} frame"
-        )
+        raise ClipError("not_encodable", f"no JPEG of a {frame.shape} frame")
     content: bytes = jpeg.tobytes()
     return content

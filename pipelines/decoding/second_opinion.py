@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines import ffmpeg, quarantine
-from pipelines.decoding import clip_file, containers
+from pipelines.decoding import containers
+from pipelines.quarantine import ClipError, DecodeLimits
 
 __all__ = ["Opinion", "ask", "words"]
 
@@ -80,7 +81,7 @@ class Opinion:
 
 def ask(
     path: Path,
-    clip_limits: quarantine.DecodeLimits,
+    clip_limits: DecodeLimits,
     take: Callable[[Frame, bool], None],
 ) -> Opinion:
     """Has ffmpeg decode a clip.
@@ -93,7 +94,7 @@ def ask(
         whether its colours are as fine as its brightness (4:4:4).
 
     Raises:
-      DecodeError: there is no ffmpeg, it crashed or was killed, or frames are larger
+      ClipError: there is no ffmpeg, it crashed or was killed, or frames are larger
         than the limit.
     """
     read = _Run(_reading(path), path)
@@ -142,7 +143,7 @@ class _Run:
         try:
             program = ffmpeg.ffmpeg_path()
         except ffmpeg.FfmpegNotFoundError as cause:
-            raise clip_file.DecodeError("no_ffmpeg", f"{path}: {cause}") from cause
+            raise ClipError("no_ffmpeg", f"{path}: {cause}") from cause
         self.text = ""
         self._path = path
         self._log = os.memfd_create("ffmpeg-log")
@@ -167,7 +168,7 @@ class _Run:
             self._end()
 
     def wait(self) -> int:
-        """Waits for its end and reads its log; raises DecodeError if it was killed."""
+        """Waits for its end and reads its log; raises ClipError if it was killed."""
         status = self._end()
         _check_end(self._path, status)
         return status
@@ -199,7 +200,7 @@ def _reading(path: Path) -> Any:
     return stream.global_args("-hide_banner", "-nostdin", "-loglevel", "level+verbose")
 
 
-def _decoding(path: Path, clip_limits: quarantine.DecodeLimits, times: int) -> Any:
+def _decoding(path: Path, clip_limits: DecodeLimits, times: int) -> Any:
     """Returns the stream that writes PPM files end to end, and the frames' times.
 
     Without a scale filter of ours: the conversion to RGB is then the one that ffmpeg
@@ -223,13 +224,13 @@ def _decoding(path: Path, clip_limits: quarantine.DecodeLimits, times: int) -> A
 
 
 def _check_end(path: Path, status: int) -> None:
-    """Raises DecodeError where ffmpeg did not come to an end of its own."""
+    """Raises ClipError where ffmpeg did not come to an end of its own."""
     if -status in quarantine.OUTSIDE_SIGNALS:
         detail = quarantine.killed_from_outside(-status)
-        raise clip_file.DecodeError("decoder_killed", f"{path}: {detail}")
+        raise ClipError("decoder_killed", f"{path}: {detail}")
     if status < 0:
         detail = f"{path}: ffmpeg was killed by {signal.Signals(-status).name}"
-        raise clip_file.DecodeError("decoder_crashed", detail)
+        raise ClipError("decoder_crashed", detail)
 
 
 def _take_all(pipe: IO[bytes], max_pixels: int, take: Callable[[Frame], None]) -> int:
@@ -248,9 +249,8 @@ def _next_frame(pipe: IO[bytes], max_pixels: int) -> tuple[int, int, bytes] | No
         return None
     width, height = map(int, fields[1].split())
     if height * width > max_pixels:
-        limit = f"{max_pixels} px (--max_clip_pixels)"
-        detail = f"frames of {width}x{height}, the limit: {limit}"
-        raise clip_file.DecodeError("frame_too_large", detail)
+        detail = f"frames of {width}x{height}, the limit: {max_pixels} px"
+        raise ClipError("frame_too_large", detail)
     pixels = pipe.read(height * width * 3)
     return (height, width, pixels) if len(pixels) == height * width * 3 else None
 

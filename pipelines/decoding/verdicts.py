@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.decoding import clip_file, second_opinion
+from pipelines.quarantine import REASONS
 
 __all__ = [
-    "REASONS_OF_LOSS",
     "Header",
     "Verdict",
     "facts",
@@ -19,9 +19,6 @@ __all__ = [
 ]
 
 _HEADER_TOLERANCE = 1  # containers round duration x rate
-
-REASONS_OF_LOSS = frozenset({"damaged", "missing_frames", "truncated"})
-"""Reasons that leave the rest of a clip's frames as they should be."""
 
 _OUT_OF_MEMORY = "Cannot allocate memory"
 _CUT_OFF = re.compile(
@@ -102,7 +99,8 @@ def verdict_on(
 
 def is_acceptable(verdict: Verdict, num_frames: int, accept_partial: float) -> bool:
     """Tells whether a clip that is not whole has lost less than the share allowed."""
-    if verdict.reason not in REASONS_OF_LOSS or num_frames == 0 or verdict.num_lost < 0:
+    leaves_frames = REASONS[verdict.reason].leaves_frames and num_frames > 0
+    if not leaves_frames or verdict.num_lost < 0:
         return False
     return verdict.num_lost < accept_partial * (num_frames + verdict.num_lost)
 
@@ -135,7 +133,8 @@ def _reason(
     if not opinion.has_video:
         return "not_decodable", f"{path}: no video stream can be opened"
     if any(_OUT_OF_MEMORY in complaint for complaint in opinion.complaints):
-        return "out_of_memory", f"{path}: ffmpeg has too little (--max_decoder_mib)"
+        flag = REASONS["out_of_memory"].flag
+        return "out_of_memory", f"{path}: ffmpeg has too little ({flag})"
     if opinion.complaints or opinion.is_failure:
         return "damaged", f"{path} is damaged: {counted}"
     if opinion.changes_size or (file.frames and file.frames.has_other_sizes):

@@ -42,7 +42,6 @@ COLUMNS = (
 MAX_NAMED = 100
 """Clips of one reason that are listed with their details."""
 
-_MAX_REASONS_NAMED = 1000  # they come from a fixed list: far fewer
 _MAX_VALUES = 12
 _NUM_BINS = 40
 _Numbers = npt.NDArray[np.int64]
@@ -178,8 +177,6 @@ class _LostClips:
         rest = table.filter(compute.invert(is_complete))
         columns = ("reason", "clip_id", "split", "detail")
         for reason, *row in zip(*(rest[n].to_pylist() for n in columns), strict=True):
-            if reason not in self._named and len(self._named) >= _MAX_REASONS_NAMED:
-                continue
             named = self._named.setdefault(reason, [])
             if len(named) < MAX_NAMED:
                 named.append(tuple(row))
@@ -191,7 +188,7 @@ class _LostClips:
         counted = self._tally.table().to_pylist()
         pairs = [(row["reason"], row["num_clips"]) for row in counted]
         pairs.sort(key=lambda pair: (-pair[1], pair[0]))
-        return tuple(Lost(r, n, tuple(self._named.get(r, ()))) for r, n in pairs)
+        return tuple(Lost(r, n, tuple(self._named[r])) for r, n in pairs)
 
 
 def figures_of(batches: Iterable[pa.RecordBatch], num_classes: int) -> Figures:

@@ -16,7 +16,6 @@ from pipelines.report import (
 __all__ = ["Content", "page_of"]
 
 _MAX_NAMED_CLASSES = 10
-_MAX_REASONS = 100
 _STATUSES = (records.STORED, records.QUARANTINED, records.MISSING, records.UNLISTED)
 _FRAMES_HEAD = (
     "split",
@@ -209,13 +208,7 @@ def _lost(content: Content) -> tuple[str, ...]:
     lost = content.figures.lost
     if not lost:
         return "Clips that are not stored", "<p>None.</p>"
-    shown, rest = lost[:_MAX_REASONS], lost[_MAX_REASONS:]
-    markup = list(map(_lost_for, shown))
-    if rest:
-        num_clips = sum(other.num_clips for other in rest)
-        text = f"{len(rest):,} more reasons, of {num_clips:,} clips: see clips.parquet"
-        markup.append(f"<p>{html_pieces.escape(text)}</p>")
-    return "Clips that are not stored", *markup
+    return "Clips that are not stored", *map(_lost_for, lost)
 
 
 def _lost_for(lost: version_figures.Lost) -> str:

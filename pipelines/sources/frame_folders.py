@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import records
-from pipelines.decoding import clip_file
+from pipelines.quarantine import ClipError
 
 __all__ = ["FrameFolder", "fingerprint", "holds_frames", "is_frame_folder", "read"]
 
@@ -73,7 +73,7 @@ def read(folder: Path, planned: records.Fingerprint, max_frames: int) -> FrameFo
     """Reads the frames of a clip.
 
     Raises:
-      DecodeError: the folder cannot be read, is not the planned one, has no frames or
+      ClipError: the folder cannot be read, is not the planned one, has no frames or
         more than `max_frames`, has other things in it, or its files' names do not tell
         one order.
     """
@@ -91,14 +91,14 @@ def read(folder: Path, planned: records.Fingerprint, max_frames: int) -> FrameFo
     except OSError as cause:
         where = cause.filename or folder
         detail = f"{_shown(str(where))}: {cause.strerror}"
-        raise clip_file.DecodeError("unreadable", detail) from cause
+        raise ClipError("unreadable", detail) from cause
     if digest.result() != planned:
         detail = f"{folder} changed since the build began ({len(names)} frames)"
-        raise clip_file.DecodeError("changed", detail)
+        raise ClipError("changed", detail)
     _refuse_others(folder, [name for name, _ in entries], names)
     if len(names) > max_frames:
-        detail = f"{len(names)} frames, the limit: {max_frames} (--max_clip_frames)"
-        raise clip_file.DecodeError("too_long", detail)
+        detail = f"{len(names)} frames, the limit: {max_frames}"
+        raise ClipError("too_long", detail)
     return _ordered(folder, contents)
 
 
@@ -154,23 +154,23 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _refuse_others(folder: Path, names: Sequence[str], frames: Sequence[str]) -> None:
-    """Raises DecodeError unless there are frames in a folder, and nothing else."""
+    """Raises ClipError unless there are frames in a folder, and nothing else."""
     if not names:
-        raise clip_file.DecodeError("empty", f"{folder} has no files")
+        raise ClipError("empty", f"{folder} has no files")
     others = sorted(set(names) - set(frames))
     if not frames:
         detail = f"{folder} has no file named .jpg or .jpeg, but {_listed(others)}"
-        raise clip_file.DecodeError("no_frames", detail)
+        raise ClipError("no_frames", detail)
     if others:
         detail = f"{folder} has other things among its frames: {_listed(others)}"
-        raise clip_file.DecodeError("foreign_files", detail)
+        raise ClipError("foreign_files", detail)
 
 
 def _ordered(folder: Path, contents: dict[str, bytes]) -> FrameFolder:
     """Puts frames in the order of their numbers.
 
     Raises:
-      DecodeError: a name has no number, two have one, or they differ before it.
+      ClipError: a name has no number, two have one, or they differ before it.
     """
     by_number: dict[int, str] = {}
     prefixes: dict[str, str] = {}
@@ -178,13 +178,13 @@ def _ordered(folder: Path, contents: dict[str, bytes]) -> FrameFolder:
         match = _NUMBERED.fullmatch(name.rpartition(".")[0])
         if match is None:
             detail = f"{_shown(name)} does not end in a number"
-            raise clip_file.DecodeError("misnumbered", f"{folder}: {detail}")
+            raise ClipError("misnumbered", f"{folder}: {detail}")
         prefixes.setdefault(match["prefix"], name)
         first = by_number.setdefault(int(match["number"]), name)
         if first != name or len(prefixes) > 1:
             pair = sorted({first, name, *prefixes.values()})
             detail = f"{_listed(pair)} are not of one sequence"
-            raise clip_file.DecodeError("misnumbered", f"{folder}: {detail}")
+            raise ClipError("misnumbered", f"{folder}: {detail}")
     numbers = sorted(by_number)
     # Frames begin at 0 or at 1: what is between is missing.
     gaps = [(a + 1, b - 1) for a, b in itertools.pairwise([0, *numbers]) if b - a > 1]

@@ -59,6 +59,11 @@ def _wrong(path):
     os.write(int(sys.argv[1]), len(header).to_bytes(4) + bytes(8) + header)
 
 
+def _invent(path):
+    header = b'{"reason": "bored", "detail": "a reason that there is not"}'
+    os.write(int(sys.argv[1]), len(header).to_bytes(4) + bytes(8) + header)
+
+
 def _fork(path):
     child = subprocess.Popen(["sleep", "1000"])
     path.with_suffix(".pid").write_text(str(child.pid))
@@ -105,6 +110,7 @@ _MISBEHAVIOURS = {
     "garbage": _garbage,
     "nested": _nested,
     "wrong": _wrong,
+    "invent": _invent,
     "fork": _fork,
     "breed": _breed,
     "killed": _killed,

@@ -25,6 +25,7 @@ MISBEHAVING = {
     "garbage": ("decoder_crashed", "broke the protocol: a message of 4294967295"),
     "nested": ("decoder_crashed", "broke the protocol: maximum recursion depth"),
     "wrong": ("decoder_crashed", "bad answer: ClipFrames: missing fields"),
+    "invent": ("decoder_crashed", "bad answer: reason must be one of"),
     "fork": ("decoder_crashed", "decoding process killed by SIGSEGV, 2 times"),
     "killed": ("decoder_killed", "was killed by SIGKILL from outside; if memory is"),
     "eat": ("out_of_memory", r"needs more than 600 MiB \(--max_decoder_mib\)"),
@@ -164,14 +165,14 @@ def test_a_clip_that_killed_twice_is_not_tried_again(mixed):
 def test_a_decoder_killed_from_outside_says_nothing_of_its_clip(mixed):
     killed = result_of("killed", mixed)
 
-    assert killed.reason in quarantine.UNSETTLED_REASONS
+    assert not quarantine.REASONS[killed.reason].is_settled
     assert killed.limits == ""
 
 
 def test_a_crash_is_settled_under_its_limits(mixed):
     crashed = result_of("crash", mixed)
 
-    assert crashed.reason not in quarantine.UNSETTLED_REASONS
+    assert quarantine.REASONS[crashed.reason].is_settled
     assert crashed.limits == PATIENT.text
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from mindrecord_io import records
 from pipelines import quarantine
-from pipelines.decoding.clip_decoding import DecodeError, decode_clip
+from pipelines.decoding.clip_decoding import decode_clip
+from pipelines.quarantine import ClipError
 from tests.decoded import LIMITS, decode, pictures, refused
 
 LEVELS = [20, 50, 80, 110, 140, 170]
@@ -146,7 +147,7 @@ def test_a_clip_right_at_its_limits_is_decoded(grey):
 
 
 def test_decode_error_has_a_code_and_a_text():
-    error = DecodeError("empty", "no bytes")
+    error = ClipError("empty", "no bytes")
 
     assert (error.reason, str(error)) == ("empty", "no bytes")
     assert isinstance(error, ValueError)

@@ -4,7 +4,8 @@ import pytest
 from mindrecord_io import records
 from mindrecord_io.storage import files
 from pipelines.decoding import matroska
-from pipelines.decoding.clip_decoding import DecodeError, decode_clip
+from pipelines.decoding.clip_decoding import decode_clip
+from pipelines.quarantine import ClipError
 from tests.decoded import LIMITS, decode, refused
 
 LEVELS = [20, 50, 80, 110, 140, 170]
@@ -31,7 +32,7 @@ def textured(tmp_path_factory, tools):
 def test_a_missing_file_is_unreadable(tmp_path, grey):
     clip = records.PlannedClip("1", 0, f"{tmp_path}/1.webm", files.fingerprint(grey))
 
-    with pytest.raises(DecodeError, match=r"/1\.webm: No such file") as caught:
+    with pytest.raises(ClipError, match=r"/1\.webm: No such file") as caught:
         decode_clip(clip, records.DecodeSettings(), LIMITS)
 
     assert caught.value.reason == "unreadable"
@@ -42,7 +43,7 @@ def test_a_file_that_changed_since_it_was_planned_is_refused(tmp_path, grey):
     path.write_bytes(grey.read_bytes() + b"\0")
     clip = records.PlannedClip("1", 0, str(path), files.fingerprint(grey))
 
-    with pytest.raises(DecodeError, match="changed since the build began") as caught:
+    with pytest.raises(ClipError, match="changed since the build began") as caught:
         decode_clip(clip, records.DecodeSettings(), LIMITS)
 
     assert caught.value.reason == "changed"

@@ -1,4 +1,3 @@
-import dataclasses
 import html.parser
 import json
 import re
@@ -9,7 +8,6 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.versions import clips_table, manifests
 from pipelines.jobs import prune, report, rollback, verify
-from pipelines.report import version_figures
 from tests import versions_by_hand as by_hand
 
 EVIL = records.LabelMap(('Rolling <script>alert("1")</script> & more', "Tilting"))
@@ -200,24 +198,6 @@ def test_a_version_may_hold_nothing_but_quarantined_clips(tmp_path, capsys):
     assert "train 0 1 0 0" in text
     assert "No clip is stored." in text
     assert "truncated: 1 clip split what was found 101 train 3 of 8 frames" in text
-
-
-def test_of_many_reasons_the_most_frequent_are_listed(tmp_path, capsys, monkeypatch):
-    by_hand.publish(tmp_path)
-    whole = version_figures.figures_of
-    lost = [version_figures.Lost(f"r{n}", 3, (("1", "", "why"),)) for n in range(1102)]
-
-    def with_reasons(*given):
-        return dataclasses.replace(whole(*given), lost=tuple(lost))
-
-    monkeypatch.setattr(version_figures, "figures_of", with_reasons)
-
-    report.main(command(tmp_path))
-
-    text = words(Page(tmp_path / "versions" / "000001" / "report.html"))
-    assert "r99: 3 clip split what was found 1 why and 2 more" in text
-    assert "r100" not in text
-    assert "1,002 more reasons, of 3,006 clips: see clips.parquet" in text
 
 
 def test_a_second_page_replaces_the_first(tmp_path, capsys):

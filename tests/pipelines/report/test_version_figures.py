@@ -143,14 +143,6 @@ def test_the_first_lost_clips_are_named_whatever_the_batches(monkeypatch):
     assert [clip_id for clip_id, _, _ in lost.shown] == [str(n) for n in range(100)]
 
 
-def test_reasons_beyond_a_thousand_are_counted_alone():
-    rows = [(str(n), "", -1, f"r{n:04d}", 0) for n in range(1003)]
-    lost = figures_of(table_of(*rows), 3).lost
-    assert len(lost) == sum(found.num_clips for found in lost) == 1003
-    assert lost[999] == figures.Lost("r0999", 1, (("999", "", "detail of 999"),))
-    assert lost[1000] == figures.Lost("r1000", 1, ())
-
-
 @pytest.mark.parametrize("num_values", [1, 2, 3, 99, 100, 101, 102, 1001])
 def test_quantiles_by_counts_are_numpys(num_values):
     values = np.random.default_rng(num_values).integers(0, 60, num_values)

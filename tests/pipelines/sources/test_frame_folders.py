@@ -4,7 +4,7 @@ import re
 import pytest
 
 from mindrecord_io import records
-from pipelines.decoding import clip_file
+from pipelines import quarantine
 from pipelines.sources import frame_folders
 
 
@@ -20,7 +20,7 @@ def read(folder, max_frames=100):
 
 
 def refused(folder, **arguments):
-    with pytest.raises(clip_file.DecodeError) as caught:
+    with pytest.raises(quarantine.ClipError) as caught:
         read(folder, **arguments)
     return caught.value.reason, str(caught.value).removeprefix(f"{folder}")
 
@@ -174,7 +174,7 @@ def test_a_folder_that_is_not_the_planned_one_is_told_apart(tmp_path):
     planned = frame_folders.fingerprint(folder)
     (folder / "2.jpg").rename(folder / "cover.txt")
 
-    with pytest.raises(clip_file.DecodeError, match="changed since the build") as error:
+    with pytest.raises(quarantine.ClipError, match="changed since the build") as error:
         frame_folders.read(folder, planned, 100)
 
     assert error.value.reason == "changed"
@@ -188,7 +188,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(clip_file.DecodeError) as error:
+    with pytest.raises(quarantine.ClipError) as error:
         frame_folders.read(folder, planned, 100)
 
     assert error.value.reason == "unreadable"
@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
 def test_a_folder_that_is_gone_is_unreadable(tmp_path):
     planned = records.Fingerprint(0, "0" * 64)
 
-    with pytest.raises(clip_file.DecodeError) as error:
+    with pytest.raises(quarantine.ClipError) as error:
         frame_folders.read(tmp_path / "7", planned, 100)
 
     assert error.value.reason == "unreadable"
