@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dataset",
         required=True,
         metavar="FOLDER_OR_URI",
-        help="data set: a folder, or s3://bucket/path, obs://, gs://, hdfs://",
+        help="data set: a folder, or s3://bucket/path, obs:// or gs://",
     )
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mindrecord_io import records
-from mindrecord_io.shards import partitions, sharding
+from mindrecord_io.shards import sharding
 from pipelines.planning import clip_listing, clip_references
 
 
@@ -35,12 +35,12 @@ def listing(
     made = clip_listing.ClipListing(salt)
     for position, ref in enumerate(refs):
         told = reference(position, ref, (known or {}).get(ref.clip_id))
-        made.add(told, partitions.partition_of(ref.clip_id, salt))
+        made.add(told, sharding.partition_of(ref.clip_id, salt))
     for position, clip_id in (missing or {}).items():
         made.missing.add(position, clip_id)
     by_place: dict[int, list[str]] = {}
     for clip_id in unlisted:
-        place = partitions.partition_of(clip_id, salt)
+        place = sharding.partition_of(clip_id, salt)
         by_place.setdefault(place, []).append(clip_id)
     for place, clip_ids in by_place.items():
         made.add_unlisted(clip_ids, place)

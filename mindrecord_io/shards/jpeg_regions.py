@@ -10,17 +10,17 @@ nothing. The frames of a clip have one header, so their cells go into one tall J
 one call decodes them all. JPEGs without such markers are not cut.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io.shards import jpeg_segments
-
 __all__ = [
+    "START_OF_SCAN",
     "RestartGrid",
     "Stack",
+    "header_segments",
     "max_num_stacked",
     "read_grid",
     "restart_interval",
@@ -29,7 +29,11 @@ __all__ = [
 
 Int64s = npt.NDArray[np.int64]
 
-_EOI = b"\xff\xd9"
+START_OF_SCAN = 0xDA
+
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+_FILLING = 0xFF
+_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 _SOF0, _DRI = 0xC0, 0xDD
 _OTHER_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC0, 0xC4, 0xC8, 0xCC}
 _RST0 = 0xD0  # to 0xD7, in turn
@@ -88,18 +92,41 @@ class Stack:
 def restart_interval(width_px: int) -> int:
     """Returns the interval, in MCUs, with which to write 4:2:0 JPEGs of this width.
 
-    It divides the MCUs of a row, as `cut` needs. Where no cell of 48 to 144 px does, a
-    cell is a whole row.
+    It divides the MCUs of a row, as `stack` needs. Where no cell of 48 to 144 px does,
+    a cell is a whole row.
     """
     num_mcus = -(-width_px // _MCU_PX)
     fitting = range(_MIN_INTERVAL, min(_MAX_INTERVAL, num_mcus) + 1)
     return next((k for k in fitting if num_mcus % k == 0), num_mcus)
 
 
+def header_segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields the marker, body's begin and body's end of each header segment.
+
+    The last is START_OF_SCAN; without it the header is cut off or is none. A body's end
+    may lie beyond the file's.
+    """
+    if not jpeg.startswith(_SOI):
+        return
+    position = len(_SOI)
+    while position + 4 <= len(jpeg) and jpeg[position] == 0xFF:
+        marker = jpeg[position + 1]
+        if marker == _FILLING:
+            position += 1
+            continue
+        if marker in _WITHOUT_LENGTH:  # none belongs into a header: what follows is
+            return  # read in two ways, and may say two sizes
+        end = position + 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
+        yield marker, position + 4, end
+        if marker == START_OF_SCAN:
+            return
+        position = end
+
+
 def read_grid(jpeg: bytes) -> RestartGrid | None:
     """Reads the header of a JPEG; None if it has no cells or is not understood."""
     size_at, mcu, interval = 0, (0, 0), 0
-    for marker, begin, end in jpeg_segments.header_segments(jpeg):
+    for marker, begin, end in header_segments(jpeg):
         body = jpeg[begin:end]
         if marker in _OTHER_FRAMES:
             return None  # progressive, lossless, arithmetic: other data altogether
@@ -107,7 +134,7 @@ def read_grid(jpeg: bytes) -> RestartGrid | None:
             size_at, mcu = begin + 1, _mcu_px(body)
         elif marker == _DRI:
             interval = int.from_bytes(body, "big")
-        elif marker == jpeg_segments.START_OF_SCAN and body:
+        elif marker == START_OF_SCAN and body:
             return _grid(jpeg[:end], size_at, mcu, interval, num_in_scan=body[0])
     return None
 

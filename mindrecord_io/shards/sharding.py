@@ -16,9 +16,11 @@ from mindrecord_io.shards import schema
 
 __all__ = [
     "DEFAULT_SALT",
+    "NUM_PARTITIONS",
     "clip_hash",
     "default_num_shards",
     "key_under_limits",
+    "partition_of",
     "plan_shard",
     "shard_index",
     "split_num_shards",
@@ -26,6 +28,10 @@ __all__ = [
 
 DEFAULT_SALT = "clipmill"
 """Keys the hash; another salt gives another, equally good, distribution."""
+
+NUM_PARTITIONS = 256
+"""Parts in which clips are joined where not all fit in memory: each has fewer than
+100,000 clips of 25 million."""
 
 _CLIPS_PER_SHARD = 64
 _FEW_SHARDS = 512  # MindDataset keeps every file open in each worker
@@ -42,6 +48,14 @@ def clip_hash(clip_id: str, salt: str) -> int:
 def shard_index(clip_id: str, num_shards: int, salt: str = DEFAULT_SALT) -> int:
     """Returns the 0-based shard of a clip among its split's `num_shards`."""
     return (clip_hash(clip_id, salt) * num_shards) >> 64
+
+
+def partition_of(clip_id: str, salt: str = DEFAULT_SALT) -> int:
+    """Returns the 0-based partition of a clip: an equal range of the hash.
+
+    Shards are such ranges too, so a partition holds whole shards but at its two ends.
+    """
+    return shard_index(clip_id, NUM_PARTITIONS, salt)
 
 
 def default_num_shards(num_clips: int) -> int:

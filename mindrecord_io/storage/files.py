@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old or the new, and hashing what was written."""
+"""Writes files so that a crash leaves the old content or the new, and hashes them."""
 
 import contextlib
 import fcntl
@@ -15,7 +15,9 @@ __all__ = [
     "errors_name",
     "fingerprint",
     "locked_directory",
+    "printable",
     "publish_folder",
+    "read_text",
     "replace_file",
     "sync",
     "synced_directory",
@@ -30,12 +32,32 @@ def fingerprint(path: Path) -> records.Fingerprint:
         return records.Fingerprint(num_bytes=file.tell(), sha256=digest.hexdigest())
 
 
+def printable(file_name: str) -> str:
+    """Returns a name that any encoding of text can carry; bad bytes as escapes."""
+    return file_name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def read_text(path: Path, error: type[ValueError]) -> str:
+    """Returns the content of a UTF-8 file, without a byte order mark.
+
+    Raises:
+      error: it cannot be read, or is not such text; the message says at which byte.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as cause:
+        raise error(f"{path}: cannot read: {cause.strerror}") from cause
+    except UnicodeDecodeError as cause:
+        raise error(
+            f"{path}: not UTF-8 text: {cause.reason} at byte {cause.start}"
+        ) from cause
+
+
 @contextlib.contextmanager
 def errors_name(path: Path) -> Iterator[None]:
-    """Lets errors of writing a file say which file, and how much room there is.
+    """Adds the file's name and the free space to errors of writing it.
 
-    By itself Python names the file where it cannot be opened, but not where the disk is
-    full.
+    Python itself names a file that cannot be opened, but not one on a full disk.
     """
     try:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["SCHEMES", "is_remote", "local_path", "location", "split_uri"]
 
-SCHEMES = ("s3", "obs", "gs", "hdfs")
+SCHEMES = ("s3", "obs", "gs")
 """What a remote data set's URI begins with; obs is S3 at AWS_ENDPOINT_URL."""
 
 
@@ -23,7 +23,7 @@ def location(text: str) -> Path | str:
     A leading ~ becomes the home folder, and file:///folder is /folder.
 
     Raises:
-      ValueError: a URI of none of SCHEMES, or one without a bucket or host; no text, or
+      ValueError: a URI of none of SCHEMES, or one without a bucket; no text, or
         one with a NUL character; a ~ that no home folder can take the place of.
     """
     if text.startswith("file:"):
@@ -50,7 +50,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """Returns scheme and bucket/path of a URI.
 
     Raises:
-      ValueError: a URI of none of SCHEMES, or one without a bucket or host.
+      ValueError: a URI of none of SCHEMES, or one without a bucket.
     """
     parts = urllib.parse.urlsplit(uri)
     if parts.scheme not in SCHEMES:
@@ -63,7 +63,7 @@ def split_uri(uri: str) -> tuple[str, str]:
             f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}: must be "
             f"bucket and path only: credentials come from the environment"
         )
-    if not parts.netloc and parts.scheme != "hdfs":
+    if not parts.netloc:
         raise ValueError(f"{uri!r} names no bucket: {parts.scheme}://bucket/path")
     return parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/")
 

@@ -1,8 +1,8 @@
 """Data sets in object stores: from a URI to a pyarrow file system, with retries.
 
-A data set is named by a path, or by a URI (see locations). Who may read it is told by
-the environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDENTIALS,
-the Hadoop configuration), never by the URI: URIs are logged.
+A data set is named by a path, or by a URI (see locations). Credentials come from the
+environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDENTIALS),
+never from the URI: URIs are logged.
 """
 
 import datetime
@@ -30,11 +30,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_NEEDED = {
-    "hdfs": "; hdfs:// needs Java (JAVA_HOME) and Hadoop (HADOOP_HOME with libhdfs.so "
-    "in lib/native or at ARROW_LIBHDFS_DIR, CLASSPATH as `hadoop classpath --glob` "
-    "prints it)"
-}
 NUM_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
 _READ_BYTES = 1 << 20
@@ -155,7 +150,7 @@ class Storage:
 
 
 def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Storage:
-    """Opens a remote folder; whether it exists is not asked.
+    """Opens a remote folder, which need not exist.
 
     Args:
       environment: S3 endpoints other than Amazon's are in AWS_ENDPOINT_URL_S3 or
@@ -164,22 +159,18 @@ def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Stora
         another server than Google's for gs, which asks for no credentials.
 
     Raises:
-      ValueError: a URI of none of SCHEMES, or one without a bucket or host.
+      ValueError: a URI of none of SCHEMES, or one without a bucket.
       StorageError: the file system cannot be opened.
     """
     scheme, path = locations.split_uri(uri)
     try:
-        if scheme in ("s3", "obs"):
-            filesystem = _open_s3(scheme, path.partition("/")[0], environment)
-        elif scheme == "gs":
+        if scheme == "gs":
             filesystem = _open_gs(environment)
         else:
-            filesystem, path = fs.HadoopFileSystem.from_uri(uri), _path_of(uri)
+            endpoint = _s3_endpoint(scheme, environment)
+            filesystem = _open_s3(path.partition("/")[0], endpoint, environment)
     except (OSError, ValueError) as cause:
-        why = str(cause).partition("\n")[0]  # then a hundred places without a JVM
-        raise StorageError(
-            f"{uri}: cannot be opened: {why}{_NEEDED.get(scheme, '')}"
-        ) from cause
+        raise StorageError(f"{uri}: cannot be opened: {cause}") from cause
     return Storage(uri.rstrip("/"), fs.SubTreeFileSystem(path, filesystem))
 
 
@@ -211,7 +202,8 @@ def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -
     raise AssertionError("the last attempt returns or raises")
 
 
-def _open_s3(scheme: str, bucket: str, environment: Mapping[str, str]) -> fs.FileSystem:
+def _s3_endpoint(scheme: str, environment: Mapping[str, str]) -> str:
+    """Returns the URL of the S3 server, "" for Amazon's, which obs:// never means."""
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get(
         "AWS_ENDPOINT_URL", ""
     )
@@ -222,6 +214,13 @@ def _open_s3(scheme: str, bucket: str, environment: Mapping[str, str]) -> fs.Fil
     parts = urllib.parse.urlsplit(endpoint)
     if endpoint and (parts.scheme not in ("http", "https") or not parts.netloc):
         raise ValueError(f"AWS_ENDPOINT_URL must be http(s)://host, got {endpoint!r}")
+    return endpoint
+
+
+def _open_s3(
+    bucket: str, endpoint: str, environment: Mapping[str, str]
+) -> fs.FileSystem:
+    parts = urllib.parse.urlsplit(endpoint)
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     style = environment.get("AWS_S3_ADDRESSING_STYLE")
     return fs.S3FileSystem(
@@ -259,7 +258,3 @@ def _directly_in(folder: str, found: Sequence[fs.FileInfo]) -> list[fs.FileInfo]
         path = f"{prefix}{name}"
         infos[path] = fs.FileInfo(path, fs.FileType.Directory) if below else info
     return list(infos.values())
-
-
-def _path_of(uri: str) -> str:
-    return urllib.parse.urlsplit(uri).path.rstrip("/") or "/"

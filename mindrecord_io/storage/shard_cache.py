@@ -24,7 +24,7 @@ from pathlib import Path
 from mindrecord_io import records
 from mindrecord_io.storage import files, object_store
 
-__all__ = ["CacheSettings", "RemoteShard", "ShardCache"]
+__all__ = ["CacheSettings", "RemoteShard", "ShardCache", "work_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +60,12 @@ class CacheSettings:
             raise ValueError(
                 f"CLIPMILL_CACHE_GIB must be a number, got {given!r}"
             ) from cause
-        home = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        folder = environment.get("CLIPMILL_CACHE") or Path(home) / "clipmill"
-        return cls(Path(folder), num_bytes)
+        return cls(_cache_folder(environment), num_bytes)
+
+
+def work_folder() -> Path:
+    """Returns the folder for files that are on their way to or from an object store."""
+    return _cache_folder(os.environ).absolute() / "work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,11 @@ class _Lease:
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
         self._locked.close()
+
+
+def _cache_folder(environment: Mapping[str, str]) -> Path:
+    home = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(environment.get("CLIPMILL_CACHE") or Path(home) / "clipmill")
 
 
 def _is_void(lease: Path) -> bool:

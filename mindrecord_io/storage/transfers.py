@@ -103,7 +103,7 @@ def _make_parent(remote: object_store.Storage, path: str) -> None:
     base = remote.filesystem
     while isinstance(base, fs.SubTreeFileSystem):
         base = base.base_fs
-    if base.type_name in ("hdfs", "local"):  # object stores have no folders
+    if base.type_name == "local":  # object stores have no folders
         parent = path.rpartition("/")[0]
         if parent:
             remote.filesystem.create_dir(parent, recursive=True)

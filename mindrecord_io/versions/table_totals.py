@@ -5,7 +5,7 @@ Of each clip a line waits on the disk (see spilled_rows) and four bytes in memor
 
 import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,10 @@ import pyarrow as pa
 from pyarrow import compute
 
 from mindrecord_io import records
-from mindrecord_io.shards import partitions
-from mindrecord_io.storage import spilled_rows
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import spilled_rows, tallies
 
-__all__ = ["COLUMNS", "Named", "TableTotals"]
+__all__ = ["COLUMNS", "Names", "TableTotals"]
 
 COLUMNS = (
     "clip_id",
@@ -36,34 +36,8 @@ _LABEL_ID_OF_UNLABELLED = 0  # in the list files, whose format has no word for i
 _LINES = pa.schema([("split", pa.string()), ("line", pa.string())])
 
 
-class Named:
-    """How many there are of something, and the first of their names."""
-
-    def __init__(self, names: Iterable[str] = (), *, is_sorted: bool = False) -> None:
-        """Takes names; if `is_sorted`, the least of them count as the first."""
-        self._is_sorted = is_sorted
-        self._num = 0
-        self._first: list[str] = []
-        self.update(names)
-
-    def __len__(self) -> int:
-        return self._num
-
-    def __str__(self) -> str:
-        more = self._num - len(self._first)
-        return f"{self._first}" + (f" and {more} more" if more > 0 else "")
-
-    def update(self, names: Iterable[str]) -> None:
-        """Counts some more."""
-        for name in names:
-            self._num += 1
-            self._first.append(name)
-            if len(self._first) > _MAX_NAMED:
-                if self._is_sorted:
-                    self._first.sort()
-                del self._first[_MAX_NAMED:]
-        if self._is_sorted:
-            self._first.sort()
+Names = tallies.Tally[str]
+"""Counts names and keeps the first three."""
 
 
 class TableTotals:
@@ -80,7 +54,7 @@ class TableTotals:
         self.by_status: Counter[str] = Counter()
         self.by_shard: Counter[str] = Counter()
         self.num_frames = 0
-        self.miscounted = Named()
+        self.miscounted = _names()
         self.labels: set[tuple[int, str]] = set()
         self._rows: dict[str, array.array[int]] = {}
         self._lines = _spilled()
@@ -94,7 +68,8 @@ class TableTotals:
         self.num_frames += compute.sum(stored["num_frames"]).as_py() or 0
         lengths = compute.list_value_length(stored["frame_sizes"])
         is_wrong = compute.not_equal(lengths, stored["num_frames"])
-        self.miscounted.update(stored["clip_id"].filter(is_wrong).to_pylist())
+        for clip_id in stored["clip_id"].filter(is_wrong).to_pylist():
+            self.miscounted.add(len(self.miscounted), clip_id)
         columns = ("clip_id", "split", "label_id", "label", "num_frames", "shard")
         for clip_id, split, label_id, label, num_frames, shard, row in zip(
             *(stored[name].to_pylist() for name in (*columns, "row")), strict=True
@@ -107,22 +82,23 @@ class TableTotals:
             line = f"{clip_id} {num_frames} {listed_id}"
             self._lines.append((split, line), _partition_of(line))
 
-    def misnumbered(self) -> Named:
+    def misnumbered(self) -> Names:
         """Returns the shards whose rows are not numbered 0, 1, 2, ..."""
-        return Named(
-            shard
-            for shard, rows in self._rows.items()
-            if not np.array_equal(np.sort(np.array(rows)), np.arange(len(rows)))
-        )
+        wrong = _names()
+        for shard, rows in self._rows.items():
+            if not np.array_equal(np.sort(np.array(rows)), np.arange(len(rows))):
+                wrong.add(len(wrong), shard)
+        return wrong
 
-    def twice(self) -> Named:
+    def twice(self) -> Names:
         """Returns the clips that are stored more than once."""
-        found = Named(is_sorted=True)
-        for partition in range(partitions.NUM_PARTITIONS):
+        twice = _names()
+        for partition in range(sharding.NUM_PARTITIONS):
             lines = self._lines.rows(partition)
             counts = Counter(line.partition(" ")[0] for _, line in lines)
-            found.update(clip_id for clip_id, n in counts.items() if n > 1)
-        return found
+            for clip_id in (c for c, n in counts.items() if n > 1):
+                twice.add(clip_id, clip_id)
+        return twice
 
     def read_list(self, split: str, path: Path) -> None:
         """Takes in a split's list file, to be compared.
@@ -133,32 +109,33 @@ class TableTotals:
         for line in _lines_of(path):
             self._listed.append((split, line), _partition_of(line))
 
-    def list_differences(self) -> dict[str, tuple[Named, Named]]:
+    def list_differences(self) -> dict[str, tuple[Names, Names]]:
         """Returns, by split, lines that the lists have too many and too few of."""
-        found = {
-            split: (Named(is_sorted=True), Named(is_sorted=True))
-            for split in records.SPLITS
-        }
-        for partition in range(partitions.NUM_PARTITIONS):
+        differences = {split: (_names(), _names()) for split in records.SPLITS}
+        for partition in range(sharding.NUM_PARTITIONS):
             listed = Counter(self._listed.rows(partition))
             expected = Counter(self._lines.rows(partition))
             if listed == expected:
                 continue
-            for (split, line), n in (listed - expected).items():
-                found[split][0].update([line] * n)
-            for (split, line), n in (expected - listed).items():
-                if split in found:
-                    found[split][1].update([line] * n)
-        return found
+            for split, line in (listed - expected).elements():
+                differences[split][0].add(line, line)
+            for split, line in (expected - listed).elements():
+                if split in differences:
+                    differences[split][1].add(line, line)
+        return differences
+
+
+def _names() -> Names:
+    return tallies.Tally(_MAX_NAMED)
 
 
 def _spilled() -> spilled_rows.SpilledRows:
-    return spilled_rows.SpilledRows(_LINES, partitions.NUM_PARTITIONS)
+    return spilled_rows.SpilledRows(_LINES, sharding.NUM_PARTITIONS)
 
 
 def _partition_of(line: str) -> int:
     """Returns where a line is looked at: with all of the same clip."""
-    return partitions.partition_of(line.partition(" ")[0])
+    return sharding.partition_of(line.partition(" ")[0])
 
 
 def _lines_of(path: Path) -> Iterator[str]:

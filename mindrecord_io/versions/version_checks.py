@@ -152,7 +152,7 @@ def _unreadable(path: Path, error: Exception) -> Damage:
     return Damage(path.as_posix(), why)
 
 
-def _difference(extra: table_totals.Named, absent: table_totals.Named) -> str:
+def _difference(extra: table_totals.Names, absent: table_totals.Names) -> str:
     """Returns how lines differ, their order aside; '' if they do not."""
     parts = [
         f"{len(lines)} lines {what}: {lines}"

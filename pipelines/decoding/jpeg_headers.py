@@ -5,7 +5,7 @@ Also the one field of Exif (CIPA DC-008, sec. 4.6.4 A) that turns a picture.
 
 from dataclasses import dataclass
 
-from mindrecord_io.shards import jpeg_segments
+from mindrecord_io.shards import jpeg_regions
 
 __all__ = ["JpegHeader", "read"]
 
@@ -41,13 +41,13 @@ class JpegHeader:
 def read(jpeg: bytes) -> JpegHeader | None:
     """Reads a header; None if it is none, or is cut off."""
     orientation, kind, frame = 1, 0, b""
-    for marker, begin, end in jpeg_segments.header_segments(jpeg):
+    for marker, begin, end in jpeg_regions.header_segments(jpeg):
         body = jpeg[begin:end]
         if marker in _FRAMES:
             kind, frame = marker, body
         elif marker == _APP1 and body.startswith(_EXIF):
             orientation = _orientation(body[len(_EXIF) :])
-        elif marker == jpeg_segments.START_OF_SCAN:
+        elif marker == jpeg_regions.START_OF_SCAN:
             return _header(jpeg, end, (kind, frame), body, orientation)
     return None
 

@@ -158,7 +158,7 @@ def _build_parser() -> argparse.ArgumentParser:
         type=common_flags.path_or_uri,
         required=True,
         help="folder of <id>.webm files, of folders <id>/00001.jpg, ..., or of what "
-        "the annotations name; a path, s3://, gs:// or hdfs:// (files only)",
+        "the annotations name; a path, s3://, obs:// or gs:// (files only)",
     )
     parser.add_argument(
         "--annotations", type=Path, required=True, help=ANNOTATIONS_HELP

@@ -14,7 +14,7 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         type=path_or_uri,
         required=True,
-        help="folder of the data set; a path, s3://, gs:// or hdfs://",
+        help="folder of the data set; a path, s3://, obs:// or gs://",
     )
 
 

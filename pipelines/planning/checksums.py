@@ -16,8 +16,8 @@ from pathlib import Path, PurePath
 
 import pyarrow as pa
 
-from mindrecord_io.shards import partitions
-from mindrecord_io.storage import spilled_rows, tallies
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files, spilled_rows, tallies
 from pipelines.planning import clip_listing
 
 __all__ = ["ChecksumError", "with_checksums"]
@@ -115,7 +115,7 @@ def with_checksums(
     wanted = spilled_rows.SpilledRows(_WANTED, lines.num_partitions)
     for partition in range(listing.num_partitions):
         for clip in listing.references(partition):
-            place = partitions.partition_of(_parts(clip.uri)[-1])
+            place = sharding.partition_of(_parts(clip.uri)[-1])
             wanted.append((clip.position, partition, clip.uri), place)
     expected = spilled_rows.SpilledRows(_EXPECTED, listing.num_partitions)
     unchecked: tallies.Tally[str] = tallies.Tally()
@@ -140,13 +140,13 @@ def with_checksums(
 
 
 def _spilled_lines(path: Path) -> spilled_rows.SpilledRows:
-    lines = spilled_rows.SpilledRows(_LINES, partitions.NUM_PARTITIONS)
+    lines = spilled_rows.SpilledRows(_LINES, sharding.NUM_PARTITIONS)
     for number, line in enumerate(_read_lines(path), 1):
         if not line.strip() or line.startswith("#"):  # as sha256sum itself
             continue
         parts, sha256 = _parsed(path, line, number)
         lines.append(
-            (number, "/".join(parts), sha256), partitions.partition_of(parts[-1])
+            (number, "/".join(parts), sha256), sharding.partition_of(parts[-1])
         )
     if not len(lines):
         raise ChecksumError(f"{path}: lists no checksums")
@@ -176,19 +176,9 @@ def _read_lines(path: Path) -> Iterator[str]:
                 yield line.removesuffix("\n").removesuffix("\r")
     except OSError as cause:
         raise ChecksumError(f"{path}: cannot read: {cause.strerror}") from cause
-    except UnicodeDecodeError as cause:
-        raise ChecksumError(
-            f"{path}: not UTF-8 text: {cause.reason} at byte {_bad_byte(path, cause)}"
-        ) from cause
-
-
-def _bad_byte(path: Path, error: UnicodeDecodeError) -> int:
-    """Returns where a file is no text; the error knows only where in what was read."""
-    try:
-        path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as cause:
-        return cause.start
-    return error.start
+    except UnicodeDecodeError:
+        files.read_text(path, ChecksumError)  # says at which byte of the whole file
+        raise
 
 
 def _parts(name: str) -> tuple[str, ...]:

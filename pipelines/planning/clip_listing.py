@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from mindrecord_io import records
-from mindrecord_io.shards import partitions, sharding
-from mindrecord_io.storage import spilled_rows, tallies
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files, spilled_rows, tallies
 from pipelines.planning import annotation_changes, clip_references, held_clips
 from pipelines.sources import something_something
 
-__all__ = ["ClipListing", "FoundClips", "Knows", "by_shard", "match", "printable"]
+__all__ = ["ClipListing", "FoundClips", "Knows", "by_shard", "match"]
 
 _ASKED = pa.schema(
     [
@@ -43,7 +43,7 @@ class FoundClips:
 
     def __init__(self, salt: str) -> None:
         self.salt = salt
-        self._spilled = spilled_rows.SpilledRows(_FOUND, partitions.NUM_PARTITIONS)
+        self._spilled = spilled_rows.SpilledRows(_FOUND, sharding.NUM_PARTITIONS)
 
     def __len__(self) -> int:
         return len(self._spilled)
@@ -55,7 +55,7 @@ class FoundClips:
           uri: None where nobody can tell: the clip is missing if it is annotated.
           is_offered: it is told as unlisted if no annotation names it.
         """
-        place = partitions.partition_of(printable(clip_id), self.salt)
+        place = sharding.partition_of(files.printable(clip_id), self.salt)
         encoded = None if uri is None else os.fsencode(uri)
         self._spilled.append((os.fsencode(clip_id), encoded, is_offered), place)
 
@@ -89,12 +89,12 @@ class ClipListing:
     difference: annotation_changes.Changes | None = None
     _rows: spilled_rows.SpilledRows = field(
         default_factory=lambda: spilled_rows.SpilledRows(
-            clip_references.ROWS, partitions.NUM_PARTITIONS
+            clip_references.ROWS, sharding.NUM_PARTITIONS
         )
     )
     _unlisted: spilled_rows.SpilledRows = field(
         default_factory=lambda: spilled_rows.SpilledRows(
-            _UNLISTED, partitions.NUM_PARTITIONS
+            _UNLISTED, sharding.NUM_PARTITIONS
         )
     )
 
@@ -162,11 +162,11 @@ def match(
     comparison = None
     if held is not None:
         comparison = annotation_changes.Comparison(held.version, annotated.label_map)
-    for index in range(partitions.NUM_PARTITIONS):
-        files = {clip_id: (uri, is_o) for clip_id, uri, is_o in found.rows(index)}
+    for index in range(sharding.NUM_PARTITIONS):
+        uris = {clip_id: (uri, is_o) for clip_id, uri, is_o in found.rows(index)}
         before = {} if held is None else held.partition(index)
         for position, clip_id, split_index, label_id in asked.rows(index):
-            uri, _ = files.pop(clip_id, (None, False))
+            uri, _ = uris.pop(clip_id, (None, False))
             if uri is None:
                 listing.missing.add(position, clip_id)
                 continue
@@ -184,8 +184,8 @@ def match(
                 listing.quarantined.add(old.order, why)
         if comparison is not None:
             comparison.end_partition(before)
-        offered = [clip_id for clip_id, (_, is_offered) in files.items() if is_offered]
-        listing.add_unlisted([printable(clip_id) for clip_id in offered], index)
+        offered = [clip_id for clip_id, (_, is_offered) in uris.items() if is_offered]
+        listing.add_unlisted([files.printable(clip_id) for clip_id in offered], index)
     listing.difference = None if comparison is None else comparison.result()
     return listing
 
@@ -212,17 +212,12 @@ def by_shard(
     assert not pending
 
 
-def printable(file_name: str) -> str:
-    """Returns a name that any encoding of text can carry; bad bytes as escapes."""
-    return file_name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _partitioned(
     annotated: something_something.Annotations, salt: str
 ) -> spilled_rows.SpilledRows:
-    asked = spilled_rows.SpilledRows(_ASKED, partitions.NUM_PARTITIONS)
+    asked = spilled_rows.SpilledRows(_ASKED, sharding.NUM_PARTITIONS)
     split_indices = {split: index for index, split in enumerate(records.SPLITS)}
     for position, clip in enumerate(annotated.clips):
         row = (position, clip.clip_id, split_indices[clip.split], clip.label_id)
-        asked.append(row, partitions.partition_of(clip.clip_id, salt))
+        asked.append(row, sharding.partition_of(clip.clip_id, salt))
     return asked

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from mindrecord_io import records
-from mindrecord_io.shards import partitions
+from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
 from mindrecord_io.versions import clips_table, manifests
 
@@ -71,11 +71,11 @@ class HeldClips:
         """
         self.version = version
         salt = version.manifest.salt
-        self._spilled = spilled_rows.SpilledRows(_ROWS, partitions.NUM_PARTITIONS)
+        self._spilled = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
         for batch in version.clip_batches(_COLUMNS):
             columns = [batch.column(name).to_pylist() for name in _COLUMNS]
             for row in zip(*columns, strict=True):
-                place = partitions.partition_of(row[0], salt)
+                place = sharding.partition_of(row[0], salt)
                 self._spilled.append((len(self._spilled), *row), place)
 
     def __len__(self) -> int:

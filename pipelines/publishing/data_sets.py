@@ -14,10 +14,9 @@ from typing import Protocol
 
 from mindrecord_io import records
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.storage import files, incomplete, locations
+from mindrecord_io.storage import files, incomplete, locations, shard_cache
 from mindrecord_io.versions import manifests, shard_checks, version_checks
 from pipelines.publishing import remote_data_set, removal
-from pipelines.sources import remote_clips
 
 __all__ = ["DataSet", "LocalDataSet", "opened"]
 
@@ -180,7 +179,7 @@ def opened(location: Path | str) -> Iterator[DataSet]:
     if not locations.is_remote(location):
         yield LocalDataSet(Path(location))
         return
-    with incomplete.folder_in(remote_clips.work_folder()) as folder:
+    with incomplete.folder_in(shard_cache.work_folder()) as folder:
         yield remote_data_set.RemoteDataSet(str(location), folder)
 
 

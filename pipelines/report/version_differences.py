@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from mindrecord_io import records
-from mindrecord_io.shards import partitions
+from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
 from mindrecord_io.versions import clips_table
 
@@ -32,13 +32,13 @@ class Difference:
 
 def spilled(batches: Iterable[pa.RecordBatch]) -> spilled_rows.SpilledRows:
     """Returns the stored and quarantined of clips that have COLUMNS, on the disk."""
-    rows = spilled_rows.SpilledRows(_ROWS, partitions.NUM_PARTITIONS)
+    rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
     in_shards = pa.array([records.STORED, records.QUARANTINED])
     for batch in batches:
         kept = batch.filter(compute.is_in(batch.column("status"), in_shards))
         columns = (kept.column(name).to_pylist() for name in _COMPARED)
         for row in zip(*columns, strict=True):
-            rows.append(row, partitions.partition_of(row[0]))
+            rows.append(row, sharding.partition_of(row[0]))
     return rows
 
 
@@ -47,7 +47,7 @@ def compare(
 ) -> Difference:
     """Compares the clips of two versions, as `spilled` returns them."""
     num_both = num_moved = num_relabelled = 0
-    for partition in range(partitions.NUM_PARTITIONS):
+    for partition in range(sharding.NUM_PARTITIONS):
         old = {row[0]: row for row in before.rows(partition)}
         for clip_id, split, label in after.rows(partition):
             if clip_id in old:

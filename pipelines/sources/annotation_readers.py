@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from mindrecord_io.storage import files
 from pipelines.sources import class_folders
 from pipelines.sources.listed_clips import ListedClip, assembled, split_named
 from pipelines.sources.something_something import (
@@ -98,7 +99,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     except OSError as cause:
         raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
     except UnicodeDecodeError:
-        _text(path)  # says at which byte of the whole file
+        files.read_text(path, AnnotationError)  # says at which byte of the whole file
         raise
 
 
@@ -149,20 +150,11 @@ def _lines(path: Path) -> list[tuple[str, str]]:
     """Returns the lines of a text file that are not empty, each with its place."""
     return [
         (line.strip(), f"{path} line {number}")
-        for number, line in enumerate(_text(path).splitlines(), 1)
+        for number, line in enumerate(
+            files.read_text(path, AnnotationError).splitlines(), 1
+        )
         if line.strip()
     ]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as cause:
-        raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
-    except UnicodeDecodeError as cause:
-        raise AnnotationError(
-            f"{path}: not UTF-8 text: {cause.reason} at byte {cause.start}"
-        ) from cause
 
 
 def _is_list(path: Path) -> bool:

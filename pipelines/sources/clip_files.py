@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mindrecord_io.shards import partitions, sharding
-from mindrecord_io.storage import locations, object_store
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files, locations, object_store
 from pipelines.planning import clip_listing, held_clips
 from pipelines.sources import frame_folders
 from pipelines.sources.something_something import Annotations
@@ -90,9 +90,9 @@ def _find_local_clips(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_unprintable(folder: Path) -> None:
-    if clip_listing.printable(str(folder.absolute())) != str(folder.absolute()):
+    if files.printable(str(folder.absolute())) != str(folder.absolute()):
         raise SourceError(
-            f"{clip_listing.printable(str(folder))}: the folder of clips must have a "
+            f"{files.printable(str(folder))}: the folder of clips must have a "
             f"UTF-8 name, as decoders cannot open other names"
         )
 
@@ -170,7 +170,7 @@ def _add_listed_files(
 
 
 def _refuse_two_files(found: clip_listing.FoundClips, folder: Path | str) -> None:
-    for partition in range(partitions.NUM_PARTITIONS):
+    for partition in range(sharding.NUM_PARTITIONS):
         paths: dict[str, str | None] = {}
         for clip_id, path, _ in found.rows(partition):
             if clip_id in paths:
@@ -180,9 +180,9 @@ def _refuse_two_files(found: clip_listing.FoundClips, folder: Path | str) -> Non
 
 def _first_file(found: clip_listing.FoundClips) -> str:
     """Returns the name of the file whose clip id is the first."""
-    rows = map(found.rows, range(partitions.NUM_PARTITIONS))
+    rows = map(found.rows, range(sharding.NUM_PARTITIONS))
     _, path, _ = min(itertools.chain.from_iterable(rows))
-    return clip_listing.printable(Path(str(path)).name)
+    return files.printable(Path(str(path)).name)
 
 
 def _is_clip(path: Path) -> bool:
@@ -211,10 +211,10 @@ def _two_files_error(
     folder: Path | str, clip_id: str, first_path: str, second_path: str
 ) -> SourceError:
     names = sorted(
-        clip_listing.printable(Path(path).name) for path in (first_path, second_path)
+        files.printable(Path(path).name) for path in (first_path, second_path)
     )
     return SourceError(
-        f"{folder}: clip {clip_listing.printable(clip_id)!r} is there twice: "
+        f"{folder}: clip {files.printable(clip_id)!r} is there twice: "
         f"{' and '.join(names)}: leave only one"
     )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import records
+from mindrecord_io.storage import files
 from pipelines.quarantine import ClipError
 
 __all__ = ["FrameFolder", "fingerprint", "holds_frames", "is_frame_folder", "read"]
@@ -90,7 +91,7 @@ def read(folder: Path, planned: records.Fingerprint, max_frames: int) -> FrameFo
             digest.add(name, chunks)
     except OSError as cause:
         where = cause.filename or folder
-        detail = f"{_shown(str(where))}: {cause.strerror}"
+        detail = f"{files.printable(str(where))}: {cause.strerror}"
         raise ClipError("unreadable", detail) from cause
     if digest.result() != planned:
         detail = f"{folder} changed since the build began ({len(names)} frames)"
@@ -177,7 +178,7 @@ def _ordered(folder: Path, contents: dict[str, bytes]) -> FrameFolder:
     for name in sorted(contents):
         match = _NUMBERED.fullmatch(name.rpartition(".")[0])
         if match is None:
-            detail = f"{_shown(name)} does not end in a number"
+            detail = f"{files.printable(name)} does not end in a number"
             raise ClipError("misnumbered", f"{folder}: {detail}")
         prefixes.setdefault(match["prefix"], name)
         first = by_number.setdefault(int(match["number"]), name)
@@ -190,7 +191,7 @@ def _ordered(folder: Path, contents: dict[str, bytes]) -> FrameFolder:
     gaps = [(a + 1, b - 1) for a, b in itertools.pairwise([0, *numbers]) if b - a > 1]
     names = tuple(by_number[number] for number in numbers)
     return FrameFolder(
-        names=tuple(map(_shown, names)),
+        names=tuple(map(files.printable, names)),
         contents=tuple(contents[name] for name in names),
         num_missing=sum(end - begin + 1 for begin, end in gaps),
         gaps=_told(gaps),
@@ -206,11 +207,6 @@ def _told(gaps: Sequence[tuple[int, int]]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(_shown, names[:_NUM_SHOWN_NAMES]))
+    shown = ", ".join(map(files.printable, names[:_NUM_SHOWN_NAMES]))
     rest = len(names) - _NUM_SHOWN_NAMES
     return f"{shown} and {rest} more" if rest > 0 else shown
-
-
-def _shown(name: str) -> str:
-    """Returns a name that any encoding of text can carry; bad bytes as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
-from mindrecord_io.storage import spilled_rows
-from pipelines.planning import clip_listing
+from mindrecord_io.storage import files, spilled_rows
 from pipelines.sources import repeats
 from pipelines.sources.something_something import (
     AnnotationError,
@@ -100,7 +99,7 @@ def assembled(
     has_paths = False
     for clip in listed:
         label = "" if clip.split == "test" else clip.label  # it may be anything there
-        place = clip_listing.printable(clip.place)
+        place = files.printable(clip.place)
         row = (clip.path, clip.split, label, place, clip.id_or_stem)
         spilled.append(row, SPLITS.index(clip.split))
         has_paths = has_paths or bool(clip.path)

@@ -2,15 +2,20 @@
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
 
 from mindrecord_io import records
-from mindrecord_io.storage import incomplete, locations, object_store, transfers
+from mindrecord_io.storage import (
+    incomplete,
+    locations,
+    object_store,
+    shard_cache,
+    transfers,
+)
 
-__all__ = ["fingerprint", "local_clips", "work_folder"]
+__all__ = ["fingerprint", "local_clips"]
 
 _NUM_THREADS = 16  # a request to an object store is mostly waiting
 
@@ -43,19 +48,12 @@ def local_clips(plan: records.ShardPlan) -> Iterator[records.ShardPlan]:
     if not wanted:
         yield plan
         return
-    with incomplete.folder_in(work_folder()) as folder:
+    with incomplete.folder_in(shard_cache.work_folder()) as folder:
         with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
             copies = executor.map(lambda clip: _copied(clip, folder), wanted)
             by_id = {copy.clip_id: copy for copy in copies}
         clips = tuple(by_id.get(clip.clip_id, clip) for clip in plan.clips)
         yield dataclasses.replace(plan, clips=clips)
-
-
-def work_folder() -> Path:
-    """Returns where this machine keeps what is on its way to or from a store."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = os.environ.get("CLIPMILL_CACHE") or Path(home) / "clipmill"
-    return Path(cache).absolute() / "work"
 
 
 def _copied(clip: records.PlannedClip, folder: Path) -> records.PlannedClip:

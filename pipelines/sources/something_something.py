@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
-from mindrecord_io.storage import spilled_rows
+from mindrecord_io.storage import files, spilled_rows
 from pipelines.sources import repeats
 
 __all__ = ["AnnotationError", "Annotations", "is_one_line", "read_annotations"]
@@ -156,15 +156,9 @@ def _names(files: dict[str, Path]) -> str:
 
 
 def _load_json(path: Path) -> Any:
+    text = files.read_text(path, AnnotationError)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         return json.loads(text, object_pairs_hook=_object_from_pairs)
-    except OSError as cause:
-        raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
-    except UnicodeDecodeError as cause:
-        raise AnnotationError(
-            f"{path}: not UTF-8 text: {cause.reason} at byte {cause.start}"
-        ) from cause
     except json.JSONDecodeError as cause:
         is_cut_off = (
             cause.pos >= len(cause.doc.rstrip()) or "Unterminated string" in cause.msg

@@ -1,6 +1,6 @@
 import pytest
 
-from mindrecord_io.shards import jpeg_segments
+from mindrecord_io.shards import jpeg_regions
 
 SOI, SOS = b"\xff\xd8", b"\xff\xda\0\x03s"
 COMMENT = b"\xff\xfe\0\x04ab"
@@ -29,4 +29,4 @@ COMMENT = b"\xff\xfe\0\x04ab"
     ],
 )
 def test_segments_are_told_up_to_the_scan(jpeg, expected):
-    assert list(jpeg_segments.header_segments(jpeg)) == expected
+    assert list(jpeg_regions.header_segments(jpeg)) == expected

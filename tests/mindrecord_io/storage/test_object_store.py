@@ -93,18 +93,6 @@ def test_another_gs_server_is_told_by_the_environment_and_asks_nobody_who_we_are
         assert opened.filesystem.base_fs.type_name == "gcs"
 
 
-def test_hdfs_without_hadoop_is_told_with_what_it_needs(monkeypatch):
-    for name in ("HADOOP_HOME", "ARROW_LIBHDFS_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(
-        object_store.StorageError, match=r"hdfs://n/a: cannot be opened"
-    ) as e:
-        object_store.open_storage("hdfs://n/a")
-    for needed in ("JAVA_HOME", "HADOOP_HOME", "CLASSPATH"):
-        assert needed in str(e.value)
-    assert "\n" not in str(e.value)
-
-
 def test_a_folder_of_a_listing_of_all_below_it_is_named_once():
     paths = ["v/1/a", "v/1/b", "v/2/c/d", "v/x"]
     infos = [fs.FileInfo(path, fs.FileType.File) for path in paths]

@@ -1,3 +1,5 @@
+import pytest
+
 from mindrecord_io.storage import tallies
 
 
@@ -29,3 +31,18 @@ def test_a_change_of_each_leaves_the_number():
     changed = tally(*range(9)).map(int)
     assert len(changed) == 9
     assert changed.first == (0, 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        ("", "[]"),
+        ("ba", "['a', 'b']"),
+        ("dcba", "['a', 'b', 'c'] and 1 more"),
+    ],
+)
+def test_a_tally_shows_its_first_and_the_number_of_the_others(orders, expected):
+    counted = tallies.Tally(3)
+    for order in orders:
+        counted.add(order, order)
+    assert str(counted) == expected

@@ -1,6 +1,6 @@
 import pytest
 
-from mindrecord_io.shards import partitions
+from mindrecord_io.shards import sharding
 from mindrecord_io.versions import table_totals
 from tests import versions_by_hand as by_hand
 
@@ -60,17 +60,9 @@ def test_one_partition_tells_the_same_as_many(tmp_path, monkeypatch):
     version = by_hand.publish(tmp_path)
     told = []
     for num_partitions in (1, 256):
-        monkeypatch.setattr(partitions, "NUM_PARTITIONS", num_partitions)
+        monkeypatch.setattr(sharding, "NUM_PARTITIONS", num_partitions)
         totals = totals_of(version)
         totals.read_list("train", tmp_path / "list")
         told.append([str(n) for n in totals.list_differences()["train"]])
     assert told[0] == told[1]
     assert told[0][0] == "['6 1 1', '7 1 1', '8 1 1'] and 1 more"
-
-
-def test_names_are_counted_and_the_first_three_kept():
-    assert str(table_totals.Named("dcba")) == "['d', 'c', 'b'] and 1 more"
-    assert str(table_totals.Named("dcba", is_sorted=True)) == (
-        "['a', 'b', 'c'] and 1 more"
-    )
-    assert not table_totals.Named()

@@ -3,7 +3,7 @@
 import pytest
 
 from mindrecord_io import records
-from mindrecord_io.shards import partitions, sharding
+from mindrecord_io.shards import sharding
 from pipelines.planning import clip_listing
 from pipelines.sources import clip_files, something_something
 from tests import listings
@@ -14,7 +14,7 @@ NUM_CLIPS = 300
 
 @pytest.fixture(params=[1, 3, 64, 1000])
 def num_partitions(request, monkeypatch):
-    monkeypatch.setattr(partitions, "NUM_PARTITIONS", request.param)
+    monkeypatch.setattr(sharding, "NUM_PARTITIONS", request.param)
     return request.param
 
 
@@ -71,7 +71,7 @@ def test_every_shard_has_the_clips_that_the_hash_gives_it(listing, num_shards):
 
 def test_of_many_clips_few_are_in_memory_at_once(monkeypatch):
     """What a step holds goes by the partition: here 4 of 300 clips, on average."""
-    monkeypatch.setattr(partitions, "NUM_PARTITIONS", 75)
+    monkeypatch.setattr(sharding, "NUM_PARTITIONS", 75)
     found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
     for clip in annotated().clips:
         found.add(clip.clip_id, f"/clips/{clip.clip_id}.webm")

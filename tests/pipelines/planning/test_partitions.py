@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from mindrecord_io import naming, records
-from mindrecord_io.shards import partitions
+from mindrecord_io.shards import sharding
 from mindrecord_io.versions import manifests
 from pipelines.building import build_transforms
 from pipelines.jobs import make_version
@@ -93,7 +93,7 @@ def test_a_job_sees_the_same_with_fewer_partitions(
     tmp_path, monkeypatch, num_partitions
 ):
     usual = published(tmp_path / "usual")
-    monkeypatch.setattr(partitions, "NUM_PARTITIONS", num_partitions)
+    monkeypatch.setattr(sharding, "NUM_PARTITIONS", num_partitions)
     assert published(tmp_path / "other") == usual
     assert usual["missing"] == ("109",)
     assert usual["withdrawn"] == ("102",)
@@ -104,7 +104,7 @@ def test_a_version_is_the_same_with_fewer_partitions(tmp_path, monkeypatch):
     usual, label_files = relabelled(tmp_path / "usual")
     assert label_files["train_videofolder.txt"] == b"101 4 0\n102 2 1\n105 2 1"
 
-    monkeypatch.setattr(partitions, "NUM_PARTITIONS", 2)
+    monkeypatch.setattr(sharding, "NUM_PARTITIONS", 2)
     assert relabelled(tmp_path / "other") == (usual, label_files)
 
 
@@ -112,7 +112,7 @@ def test_a_version_is_the_same_with_fewer_partitions(tmp_path, monkeypatch):
 def test_a_clip_that_is_listed_twice_is_refused_wherever_it_is(
     tmp_path, monkeypatch, num_partitions
 ):
-    monkeypatch.setattr(partitions, "NUM_PARTITIONS", num_partitions)
+    monkeypatch.setattr(sharding, "NUM_PARTITIONS", num_partitions)
     (tmp_path / "list.csv").write_text(f"{LIST}e/101.webm,Rolling,train,101\n")
     with pytest.raises(AnnotationError) as error:
         annotation_readers.read(tmp_path / "list.csv")

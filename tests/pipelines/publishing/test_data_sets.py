@@ -3,9 +3,9 @@ import shutil
 import pytest
 
 from mindrecord_io import naming
+from mindrecord_io.storage import shard_cache
 from mindrecord_io.versions import manifests
 from pipelines.publishing import data_sets
-from pipelines.sources import remote_clips
 from tests import versions_by_hand as by_hand
 
 
@@ -94,4 +94,4 @@ def test_what_is_on_its_way_is_kept_in_the_cache(monkeypatch, environment, expec
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert str(remote_clips.work_folder()) == expected
+    assert str(shard_cache.work_folder()) == expected

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from mindrecord_io.shards import partitions
+from mindrecord_io.shards import sharding
 from pipelines.report import version_differences
 from pipelines.report.version_differences import Difference
 
@@ -41,7 +41,7 @@ def test_two_versions_are_compared_clip_by_clip(
     monkeypatch, num_partitions, rows_per_batch
 ):
     """Gone are clips 3, 5 and 6."""
-    monkeypatch.setattr(partitions, "NUM_PARTITIONS", num_partitions)
+    monkeypatch.setattr(sharding, "NUM_PARTITIONS", num_partitions)
     assert compare(BEFORE, AFTER, rows_per_batch) == Difference(1, 3, 1, 2)
     assert compare(AFTER, BEFORE, rows_per_batch) == Difference(3, 1, 1, 2)
 

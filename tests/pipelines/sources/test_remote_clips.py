@@ -4,7 +4,7 @@ import pytest
 from pyarrow import fs
 
 from mindrecord_io import records
-from mindrecord_io.storage import incomplete, object_store
+from mindrecord_io.storage import incomplete, object_store, shard_cache
 from pipelines.sources import remote_clips
 
 SHA = hashlib.sha256(b"a clip").hexdigest()
@@ -50,7 +50,7 @@ def test_clips_to_be_decoded_are_copied_here_for_a_while(store):
         assert (copy.clip_id, copy.source) == ("7", SOURCE)
         with open(copy.uri, "rb") as file:  # noqa: PTH123
             assert file.read() == b"a clip"
-    assert list(remote_clips.work_folder().iterdir()) == []
+    assert list(shard_cache.work_folder().iterdir()) == []
 
 
 def test_clips_whose_frames_are_stored_are_left_where_they_are(store):
@@ -63,4 +63,4 @@ def test_a_clip_that_is_gone_is_an_error_and_nothing_stays_here(store):
     plan = plan_of(clip("9", "s3://bucket/clips/9.webm"))
     with pytest.raises(FileNotFoundError), remote_clips.local_clips(plan):
         pass
-    assert incomplete.remove_abandoned(remote_clips.work_folder()) == []
+    assert incomplete.remove_abandoned(shard_cache.work_folder()) == []
