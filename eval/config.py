@@ -1,5 +1,6 @@
 """What both programs need to know to look at clips: the device and the view."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mindspore
@@ -11,7 +12,7 @@ __all__ = ["DEVICE_TARGETS", "VIEWS", "EvalConfig", "use_device", "use_graph_mod
 
 DEVICE_TARGETS = ("CPU", "GPU", "Ascend")
 
-VIEWS: dict[str, type[views.CentreView] | type[views.ThreeCropView]] = {
+VIEWS: dict[str, Callable[..., views.View]] = {
     "centre": views.CentreView,
     "three": views.ThreeCropView,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from eval import command, config, config_file, evaluate
 from mindrecord_io import records
 from mindrecord_io.serving import reader, views
+from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import opening
 from model import checkpoint
 
@@ -76,26 +77,26 @@ def infer(options: InferOptions) -> Iterator[Predicted]:
             f"{options.checkpoint} has logits for each segment (consensus "
             f"{network.config.consensus!r}), not for the clip: it needs 'avg'"
         )
-    names = opening.open_version(options.dataset, options.version).category_names()
+    version = opening.open_version(options.dataset, options.version)
+    names = version.category_names()
     if len(names) != network.config.num_classes:
         raise ValueError(
             f"{options.checkpoint} knows {network.config.num_classes} classes, but "
             f"{options.dataset} has {len(names)}"
         )
     clips = reader.open_split(
-        options.dataset,
+        version,
         options.split,
         views.CentreView(
             num_segments=network.config.num_segments,
             crop_px=options.crop_px,
             resize_px=options.resize_px,
         ),
-        batch_size=1,
-        version=options.version,
+        BatchPlan(batch_size=1),
         clip_ids=options.clip_ids,
     )
     predict = evaluate.make_predict(network)
-    for clip_id, (frames, label_ids) in zip(clips.index.clip_ids, clips, strict=True):
+    for frames, label_ids, (clip_id,) in clips.with_clip_ids():
         said = evaluate.Evaluation.of(predict(frames), label_ids)
         yield _predicted(clip_id, said, names)
 

@@ -19,6 +19,7 @@ from eval import (
     ranks,
 )
 from mindrecord_io.serving import reader, split_columns
+from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import files
 from mindrecord_io.versions import manifests, opening, shard_hashes
 from model import checkpoint, tsm
@@ -129,14 +130,11 @@ def evaluate_split(
     joined = joined or ranks.Ranks()
     view = settings.view(network_config.num_segments)
     num_clips = max(1, settings.eval_batch_size // view.num_views)
+    plan = BatchPlan(
+        num_clips * joined.num_ranks, rank=joined.rank, num_ranks=joined.num_ranks
+    )
     batches = reader.open_split(
-        version,
-        split,
-        view,
-        batch_size=num_clips * joined.num_ranks,
-        num_workers=settings.num_workers,
-        rank=joined.rank,
-        num_ranks=joined.num_ranks,
+        version, split, view, plan, num_workers=settings.num_workers
     )
     rows = batches.rows()
     scores = np.zeros((len(batches.index), network_config.num_classes), np.float32)

@@ -14,6 +14,7 @@ from eval import config_file, evaluate, ranks
 from eval import job as eval_job
 from eval.metrics import TopK
 from mindrecord_io.serving import reader, views
+from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_hashes
 from model import checkpoint, tsm, weights
 from train import clips, config, loop, run_folder, tuning
@@ -231,20 +232,18 @@ def epoch_opener(
     )
 
     def open_at(epoch: int, step: int) -> reader.SplitReader:
-        return reader.open_split(
-            version,
-            "train",
-            view,
+        plan = BatchPlan(
             batch_size=training.batch_size,
             seed=training.seed,
             epoch=epoch,
             begin_step=step,
-            num_workers=settings.evaluation.num_workers,
             drop_last=True,
             rank=joined.rank,
             num_ranks=joined.num_ranks,
             sampling=config.SAMPLINGS[training.sampling],
         )
+        num_workers = settings.evaluation.num_workers
+        return reader.open_split(version, "train", view, plan, num_workers=num_workers)
 
     return open_at
 

@@ -77,13 +77,11 @@ def _bare(task: Task) -> Iterator[int]:
 
 def _ours(task: Task) -> Iterator[int]:
     from mindrecord_io.serving import reader
+    from mindrecord_io.serving.batches import BatchPlan
 
+    plan = BatchPlan(BATCH_SIZE)
     split = reader.open_split(
-        task.dataset,
-        "train",
-        _VIEW,
-        batch_size=BATCH_SIZE,
-        num_workers=task.num_workers,
+        task.dataset, "train", _VIEW, plan, num_workers=task.num_workers
     )
     yield 0
     for _ in range(task.num_epochs):

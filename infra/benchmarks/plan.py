@@ -259,10 +259,12 @@ def _report(folder: Path, num_shards: int | None) -> dict[str, Any]:
 
 def _open(folder: Path, num_shards: int | None) -> dict[str, Any]:
     from mindrecord_io.serving import reader, views
+    from mindrecord_io.serving.batches import BatchPlan
 
     version = manifests.open_version(folder / "dataset")
     with _hollow_shards(version):
-        steps = reader.open_split(version, "train", views.TrainView(), batch_size=64)
+        view, plan = views.TrainView(), BatchPlan(batch_size=64)
+        steps = reader.open_split(version, "train", view, plan)
         return {"num_clips": len(steps.rows())}
 
 

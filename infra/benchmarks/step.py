@@ -180,11 +180,11 @@ def _measure(options: Options, dataset: Path) -> Result:
 
 def _open(options: Options, dataset: Path) -> "reader.SplitReader":
     from mindrecord_io.serving import reader, views
+    from mindrecord_io.serving.batches import BatchPlan
 
     view = views.TrainView(options.num_segments, options.crop_px)
-    return reader.open_split(
-        dataset, "train", view, batch_size=options.batch_size, drop_last=True
-    )
+    plan = BatchPlan(options.batch_size, drop_last=True)
+    return reader.open_split(dataset, "train", view, plan)
 
 
 def _learner(options: Options, shift_place: str) -> "learner.Learner":

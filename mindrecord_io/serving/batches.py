@@ -1,26 +1,27 @@
-"""The batches of one epoch as numpy arrays, decoded by threads, in a fixed order.
+"""Yields the batches of one epoch as numpy arrays, in an order that is fixed.
 
-What a batch holds is a function of (seed, epoch, batch size) and of the clips in the
-split: not of the number of threads, nor of ranks, nor of which shard a clip is in. Any
-step can therefore be the first: nothing before it is read.
+The content of a batch is a function of (seed, epoch, batch size) and of the clips in
+the split, not of the number of threads, of ranks, or of the shard that a clip is in.
+Any step can therefore be the first: nothing before it is read.
 """
 
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io.serving import (
-    clip_decoders,
-    clip_index,
-    clip_sampling,
-    shards_ahead,
-    views,
-)
-from mindrecord_io.storage import shard_cache
+from mindrecord_io.serving import clip_sampling
+from mindrecord_io.serving.clip_decoders import ClipDecoders, PendingBatch, Samples
+from mindrecord_io.serving.clip_index import ClipIndex
+from mindrecord_io.serving.clip_random import ClipRandom
+from mindrecord_io.serving.clip_reader import decide
+from mindrecord_io.serving.clip_sampling import EachOnce, Sampling
+from mindrecord_io.serving.shards_ahead import ShardsAhead
+from mindrecord_io.serving.views import View
+from mindrecord_io.storage.shard_cache import ShardCache
 
 __all__ = ["Batch", "BatchPlan", "BatchSource"]
 
@@ -31,17 +32,22 @@ _PREFETCHED_BATCHES = 2
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """Which batches of which epoch to make.
+    """Which clips make a batch, in which order, and at which batch to begin.
+
+    The clips of global step k, and what is seen of them, are a function of seed, epoch,
+    batch_size, the view and the clips: rank and num_ranks only divide them.
 
     Attributes:
       batch_size: clips in a step, over all ranks together.
-      begin_step: 0-based; the first step to make.
-      drop_last: leave out the last clips if they do not fill a batch, which spares a
-        network that is compiled for one shape a second compilation.
-      rank, num_ranks: this process takes its part of every batch: contiguous, and as
-        large as the others' or by one clip larger. Of a short last batch it may be
-        empty: every rank has equally many steps.
-      sampling: which clips a view that is random gets.
+      seed, epoch: choose the order, the frames, the crops and the flips.
+      begin_step: 0-based; earlier steps are neither made nor read.
+      drop_last: leave out a short last batch, which spares a network that is compiled
+        for one shape a second compilation.
+      rank, num_ranks: this process gets its part of every batch: a contiguous slice,
+        all slices equally large or by one clip larger. Every rank has equally many
+        steps; its part of a short last batch may be empty.
+      sampling: which clips make an epoch of a random view, None for each clip once. A
+        view that is not random sees each clip once, in the order of the table.
     """
 
     batch_size: int
@@ -51,7 +57,7 @@ class BatchPlan:
     drop_last: bool = False
     rank: int = 0
     num_ranks: int = 1
-    sampling: clip_sampling.Sampling = field(default_factory=clip_sampling.EachOnce)
+    sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.epoch < 0:
@@ -69,28 +75,27 @@ class BatchPlan:
 
 
 class BatchSource:
-    """Makes batches: frames uint8 (N, *clip_shape) RGB and label_ids int32 (N,).
+    """Yields batches: frames uint8 (N, *clip_shape) RGB and label_ids int32 (N,).
 
-    A view that is random gets the clips that the plan's sampling draws, another one all
-    of them in table order. Every iteration gives the same batches, in arrays of their
-    own; leaving the loop ends what was begun ahead.
+    Every iteration yields the same batches, in arrays of their own; leaving the loop
+    ends what was begun ahead.
 
     Attributes:
-      index, view, plan: as given.
+      index, view, plan: the arguments.
       num_steps: of the whole epoch, those before `begin_step` included.
       num_dropped: clips left out by `drop_last`.
     """
 
     def __init__(
         self,
-        index: clip_index.ClipIndex,
-        view: views.View,
+        index: ClipIndex,
+        view: View,
         plan: BatchPlan,
         *,
-        decoders: clip_decoders.ClipDecoders,
-        cache: shard_cache.ShardCache | None = None,
+        decoders: ClipDecoders,
+        cache: ShardCache | None = None,
     ) -> None:
-        """Checks the plan; nothing is read yet.
+        """Checks the view and the plan; nothing is read yet.
 
         Args:
           decoders: of the same index, view and seed.
@@ -101,20 +106,26 @@ class BatchSource:
         self.plan = plan
         self._decoders = decoders
         self._cache = cache
-        _check_labels(index, view)
+        _check_labels(index, view, plan)
         self.num_steps, self.num_dropped = _count_steps(index, plan)
         if view.is_random:
-            self._order = plan.sampling.draw(index, plan.seed, plan.epoch)
-        else:
+            sampling = plan.sampling or EachOnce()
+            self._order = sampling.draw(index, plan.seed, plan.epoch)
+        elif plan.sampling is None:
             self._order = np.arange(len(index))
+        else:
+            raise ValueError(
+                f"sampling is for a random view such as TrainView: "
+                f"{type(view).__name__} sees each clip once"
+            )
         self._repetitions = clip_sampling.repetitions(self._order)
 
     def __len__(self) -> int:
-        """Returns the number of batches that an iteration gives."""
+        """Returns the number of batches of an iteration."""
         return self.num_steps - self.plan.begin_step
 
     def __iter__(self) -> Iterator[Batch]:
-        pending: deque[tuple[int, clip_decoders.PendingBatch]] = deque()
+        pending: deque[tuple[int, PendingBatch]] = deque()
         with contextlib.ExitStack() as undone:
             ahead = undone.enter_context(self._shards_ahead())
             undone.callback(_abandon, pending)
@@ -127,7 +138,7 @@ class BatchSource:
                 yield self._finish(*pending.popleft(), ahead)
 
     def moved(self, *, epoch: int, begin_step: int) -> "BatchSource":
-        """Returns the same source at another place."""
+        """Returns the same source at another epoch and step."""
         plan = replace(self.plan, epoch=epoch, begin_step=begin_step)
         return BatchSource(
             self.index, self.view, plan, decoders=self._decoders, cache=self._cache
@@ -146,26 +157,19 @@ class BatchSource:
         first, end = (size * r // plan.num_ranks for r in (plan.rank, plan.rank + 1))
         return slice(begin + first, begin + end)
 
-    def _submit(self, step: int) -> clip_decoders.PendingBatch:
+    def _submit(self, step: int) -> PendingBatch:
         part = self._positions(step)
         return self._decoders.submit(
-            clip_decoders.Samples(
-                self.plan.epoch, self._order[part], self._repetitions[part]
-            )
+            Samples(self.plan.epoch, self._order[part], self._repetitions[part])
         )
 
-    def _finish(
-        self,
-        step: int,
-        batch: clip_decoders.PendingBatch,
-        ahead: shards_ahead.ShardsAhead,
-    ) -> Batch:
+    def _finish(self, step: int, batch: PendingBatch, ahead: ShardsAhead) -> Batch:
         finished = batch.result()
         ahead.release(step)
         return finished
 
-    def _shards_ahead(self) -> shards_ahead.ShardsAhead:
-        return shards_ahead.ShardsAhead(
+    def _shards_ahead(self) -> ShardsAhead:
+        return ShardsAhead(
             self._cache,
             self.index.remote_shards,
             lambda step: np.unique(
@@ -175,12 +179,12 @@ class BatchSource:
         )
 
 
-def _abandon(pending: deque[tuple[int, clip_decoders.PendingBatch]]) -> None:
+def _abandon(pending: deque[tuple[int, PendingBatch]]) -> None:
     for _, batch in pending:
         batch.abandon()
 
 
-def _count_steps(index: clip_index.ClipIndex, plan: BatchPlan) -> tuple[int, int]:
+def _count_steps(index: ClipIndex, plan: BatchPlan) -> tuple[int, int]:
     """Returns the steps of an epoch and the clips that are in none of them."""
     num_whole, num_left = divmod(len(index), plan.batch_size)
     has_short = num_left > 0 and not plan.drop_last
@@ -198,12 +202,9 @@ def _count_steps(index: clip_index.ClipIndex, plan: BatchPlan) -> tuple[int, int
     return num_steps, 0 if has_short else num_left
 
 
-def _check_labels(index: clip_index.ClipIndex, view: views.View) -> None:
-    if not isinstance(view, views.TrainView) or view.flip_label_map is None:
-        return
-    num_labels, highest = len(view.flip_label_map), int(index.label_ids.max())
-    if highest >= num_labels:
-        raise ValueError(
-            f"flip_label_map is for {num_labels} labels, but {index.name} has "
-            f"label_id {highest}"
-        )
+def _check_labels(index: ClipIndex, view: View, plan: BatchPlan) -> None:
+    """Tries the view on the clip with the highest label_id, which may be too high."""
+    try:
+        decide(index, view, int(index.label_ids.argmax()), ClipRandom(plan.seed, 0, ""))
+    except ValueError as cause:
+        raise ValueError(f"{index.name}: {cause}") from cause

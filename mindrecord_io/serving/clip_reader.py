@@ -1,4 +1,4 @@
-"""From a clip's row in the index to its pixels and its label."""
+"""Reads a clip's pixels and label by its row in the index."""
 
 import os
 from collections.abc import Sequence
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io.serving import clip_index, clip_random, frames, views
+from mindrecord_io.serving.clip_index import ClipIndex
+from mindrecord_io.serving.clip_random import ClipRandom
+from mindrecord_io.serving.frames import CropDecoder, FrameError, ShardFiles
+from mindrecord_io.serving.views import View, ViewDecision
 
-__all__ = ["ClipReader"]
+__all__ = ["ClipReader", "decide"]
 
 
 class ClipReader:
@@ -19,32 +22,19 @@ class ClipReader:
     """
 
     def __init__(
-        self,
-        index: clip_index.ClipIndex,
-        view: views.View,
-        seed: int,
-        files: frames.ShardFiles,
+        self, index: ClipIndex, view: View, seed: int, files: ShardFiles
     ) -> None:
         self._index = index
         self._view = view
         self._seed = seed
         self._files = files
-        self._decoder = frames.CropDecoder(view.crop_px)
+        self._decoder = CropDecoder(view.crop_px)
 
-    def decide(self, row: int, epoch: int, repetition: int) -> views.ViewDecision:
+    def decide(self, row: int, epoch: int, repetition: int) -> ViewDecision:
         """Returns which frames and crops of a clip are seen."""
-        index, view = self._index, self._view
-        num_frames, label_id = index.num_frames(row), int(index.label_ids[row])
-        height, width = int(index.heights[row]), int(index.widths[row])
-        if not isinstance(view, views.TrainView):
-            return view.decide(
-                num_frames, height=height, width=width, label_id=label_id
-            )
-        clip_id = index.clip_ids[row]
-        rng = clip_random.ClipRandom(self._seed, epoch, clip_id, repetition)
-        return view.decide(
-            num_frames, height=height, width=width, label_id=label_id, rng=rng
-        )
+        clip_id = self._index.clip_ids[row]
+        rng = ClipRandom(self._seed, epoch, clip_id, repetition)
+        return decide(self._index, self._view, row, rng)
 
     def read(
         self, row: int, epoch: int, repetition: int, out: npt.NDArray[np.uint8]
@@ -65,7 +55,7 @@ class ClipReader:
             raise self._frame_error(row, decision, jpegs, cause) from cause
         return decision.label_id
 
-    def read_jpegs(self, row: int, decision: views.ViewDecision) -> list[bytes]:
+    def read_jpegs(self, row: int, decision: ViewDecision) -> list[bytes]:
         """Returns the JPEGs of the frames that are seen of a clip.
 
         Raises:
@@ -79,16 +69,16 @@ class ClipReader:
                     for i in decision.frame_indices
                 ]
         except OSError as cause:
-            raise frames.FrameError(f"{self._named(row)}: {cause}") from cause
+            raise FrameError(f"{self._describe(row)}: {cause}") from cause
 
     def _frame_error(
         self,
         row: int,
-        decision: views.ViewDecision,
+        decision: ViewDecision,
         jpegs: Sequence[bytes],
         error: ValueError,
-    ) -> frames.FrameError:
-        """Finds out which frame is to blame: all of a clip are decoded at once."""
+    ) -> FrameError:
+        """Decodes one frame at a time to name the damaged one."""
         size = int(self._index.heights[row]), int(self._index.widths[row])
         frame = np.empty(
             (1, len(decision.crops), 3, self._view.crop_px, self._view.crop_px),
@@ -98,10 +88,21 @@ class ClipReader:
             try:
                 self._decoder.decode([jpeg], size, decision.crops, frame)
             except ValueError as cause:
-                return frames.FrameError(f"{self._named(row, frame_index)}: {cause}")
-        return frames.FrameError(f"{self._named(row)}: {error}")
+                return FrameError(f"{self._describe(row, frame_index)}: {cause}")
+        return FrameError(f"{self._describe(row)}: {error}")
 
-    def _named(self, row: int, frame_index: int | None = None) -> str:
+    def _describe(self, row: int, frame_index: int | None = None) -> str:
         path = self._index.shard_paths[self._index.shard_indices[row]]
         frame = "" if frame_index is None else f", frame {frame_index}"
         return f"clip {self._index.clip_ids[row]}{frame} in {path}"
+
+
+def decide(index: ClipIndex, view: View, row: int, rng: ClipRandom) -> ViewDecision:
+    """Returns which frames and crops a view sees of a clip."""
+    return view.decide(
+        index.num_frames(row),
+        height=int(index.heights[row]),
+        width=int(index.widths[row]),
+        label_id=int(index.label_ids[row]),
+        rng=rng,
+    )

@@ -1,20 +1,20 @@
-"""Which clips an epoch consists of, and in which order.
+"""Draws the clips of an epoch, and their order.
 
-Every function here is one of (the clips, seed, epoch): clips are taken by their ids, so
-neither shards nor ranks nor threads have a part in it. A sampling is a frozen value
-with `draw`, so a new one is a new class beside these.
+Every function here is a function of the clips' ids, seed and epoch, so neither shards
+nor ranks nor threads change its result.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io.serving import clip_index
 from mindrecord_io.serving.clip_ids import ClipIds
+from mindrecord_io.serving.clip_index import ClipIndex
 
 __all__ = [
     "ClassBalanced",
@@ -31,11 +31,18 @@ Int64s = npt.NDArray[np.int64]
 _MAX_NAMED = 5
 
 
+class Sampling(Protocol):
+    """Chooses the clips of an epoch; a frozen dataclass that a state hashes."""
+
+    def draw(self, index: ClipIndex, seed: int, epoch: int) -> Int64s:
+        """Returns the rows of an epoch in their order, as many as there are clips."""
+
+
 @dataclass(frozen=True, slots=True)
 class EachOnce:
-    """Every clip exactly once, in an order that is drawn anew for every epoch."""
+    """Each clip once, in an order that is drawn anew for every epoch."""
 
-    def draw(self, index: clip_index.ClipIndex, seed: int, epoch: int) -> Int64s:
+    def draw(self, index: ClipIndex, seed: int, epoch: int) -> Int64s:
         """Returns the rows of an epoch in their order."""
         return epoch_order(index.clip_ids, seed, epoch)
 
@@ -44,11 +51,11 @@ class EachOnce:
 class ClassBalanced:
     """As many clips as there are, drawn so that every label is equally likely.
 
-    Clips are drawn with replacement: those of rare labels come several times, each
-    time with other frames and another crop, and some of frequent ones do not come.
+    Clips are drawn with replacement: one of a rare label comes several times, each time
+    with other frames and another crop, and some of a frequent label do not come.
     """
 
-    def draw(self, index: clip_index.ClipIndex, seed: int, epoch: int) -> Int64s:
+    def draw(self, index: ClipIndex, seed: int, epoch: int) -> Int64s:
         """Returns the rows of an epoch in their order."""
         _, labels, counts = np.unique(
             index.label_ids, return_inverse=True, return_counts=True
@@ -84,7 +91,7 @@ class Weighted:
         """Returns the sampling with these weights by clip_id."""
         return cls(tuple(sorted(weights.items())), default_weight)
 
-    def draw(self, index: clip_index.ClipIndex, seed: int, epoch: int) -> Int64s:
+    def draw(self, index: ClipIndex, seed: int, epoch: int) -> Int64s:
         """Returns the rows of an epoch in their order."""
         names = [name for name, _ in self.weights]
         places = _places_in(names, index)
@@ -95,11 +102,8 @@ class Weighted:
         return _draw_weighted(index.clip_ids, weights, seed, epoch)
 
 
-Sampling = EachOnce | ClassBalanced | Weighted
-
-
 def epoch_order(clip_ids: Sequence[str], seed: int, epoch: int) -> Int64s:
-    """Shuffles clips: returns their positions in the order of training.
+    """Returns the positions of clips in the order of a shuffled epoch.
 
     The clips are sorted by id, each gets a 64-bit number of a PCG64 seeded with (seed,
     epoch), and they are put in the order of these: the raw stream of a bit generator,
@@ -123,9 +127,7 @@ def repetitions(rows: Int64s) -> Int64s:
     return counts
 
 
-def select(
-    index: clip_index.ClipIndex, clip_ids: Iterable[str]
-) -> clip_index.ClipIndex:
+def select(index: ClipIndex, clip_ids: Iterable[str]) -> ClipIndex:
     """Returns the index of just these clips, in the order of `index`.
 
     Raises:
@@ -163,14 +165,14 @@ def _random_raw(
     return numbers
 
 
-def _places_in(names: Sequence[str], index: clip_index.ClipIndex) -> Int64s:
-    """Returns where in `names` each clip is, -1 for others; all must be known."""
+def _places_in(names: Sequence[str], index: ClipIndex) -> Int64s:
+    """Returns where in `names` each clip is, -1 for others; all must be stored."""
     places = index.clip_ids.places_in(names)
-    known = set(places[places >= 0].tolist())
-    unknown = [name for place, name in enumerate(names) if place not in known]
-    if unknown:
+    stored = set(places[places >= 0].tolist())
+    absent = [name for place, name in enumerate(names) if place not in stored]
+    if absent:
         raise ValueError(
-            f"{index.name} has no clips {_named(unknown)} (of {len(index)} stored); "
+            f"{index.name} has no clips {_describe(absent)} (of {len(index)} stored); "
             f"clips that were quarantined or are of another split are not in it"
         )
     return places
@@ -179,10 +181,12 @@ def _places_in(names: Sequence[str], index: clip_index.ClipIndex) -> Int64s:
 def _check_unique(clip_ids: Iterable[str]) -> None:
     twice = [name for name, count in Counter(clip_ids).items() if count > 1]
     if twice:
-        raise ValueError(f"clip ids must be given once, found twice: {_named(twice)}")
+        raise ValueError(
+            f"clip ids must be given once, found twice: {_describe(twice)}"
+        )
 
 
-def _named(clip_ids: Sequence[str]) -> str:
+def _describe(clip_ids: Sequence[str]) -> str:
     text = ", ".join(clip_ids[:_MAX_NAMED])
     rest = len(clip_ids) - _MAX_NAMED
     return f"{text} and {rest} more" if rest > 0 else text

@@ -1,23 +1,25 @@
-"""A split as batches: what training and evaluation iterate over."""
+"""Opens a split as batches for training and evaluation."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from mindspore import Tensor
 
-from mindrecord_io.serving import (
-    batches,
-    clip_decoders,
-    clip_index,
-    clip_sampling,
-    reader_state,
-    views,
-)
-from mindrecord_io.versions import manifests, opening
+from mindrecord_io.serving import clip_sampling, views
+from mindrecord_io.serving.batches import Batch, BatchPlan, BatchSource
+from mindrecord_io.serving.clip_decoders import ClipDecoders
+from mindrecord_io.serving.clip_index import read_clip_index
+from mindrecord_io.serving.clip_sampling import EachOnce
+from mindrecord_io.serving.reader_state import ReaderState, StateError, digest
+from mindrecord_io.versions.manifests import Version
+from mindrecord_io.versions.opening import open_version
+
+if TYPE_CHECKING:
+    from mindspore import Tensor
 
 __all__ = ["COLUMNS", "SplitReader", "open_split"]
 
@@ -25,29 +27,22 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ("frames", "label")
 
-_VIEWS = ("TrainView", "CentreView", "ThreeCropView")
-
 
 class SplitReader:
-    """Gives the batches of a split: frames uint8, label int32 (N,), both numpy arrays.
+    """Yields the batches of a split: frames uint8, label int32 (N,), as numpy arrays.
 
     Frames are (N, T, 3, crop_px, crop_px) RGB, or (N, V, T, 3, crop_px, crop_px) of a
-    view that looks V times at a clip. Iterating goes on from where the reader is to the
+    view that looks V times at a clip. A loop continues from the reader's place to the
     end of that epoch; the next loop over the same reader is the next epoch. `state` may
-    be taken at any time: it tells the batch after the last one that the loop was given.
+    be called at any time: it names the batch after the last one yielded.
 
     Attributes:
-      index: the clips read from (its `clip_ids` and the rows that `rows` returns).
+      index: the clips that are read (its `clip_ids`, and the rows that `rows` returns).
       steps_per_epoch: of a whole epoch, on every rank.
       num_dropped: clips of each epoch that `drop_last` leaves out.
     """
 
-    def __init__(
-        self,
-        version: str,
-        split: str,
-        source: batches.BatchSource,
-    ) -> None:
+    def __init__(self, version: str, split: str, source: BatchSource) -> None:
         self._version = version
         self._split = split
         self._source = source
@@ -55,6 +50,14 @@ class SplitReader:
         self.index = source.index
         self.steps_per_epoch = source.num_steps
         self.num_dropped = source.num_dropped
+        if self.num_dropped:
+            logger.info(
+                "%s: %d of %d clips are left out of every epoch: they do not fill a "
+                "batch",
+                self.index.name,
+                self.num_dropped,
+                len(self.index),
+            )
 
     @property
     def epoch(self) -> int:
@@ -74,7 +77,7 @@ class SplitReader:
         """Returns the number of batches left in this epoch, as MindSpore names it."""
         return len(self)
 
-    def __iter__(self) -> Iterator[batches.Batch]:
+    def __iter__(self) -> Iterator[Batch]:
         source, epoch = self._source_here(), self._epoch
         for step, batch in enumerate(source, self._step):
             is_last = step + 1 == self.steps_per_epoch
@@ -83,34 +86,48 @@ class SplitReader:
 
     def create_dict_iterator(
         self, num_epochs: int = 1, output_numpy: bool = False
-    ) -> Iterator[dict[str, Tensor | npt.NDArray[np.generic]]]:
-        """Gives batches by COLUMNS, as a MindSpore data set does; one epoch at a time.
+    ) -> "Iterator[dict[str, Tensor | npt.NDArray[np.generic]]]":
+        """Yields batches by COLUMNS, as a MindSpore data set does; one epoch at a time.
 
         Tensors share the arrays' memory: nothing is copied on the host.
         """
         if num_epochs != 1:
             raise ValueError(f"num_epochs must be 1: one loop an epoch: {num_epochs}")
-        for batch in self:
-            columns = dict(zip(COLUMNS, batch, strict=True))
-            if output_numpy:
-                yield columns
-            else:
-                yield {name: Tensor.from_numpy(a) for name, a in columns.items()}
+        columns = (dict(zip(COLUMNS, batch, strict=True)) for batch in self)
+        if output_numpy:
+            yield from columns
+            return
+        from mindspore import Tensor  # seconds and gigabytes, for Tensors alone
+
+        for arrays in columns:
+            yield {name: Tensor.from_numpy(a) for name, a in arrays.items()}
+
+    def with_clip_ids(
+        self,
+    ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], list[str]]]:
+        """Yields frames, label and the ids of the batch's clips, as a loop otherwise.
+
+        `for frames, label, clip_ids in reader.with_clip_ids()`
+        """
+        rows, end = self.rows(), 0
+        for frames, label in self:
+            begin, end = end, end + len(label)
+            yield frames, label, list(self.index.clip_ids.take(rows[begin:end]))
 
     def rows(self) -> npt.NDArray[np.int64]:
         """Returns the rows of `index` that the rest of the epoch gives this rank."""
         return self._source_here().rows()
 
-    def state(self) -> reader_state.ReaderState:
+    def state(self) -> ReaderState:
         """Returns what `open_split(..., state=...)` continues from."""
         source, plan = self._source, self._source.plan
-        # What is not shuffled comes in the order of the table, which shards decide.
+        # Clips that are not shuffled are in table order, which depends on the shards.
         order = [] if source.view.is_random else list(self.index.clip_ids)
-        return reader_state.ReaderState(
+        return ReaderState(
             split=self._split,
             version=self._version,
-            clips_digest=reader_state.digest(self.index.digest, order),
-            view_digest=reader_state.digest(source.view, plan.sampling),
+            clips_digest=digest(self.index.digest, order),
+            view_digest=digest(source.view, plan.sampling or EachOnce()),
             seed=plan.seed,
             batch_size=plan.batch_size,
             drop_last=plan.drop_last,
@@ -118,21 +135,21 @@ class SplitReader:
             step=self._step,
         )
 
-    def resume(self, state: reader_state.ReaderState) -> None:
-        """Goes to where `state` was taken, by a reader with any number of ranks.
+    def resume(self, state: ReaderState) -> None:
+        """Continues where `state` was taken, by a reader with any number of ranks.
 
         Raises:
           StateError: the state is of other clips or arguments.
         """
         state.check_continues(self.state())
         if state.step >= self.steps_per_epoch:
-            raise reader_state.StateError(
+            raise StateError(
                 f"the state is at step {state.step}, but an epoch has "
                 f"{self.steps_per_epoch} steps"
             )
         self._epoch, self._step = state.epoch, state.step
 
-    def _source_here(self) -> batches.BatchSource:
+    def _source_here(self) -> BatchSource:
         plan = self._source.plan
         if (plan.epoch, plan.begin_step) != (self._epoch, self._step):
             self._source = self._source.moved(epoch=self._epoch, begin_step=self._step)
@@ -140,92 +157,42 @@ class SplitReader:
 
 
 def open_split(
-    dataset: Path | str | manifests.Version,
+    dataset: Path | str | Version,
     split: str,
     view: views.View,
+    plan: BatchPlan,
     *,
-    batch_size: int,
-    seed: int = 0,
-    epoch: int = 0,
-    begin_step: int = 0,
-    state: reader_state.ReaderState | None = None,
+    state: ReaderState | None = None,
     num_workers: int | None = None,
     version: str | None = None,
-    drop_last: bool = False,
-    rank: int = 0,
-    num_ranks: int = 1,
-    sampling: clip_sampling.Sampling | None = None,
     clip_ids: Sequence[str] | None = None,
 ) -> SplitReader:
     """Opens a split for training or evaluation, at the beginning or where it stopped.
 
-    A TrainView shuffles (see clip_sampling), other views keep the order of the
-    table. Which clips global step k of an epoch holds, and what is seen of them, is a
-    function of seed, epoch, batch_size, view and clips: not of num_workers, of rank and
-    num_ranks, or of shards.
-
     Args:
-      dataset: a path, the URI of a remote data set (see storage), or a version that is
-        open already.
-      batch_size: clips in a step, over all ranks together.
-      seed, epoch: choose order, frames, crops and flips.
-      begin_step: 0-based; earlier steps are neither made nor read.
-      state: of `SplitReader.state`, also of another number of ranks: reading goes on
-        with the next batch. It takes the place of `epoch` and `begin_step`, while the
-        other arguments must be those it was made with.
-      num_workers: decoders, None for one a processor.
-      version: of the data set, None for the newest published one.
-      drop_last: leave out a short last batch, which is kept otherwise.
-      rank, num_ranks: this process gets its part of every batch: a contiguous slice,
-        all slices equally large or by one clip larger. Every rank has equally many
-        steps; its part of a short last batch may be empty.
-      sampling: which clips make an epoch of a TrainView, None for each of them once.
+      dataset: a path, the URI of a remote data set, or an open version.
+      state: of `SplitReader.state`, with any number of ranks: continues with the next
+        batch, whatever the plan's epoch and begin_step; its other values must agree.
+      num_workers: decoding threads, None for one per processor.
+      version: of a path or URI, None for the newest published one.
       clip_ids: read these clips only.
 
     Raises:
-      manifest.ManifestError: there is no such data set or version.
-      storage.StorageError: an object store cannot be read.
-      clip_index.DatasetError: a shard is missing or has another size than published.
-      reader_state.StateError: the state is of other clips or arguments.
+      ManifestError, StorageError: there is no such version, or it cannot be read.
+      DatasetError: a shard is missing or has another size than published.
+      StateError: the state is of other clips or arguments.
       ValueError: an argument is wrong, or the split has no clips.
     """
-    if not isinstance(view, views.View):
-        raise ValueError(f"view must be one of {_VIEWS}, got {view!r}")
-    if sampling is not None and not view.is_random:
-        raise ValueError(f"sampling is for a TrainView: {type(view).__name__} sees all")
-    plan = batches.BatchPlan(
-        batch_size=batch_size,
-        seed=seed,
-        epoch=epoch,
-        begin_step=begin_step,
-        drop_last=drop_last,
-        rank=rank,
-        num_ranks=num_ranks,
-        sampling=sampling or clip_sampling.EachOnce(),
-    )
-    if isinstance(dataset, manifests.Version):
-        opened = dataset
-    else:
-        opened = opening.open_version(dataset, version)
-    index = clip_index.read_clip_index(opened, split)
+    views.check_view(view)
+    opened = dataset if isinstance(dataset, Version) else open_version(dataset, version)
+    index = read_clip_index(opened, split)
     if clip_ids is not None:
         index = clip_sampling.select(index, clip_ids)
     if state is not None:
-        plan = replace(plan, epoch=0, begin_step=0)
-    decoders = clip_decoders.ClipDecoders(
-        index, view, seed=seed, num_workers=num_workers
-    )
-    source = batches.BatchSource(
-        index, view, plan, decoders=decoders, cache=opened.cache
-    )
+        plan = replace(plan, epoch=state.epoch, begin_step=0)
+    decoders = ClipDecoders(index, view, seed=plan.seed, num_workers=num_workers)
+    source = BatchSource(index, view, plan, decoders=decoders, cache=opened.cache)
     reader = SplitReader(opened.manifest.version, split, source)
     if state is not None:
         reader.resume(state)
-    if reader.num_dropped:
-        logger.info(
-            "%s: %d of %d clips are left out of every epoch: they do not fill a batch",
-            index.name,
-            reader.num_dropped,
-            len(index),
-        )
     return reader

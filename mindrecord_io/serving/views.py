@@ -1,7 +1,7 @@
-"""What of a clip a network sees: frames, crops and one flip, decided as values.
+"""Chooses the frames, crops and flip of a clip, without touching pixels.
 
-A view turns a clip's shape into a `ViewDecision` without touching a pixel. Crops and
-flip hold for all of its frames. What is random is drawn from a `ClipRandom`, so it
+A view turns a clip's shape into a `ViewDecision`. Crops and flip hold for all of its
+frames. What is random is drawn from a `ClipRandom`, so it
 depends on (seed, epoch, clip_id) and on nothing else. Training looks at a clip once;
 evaluation may look `num_views` times at it: at several crops, each at several times.
 """
@@ -9,11 +9,12 @@ evaluation may look `num_views` times at it: at several crops, each at several t
 import functools
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, is_dataclass
+from typing import Any, ClassVar, Protocol
 
 from mindrecord_io import records
-from mindrecord_io.serving import clip_random, segments
+from mindrecord_io.serving import segments
+from mindrecord_io.serving.clip_random import ClipRandom
 
 __all__ = [
     "CentreView",
@@ -22,6 +23,7 @@ __all__ = [
     "TrainView",
     "View",
     "ViewDecision",
+    "check_view",
     "clip_shape",
     "flip_label_map",
 ]
@@ -74,6 +76,45 @@ class ViewDecision:
     label_id: int
 
 
+class View(Protocol):
+    """Decides what of a clip is seen: a frozen dataclass, whose fields a state hashes.
+
+    Attributes:
+      is_random: whether an epoch's clips are drawn too, or come in table order.
+      num_views: how often a clip is looked at.
+    """
+
+    @property
+    def num_segments(self) -> int: ...  # noqa: D102
+
+    @property
+    def crop_px(self) -> int: ...  # noqa: D102
+
+    @property
+    def is_random(self) -> bool: ...  # noqa: D102
+
+    @property
+    def num_views(self) -> int: ...  # noqa: D102
+
+    def decide(
+        self,
+        num_frames: int,
+        *,
+        height: int,
+        width: int,
+        label_id: int,
+        rng: ClipRandom,
+    ) -> ViewDecision:
+        """Returns what is seen of a clip of this length, size and label.
+
+        Args:
+          rng: the only source of what is random; fixed views ignore it.
+
+        Raises:
+          ValueError: the view cannot look at such a clip, or is for fewer labels.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TrainView:
     """A random frame of each segment, TSM's multi-scale crop, flips where safe.
@@ -94,7 +135,6 @@ class TrainView:
     frame_sampling: str = "segments"
 
     is_random: ClassVar[bool] = True
-    num_crops: ClassVar[int] = 1
     num_views: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
@@ -111,7 +151,7 @@ class TrainView:
         height: int,
         width: int,
         label_id: int,
-        rng: clip_random.ClipRandom,
+        rng: ClipRandom,
     ) -> ViewDecision:
         """Draws the frames, then the crop's sides, its position and the flip."""
         sample = segments.RANDOM[self.frame_sampling]
@@ -135,6 +175,11 @@ class TrainView:
     def _flipped_label_id(self, label_id: int) -> int:
         if self.flip_label_map is None or label_id == records.UNLABELLED:
             return records.UNLABELLED
+        if label_id >= len(self.flip_label_map):
+            raise ValueError(
+                f"flip_label_map is for {len(self.flip_label_map)} labels, got "
+                f"label_id {label_id}"
+            )
         return self.flip_label_map[label_id]
 
 
@@ -156,7 +201,6 @@ class CentreView:
     frame_sampling: str = "centre"
 
     is_random: ClassVar[bool] = False
-    num_crops: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         _check_fixed(self)
@@ -167,7 +211,13 @@ class CentreView:
         return segments.FIXED[self.frame_sampling][0]
 
     def decide(
-        self, num_frames: int, *, height: int, width: int, label_id: int
+        self,
+        num_frames: int,
+        *,
+        height: int,
+        width: int,
+        label_id: int,
+        rng: ClipRandom | None = None,
     ) -> ViewDecision:
         """Returns the one decision there is for a clip of this shape."""
         side = _square_px(self, height, width)
@@ -193,7 +243,6 @@ class ThreeCropView:
     frame_sampling: str = "twice"
 
     is_random: ClassVar[bool] = False
-    num_crops: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         _check_fixed(self)
@@ -201,10 +250,16 @@ class ThreeCropView:
     @property
     def num_views(self) -> int:
         """How often a clip is looked at: crops x times."""
-        return self.num_crops * segments.FIXED[self.frame_sampling][0]
+        return 3 * segments.FIXED[self.frame_sampling][0]
 
     def decide(
-        self, num_frames: int, *, height: int, width: int, label_id: int
+        self,
+        num_frames: int,
+        *,
+        height: int,
+        width: int,
+        label_id: int,
+        rng: ClipRandom | None = None,
     ) -> ViewDecision:
         """Returns the one decision there is for a clip of this shape."""
         side = _square_px(self, height, width)
@@ -218,14 +273,27 @@ class ThreeCropView:
         return ViewDecision(_fixed_frames(self, num_frames), crops, label_id)
 
 
-View = TrainView | CentreView | ThreeCropView
+def check_view(view: Any) -> None:
+    """Refuses what is no View; a class such as TrainView, without (), is none.
+
+    Raises:
+      ValueError: it has not the attributes of View, or is no frozen dataclass.
+    """
+    is_value = is_dataclass(view) and not isinstance(view, type)
+    names = ("num_segments", "crop_px", "is_random", "num_views", "decide")
+    absent = [name for name in names if not hasattr(view, name)]
+    if absent or not is_value:
+        raise ValueError(
+            f"view must be a frozen dataclass with {', '.join(names)}, such as "
+            f"TrainView(), got {view!r}"
+        )
 
 
 def clip_shape(view: View) -> tuple[int, ...]:
-    """Returns the shape of what a view shows of one clip.
+    """Returns the shape of what is seen of one clip.
 
-    (T, 3, crop_px, crop_px), or (num_views, T, 3, crop_px, crop_px) where it looks more
-    than once.
+    (T, 3, crop_px, crop_px), or (num_views, T, 3, crop_px, crop_px) where num_views is
+    more than 1.
     """
     once = (view.num_segments, 3, view.crop_px, view.crop_px)
     return once if view.num_views == 1 else (view.num_views, *once)

@@ -342,6 +342,8 @@ def test_impossible_plans_are_refused(plan, expected):
 
 def test_the_label_map_must_cover_the_labels(index):
     view = views.TrainView(flip_label_map=(1, 0))
-    expected = "flip_label_map is for 2 labels, but split 'train' of version 000001"
+    expected = (
+        "split 'train' of version 000001: flip_label_map is for 2 labels, got label_id"
+    )
     with pytest.raises(ValueError, match=expected):
         source_of(index, view)

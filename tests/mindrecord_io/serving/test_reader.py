@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import shutil
 
@@ -13,6 +14,7 @@ from mindrecord_io.serving import (
     reader_state,
     views,
 )
+from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests
 
 TRAIN = views.TrainView(num_segments=4, crop_px=16)
@@ -25,10 +27,10 @@ def rows_of(reader):
 
 def test_open_split_gives_the_batches_of_the_source(published_version):
     opened = reader.open_split(
-        published_version.dataset, "train", TRAIN, batch_size=3, seed=4, epoch=2
+        published_version.dataset, "train", TRAIN, BatchPlan(3, seed=4, epoch=2)
     )
     index = clip_index.read_clip_index(published_version, "train")
-    plan = batches.BatchPlan(3, seed=4, epoch=2)
+    plan = BatchPlan(3, seed=4, epoch=2)
     decoders = clip_decoders.ClipDecoders(index, TRAIN, seed=4)
     expected = list(batches.BatchSource(index, TRAIN, plan, decoders=decoders))
     found = rows_of(opened)
@@ -41,7 +43,7 @@ def test_open_split_gives_the_batches_of_the_source(published_version):
 
 def test_columns_are_named(published_version):
     opened = reader.open_split(
-        published_version.dataset, "validation", CENTRE, batch_size=4
+        published_version.dataset, "validation", CENTRE, BatchPlan(4)
     )
     (row,) = opened.create_dict_iterator(num_epochs=1, output_numpy=True)
     assert row["frames"].shape == (4, 4, 3, 16, 16)
@@ -60,15 +62,15 @@ def test_columns_are_named(published_version):
     ],
 )
 def test_size_is_the_number_of_steps(published_version, options, expected):
-    options = {"batch_size": 3} | options
-    opened = reader.open_split(published_version.dataset, "train", TRAIN, **options)
+    plan = BatchPlan(**{"batch_size": 3} | options)
+    opened = reader.open_split(published_version.dataset, "train", TRAIN, plan)
     assert opened.get_dataset_size() == len(expected)
     assert [len(labels) for _, labels in opened] == expected
 
 
 def test_an_older_version_can_be_asked_for(published_version):
     opened = reader.open_split(
-        str(published_version.dataset), "train", TRAIN, batch_size=7, version="000001"
+        str(published_version.dataset), "train", TRAIN, BatchPlan(7), version="000001"
     )
     assert opened.get_dataset_size() == 1
 
@@ -80,7 +82,7 @@ def test_errors_of_decoders_reach_the_loop_with_the_clip(published_version, tmp_
     with index.shard_paths[0].open("r+b") as shard:
         shard.seek(int(index.frames_offsets[2]))
         shard.write(bytes(sum(index.frame_ranges(2)[1])))
-    opened = reader.open_split(dataset, "validation", CENTRE, batch_size=2)
+    opened = reader.open_split(dataset, "validation", CENTRE, BatchPlan(2))
     with pytest.raises(RuntimeError, match=rf"clip {index.clip_ids[2]}, frame \d+ in "):
         rows_of(opened)
 
@@ -92,15 +94,15 @@ def test_a_data_set_may_be_named_from_the_home_folder_or_as_a_file_uri(
     home, name = published_version.dataset.parent, published_version.dataset.name
     monkeypatch.setenv("HOME", str(home))
     dataset = text.format(name, home=home)
-    opened = reader.open_split(dataset, "validation", CENTRE, batch_size=2)
+    opened = reader.open_split(dataset, "validation", CENTRE, BatchPlan(2))
     assert len(opened.index) == 4
 
 
 @pytest.mark.parametrize("view", ["centre", None, views.TrainView])
 def test_what_is_no_view_is_refused(published_version, view):
-    expected = re.escape("view must be one of ('TrainView', ")
+    expected = "view must be a frozen dataclass with .*, such as TrainView"
     with pytest.raises(ValueError, match=expected):
-        reader.open_split(published_version.dataset, "train", view, batch_size=2)
+        reader.open_split(published_version.dataset, "train", view, BatchPlan(2))
 
 
 @pytest.mark.parametrize(
@@ -113,20 +115,23 @@ def test_what_is_no_view_is_refused(published_version, view):
     ],
 )
 def test_wrong_arguments_are_refused(published_version, split, options, expected):
+    version, plan = (
+        options.get("version"),
+        BatchPlan(2, begin_step=options.get("begin_step", 0)),
+    )
+    dataset = published_version.dataset
     with pytest.raises(ValueError, match=re.escape(expected)):
-        reader.open_split(
-            published_version.dataset, split, TRAIN, batch_size=2, **options
-        )
+        reader.open_split(dataset, split, TRAIN, plan, version=version)
 
 
 def test_a_folder_without_a_data_set_is_refused(tmp_path):
     with pytest.raises(manifests.ManifestError, match="no data set here"):
-        reader.open_split(tmp_path, "train", TRAIN, batch_size=2)
+        reader.open_split(tmp_path, "train", TRAIN, BatchPlan(2))
 
 
 def test_a_reader_goes_on_to_the_next_epoch(published_version):
-    options = {"batch_size": 3, "seed": 4}
-    opened = reader.open_split(published_version.dataset, "train", TRAIN, **options)
+    plan = BatchPlan(3, seed=4)
+    opened = reader.open_split(published_version.dataset, "train", TRAIN, plan)
     places = []
     for _ in range(2):
         for _ in opened:
@@ -136,15 +141,9 @@ def test_a_reader_goes_on_to_the_next_epoch(published_version):
 
 def test_pixels_are_the_same_before_and_after_a_resume(published_version):
     def open_split(rank, num_ranks, **options):
+        plan = BatchPlan(4, seed=2, rank=rank, num_ranks=num_ranks)
         return reader.open_split(
-            published_version.dataset,
-            "train",
-            TRAIN,
-            batch_size=4,
-            seed=2,
-            rank=rank,
-            num_ranks=num_ranks,
-            **options,
+            published_version.dataset, "train", TRAIN, plan, **options
         )
 
     whole = open_split(0, 1)
@@ -161,9 +160,11 @@ def test_pixels_are_the_same_before_and_after_a_resume(published_version):
 
 
 def test_a_state_is_continued_only_with_the_same_arguments(published_version):
-    def open_split(view=TRAIN, **options):
-        options = {"batch_size": 3, "seed": 1} | options
-        return reader.open_split(published_version.dataset, "train", view, **options)
+    def open_split(view=TRAIN, state=None, clip_ids=None, **plan):
+        plan = BatchPlan(**{"batch_size": 3, "seed": 1} | plan)
+        return reader.open_split(
+            published_version, "train", view, plan, state=state, clip_ids=clip_ids
+        )
 
     state = open_split().state()
     assert open_split(state=state).state() == state
@@ -184,7 +185,7 @@ def test_some_clips_can_be_asked_for(published_version):
         published_version.dataset,
         "train",
         CENTRE,
-        batch_size=2,
+        BatchPlan(2),
         clip_ids=["103", "101", "108"],
     )
     assert sorted(opened.index.clip_ids) == ["101", "103", "108"]
@@ -193,21 +194,17 @@ def test_some_clips_can_be_asked_for(published_version):
 
 
 def test_sampling_is_for_views_that_draw(published_version):
-    with pytest.raises(ValueError, match="sampling is for a TrainView: CentreView"):
-        reader.open_split(
-            published_version.dataset,
-            "train",
-            CENTRE,
-            batch_size=2,
-            sampling=clip_sampling.EachOnce(),
-        )
+    plan = BatchPlan(2, sampling=clip_sampling.EachOnce())
+    expected = "sampling is for a random view such as TrainView: CentreView sees each"
+    with pytest.raises(ValueError, match=expected):
+        reader.open_split(published_version, "train", CENTRE, plan)
 
 
 def test_tensors_share_the_memory_of_the_arrays(published_version):
-    opened = reader.open_split(published_version.dataset, "train", TRAIN, batch_size=7)
+    opened = reader.open_split(published_version.dataset, "train", TRAIN, BatchPlan(7))
     (tensors,) = opened.create_dict_iterator(num_epochs=1)
     (arrays,) = reader.open_split(
-        published_version.dataset, "train", TRAIN, batch_size=7
+        published_version.dataset, "train", TRAIN, BatchPlan(7)
     ).create_dict_iterator(output_numpy=True)
     assert list(tensors) == list(arrays) == list(reader.COLUMNS)
     for name, tensor in tensors.items():
@@ -216,6 +213,65 @@ def test_tensors_share_the_memory_of_the_arrays(published_version):
 
 
 def test_one_loop_is_one_epoch(published_version):
-    opened = reader.open_split(published_version.dataset, "train", TRAIN, batch_size=7)
+    opened = reader.open_split(published_version.dataset, "train", TRAIN, BatchPlan(7))
     with pytest.raises(ValueError, match="num_epochs must be 1"):
         next(opened.create_dict_iterator(num_epochs=2))
+
+
+@dataclasses.dataclass(frozen=True)
+class LastFramesView:
+    """A view that the package does not have: a clip's last frames, in random order."""
+
+    num_segments: int = 2
+    crop_px: int = 16
+    is_random: bool = True
+    num_views: int = 1
+
+    def decide(self, num_frames, *, height, width, label_id, rng):
+        last = [num_frames - 1, num_frames - 2]
+        crop = views.CropDecision(0, 0, height, height)
+        return views.ViewDecision(tuple(last[:: rng.below(2) or -1]), (crop,), label_id)
+
+
+def test_a_view_of_ones_own_is_one_class(published_version):
+    def open_split(plan, **options):
+        return reader.open_split(
+            published_version, "train", LastFramesView(), plan, **options
+        )
+
+    opened = open_split(BatchPlan(3, seed=1))
+    num_frames = dict(
+        zip(opened.index.clip_ids, np.diff(opened.index.frame_begins), strict=True)
+    )
+    (frames, _, clip_ids) = next(opened.with_clip_ids())
+    assert frames.shape == (3, 2, 3, 16, 16)
+    # The blue of frame i is 20 * i.
+    indices = np.sort(np.round(frames[:, :, 2].mean(axis=(2, 3)) / 20), axis=1)
+    assert indices.tolist() == [
+        [num_frames[c] - 2, num_frames[c] - 1] for c in clip_ids
+    ]
+    rest, again = rows_of(opened), open_split(BatchPlan(3, seed=1))
+    next(iter(again))
+    resumed = rows_of(open_split(BatchPlan(3, seed=1), state=again.state()))
+    for batch, other in zip(rest, resumed, strict=True):
+        np.testing.assert_array_equal(batch[0], other[0])
+
+
+@pytest.mark.parametrize("view", [TRAIN, CENTRE])
+def test_batches_come_with_the_ids_of_their_clips(published_version, view):
+    opened = reader.open_split(published_version, "train", view, BatchPlan(3, seed=1))
+    next(iter(opened))
+    state = opened.state()
+    batches_left = list(opened.with_clip_ids())
+    assert (opened.epoch, opened.step) == (1, 0)
+    opened.resume(state)
+    labels = dict(
+        zip(opened.index.clip_ids, opened.index.label_ids.tolist(), strict=True)
+    )
+    for (frames, label, clip_ids), batch in zip(batches_left, opened, strict=True):
+        np.testing.assert_array_equal(frames, batch[0])
+        assert label.tolist() == [labels[clip_id] for clip_id in clip_ids]
+    assert [len(clip_ids) for _, _, clip_ids in batches_left] == [3, 1]
+    opened.resume(state)
+    expected = [opened.index.clip_ids[row] for row in opened.rows().tolist()]
+    assert [c for *_, clip_ids in batches_left for c in clip_ids] == expected

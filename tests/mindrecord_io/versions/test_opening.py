@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mindrecord_io.serving import clip_index, reader, views
+from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import object_store
 from mindrecord_io.versions import manifests, opening, shard_hashes
 from tests import s3_server
@@ -39,9 +40,9 @@ def remote(server, published_version, tmp_path, monkeypatch):
     return server
 
 
-def opened(dataset, split="train", view=TRAIN, **options):
-    options = {"batch_size": 2, "seed": 3, "num_workers": 2} | options
-    return reader.open_split(dataset, split, view, **options)
+def opened(dataset, split="train", view=TRAIN, num_workers=2, **plan):
+    plan = BatchPlan(**{"batch_size": 2, "seed": 3} | plan)
+    return reader.open_split(dataset, split, view, plan, num_workers=num_workers)
 
 
 def assert_same(found, expected):

@@ -49,9 +49,10 @@ READ_BATCH = """\
 import json, sys
 import numpy as np
 from mindrecord_io.serving import reader, views
+from mindrecord_io.serving.batches import BatchPlan
 
 view = views.CentreView(num_segments=5, crop_px=72, resize_px=72)
-steps = reader.open_split(sys.argv[1], "validation", view, batch_size=1)
+steps = reader.open_split(sys.argv[1], "validation", view, BatchPlan(1))
 (frames, label_ids), = list(steps)
 np.save(sys.argv[2], frames)
 print(json.dumps(label_ids.tolist()))

@@ -49,8 +49,9 @@ def last_line(done):
 READ = """
 import sys
 from mindrecord_io.serving import reader, views
+from mindrecord_io.serving.batches import BatchPlan
 view = views.CentreView(num_segments=2, crop_px=16, resize_px=16)
-steps = reader.open_split(sys.argv[1], "train", view, batch_size=1)
+steps = reader.open_split(sys.argv[1], "train", view, BatchPlan(1))
 print(sum(1 for _ in steps))
 """
 
