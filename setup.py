@@ -27,6 +27,7 @@ setup(
         "pipelines.synthetic",
         "train",
     ],
+    package_data={"mindrecord_io": ["py.typed"]},
     python_requires=">=3.11,<3.12",
     install_requires=[
         "apache-beam>=2.77,<2.78",

@@ -82,6 +82,7 @@ MAY_BE_IMPORTED_BY = {
     "safetensors": ["model/weight*.py"],
     "simplejpeg": [
         "mindrecord_io/serving/frames.py",
+        "mindrecord_io/serving/whole_clips.py",
         "pipelines/decoding/frame_folder_clips.py",
     ],
     "tensorboardX": ["train/watch.py"],
@@ -125,13 +126,23 @@ def syntax(path):
     return ast.parse((REPOSITORY / path).read_bytes(), filename=str(path))
 
 
+def imported_for_types(path):
+    """The nodes of a file that only a type checker runs."""
+    blocks = [n for n in ast.walk(syntax(path)) if isinstance(n, ast.If)]
+    typed = [
+        n for b in blocks if ast.unparse(b.test) == "TYPE_CHECKING" for n in b.body
+    ]
+    return {node for part in typed for node in ast.walk(part)}
+
+
 @functools.cache
-def imports(path):
+def imports(path, *, when_run=False):
     """Dotted names that a file imports, wherever in it: of `from a import b` both
-    "a" and "a.b", as b may be a module.
+    "a" and "a.b", as b may be a module. `when_run`: without those for types alone.
     """
     names = set()
-    for node in ast.walk(syntax(path)):
+    skipped = imported_for_types(path) if when_run else set()
+    for node in set(ast.walk(syntax(path))) - skipped:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
@@ -140,8 +151,8 @@ def imports(path):
     return frozenset(names)
 
 
-def libraries(path):
-    return {name.partition(".")[0] for name in imports(path)}
+def libraries(path, *, when_run=False):
+    return {name.partition(".")[0] for name in imports(path, when_run=when_run)}
 
 
 def file_of(module):
@@ -158,8 +169,9 @@ def loaded_by(path):
     found, seen, waiting = set(), {path}, [path]
     while waiting:
         current = waiting.pop()
-        found |= libraries(current)
-        files = {file_of(name) for name in imports(current)} - {None} - seen
+        found |= libraries(current, when_run=True)
+        names = imports(current, when_run=True)
+        files = set(map(file_of, names)) - {None} - seen
         seen |= files
         waiting += files
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrecord_io.serving import clip_index, reader, views
+from mindrecord_io.serving import clip_index, reader, views, whole_clips
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import object_store
 from mindrecord_io.versions import manifests, opening, shard_hashes
@@ -71,6 +71,13 @@ def test_it_gives_the_batches_of_the_local_one(remote, published_version):
     assert found.state() == local.state()
     for _ in range(2):
         assert_same(found, local)
+
+
+def test_one_clip_is_read_by_fetching_its_shard_alone(remote, published_version):
+    frames = whole_clips.read_clip(URI, "103")
+    local = whole_clips.read_clip(published_version, "103")
+    np.testing.assert_array_equal(frames, local)
+    assert sum(remote.fetched(".mindrecord").values()) == 1
 
 
 def test_shards_are_fetched_once_and_of_one_split(remote, tmp_path):

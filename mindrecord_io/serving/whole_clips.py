@@ -1,0 +1,64 @@
+"""Reads all the frames of one clip, as they are stored, for people to look at."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from pyarrow import compute
+
+from mindrecord_io import records
+from mindrecord_io.serving.frames import FrameError
+from mindrecord_io.storage.shard_cache import RemoteShard
+from mindrecord_io.versions.manifests import Version
+from mindrecord_io.versions.opening import open_version
+
+__all__ = ["read_clip"]
+
+_COLUMNS = ("clip_id", "status", "reason", "shard", "frames_offset", "frame_sizes")
+
+
+def read_clip(
+    dataset: Path | str | Version, clip_id: str, *, version: str | None = None
+) -> npt.NDArray[np.uint8]:
+    """Returns the frames of a stored clip as RGB, (num_frames, height, width, 3).
+
+    Args:
+      dataset: a path, the URI of a remote data set, or an open version.
+      version: of a path or URI, None for the newest published one.
+
+    Raises:
+      ValueError: there is no such clip, or it is not stored.
+      FrameError: its frames cannot be read or decoded.
+      ManifestError, StorageError, TableError: the version cannot be read.
+    """
+    opened = dataset if isinstance(dataset, Version) else open_version(dataset, version)
+    row = _row(opened, clip_id)
+    path = _shard(opened, row["shard"])
+    try:
+        with path.open("rb") as file:
+            file.seek(row["frames_offset"])
+            jpegs = [file.read(num_bytes) for num_bytes in row["frame_sizes"]]
+        return np.stack([simplejpeg.decode_jpeg(jpeg, "RGB") for jpeg in jpegs])
+    except (OSError, ValueError) as cause:
+        raise FrameError(f"clip {clip_id} in {path}: {cause}") from cause
+
+
+def _row(version: Version, clip_id: str) -> dict[str, Any]:
+    name = f"{version.uri or version.dataset}: version {version.manifest.version}"
+    for batch in version.clip_batches(_COLUMNS):
+        rows = batch.filter(compute.equal(batch.column("clip_id"), clip_id)).to_pylist()
+        for row in rows:
+            if row["status"] == records.STORED:
+                return dict(row)
+            why = f"{row['status']} ({row['reason']})"
+            raise ValueError(f"{name} has no frames of clip {clip_id}: it is {why}")
+    raise ValueError(f"{name} has no clip {clip_id}")
+
+
+def _shard(version: Version, shard: str) -> Path:
+    entry = next(entry for entry in version.manifest.shards if entry.path == shard)
+    if version.cache is None or entry.mindrecord is None:
+        return version.shard_path(entry)
+    return version.cache.fetch(RemoteShard(entry.path, entry.mindrecord))
