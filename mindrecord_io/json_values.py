@@ -4,12 +4,22 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["EMBEDDED", "from_json", "to_json"]
+
+EMBEDDED: Mapping[str, bool] = {"is_embedded": True}
+"""Metadata of a field whose own fields are, in JSON, those of the value around it."""
 
 
 def to_json(value: Any) -> dict[str, Any]:
     """Returns a dataclass's value as JSON-ready dicts and lists."""
-    return dataclasses.asdict(value)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(value):
+        item = _plain(getattr(value, field.name))
+        if field.metadata == EMBEDDED:
+            fields |= item
+        else:
+            fields[field.name] = item
+    return fields
 
 
 def from_json(cls: type, fields: Any) -> Any:
@@ -20,19 +30,37 @@ def from_json(cls: type, fields: Any) -> Any:
     """
     if not isinstance(fields, Mapping):
         raise ValueError(f"{cls.__name__} must be a JSON object, got {fields!r:.80}")
-    known = {field.name: field.type for field in dataclasses.fields(cls)}
-    required = {
-        field.name
-        for field in dataclasses.fields(cls)
-        if field.default is dataclasses.MISSING
-    }
-    unknown, missing = fields.keys() - known.keys(), required - fields.keys()
+    fields, values = dict(fields), dict[str, Any]()
+    types, required = dict[str, Any](), set[str]()
+    for field in dataclasses.fields(cls):
+        kind: Any = field.type
+        if field.metadata == EMBEDDED:
+            names = [f.name for f in dataclasses.fields(kind) if f.name in fields]
+            part = {name: fields.pop(name) for name in names}
+            values[field.name] = from_json(kind, part)
+            continue
+        types[field.name] = kind
+        if field.default is dataclasses.MISSING:
+            required.add(field.name)
+    unknown, missing = fields.keys() - types.keys(), required - fields.keys()
     if unknown or missing:
         raise ValueError(
             f"{cls.__name__}: missing fields {sorted(missing)}, "
             f"unknown fields {sorted(unknown)}"
         )
-    return cls(**{name: _typed(known[name], v, name) for name, v in fields.items()})
+    for name, value in fields.items():
+        values[name] = _typed(types[name], value, name)
+    return cls(**values)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_json(value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
 
 
 def _typed(kind: Any, value: Any, name: str) -> Any:

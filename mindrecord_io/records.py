@@ -5,17 +5,15 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from mindrecord_io.json_values import from_json, to_json
+from mindrecord_io.json_values import EMBEDDED, from_json, to_json
 
 __all__ = [
     "MISSING",
     "PARTIAL",
     "QUARANTINED",
-    "SOURCE_FACTS",
     "SPLITS",
     "STORED",
     "UNLABELLED",
@@ -33,9 +31,9 @@ __all__ = [
     "Quarantined",
     "ShardPlan",
     "ShardSummary",
+    "SourceFacts",
     "check_clip_id",
     "from_json",
-    "source_facts",
     "to_json",
 ]
 
@@ -53,17 +51,6 @@ WRONG_CHECKSUM = "wrong_checksum"
 
 PARTIAL = "partial"
 """The reason of a clip that is stored although it lost frames."""
-
-SOURCE_FACTS = (
-    "fps_from_header",
-    "num_frames_from_header",
-    "duration_seconds_from_header",
-    "fps_from_content",
-    "duration_seconds_from_content",
-    "rotation_degrees",
-    "num_frames_lost",
-)
-"""What ClipFrames, ClipOutcome and a row of clips.parquet say alike of the source."""
 
 _MAX_CLIP_ID_BYTES = 200  # a file name may have 255; the id gets a suffix
 _CLIP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
@@ -250,6 +237,32 @@ class FileRange:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a clip's source claims of itself, and what decoding it came to.
+
+    In JSON and in clips.parquet these are fields of the clip itself.
+
+    Attributes:
+      fps_from_header: frames per second as the container claims, 0.0 if it does not,
+        as a folder of frames never does.
+      num_frames_from_header: as the container claims, 0 if it does not.
+      duration_seconds_from_header: as the container claims, 0.0 if it does not.
+      fps_from_content, duration_seconds_from_content: by the frames' own times, 0.0
+        where these are unknown.
+      rotation_degrees: that the frames were turned by, clockwise, as the header asks.
+      num_frames_lost: frames that the container holds and no decoder gives.
+    """
+
+    fps_from_header: float = 0.0
+    num_frames_from_header: int = 0
+    duration_seconds_from_header: float = 0.0
+    fps_from_content: float = 0.0
+    duration_seconds_from_content: float = 0.0
+    rotation_degrees: int = 0
+    num_frames_lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ClipFrames:
     """One decoded clip.
 
@@ -257,16 +270,8 @@ class ClipFrames:
       jpegs: F JPEG files end to end, in presentation order; or where they lie.
       frame_sizes: bytes of each.
       height, width: of every stored frame, in pixels.
-      fps_from_header: frames per second as the container claims, 0.0 if it does not,
-        as a folder of frames never does.
-      num_frames_from_header: as the container claims, 0 if it does not.
       sha256: of `jpegs`, where it is known from before; "" for fresh ones, which are
         bytes.
-      duration_seconds_from_header: as the container claims, 0.0 if it does not.
-      fps_from_content, duration_seconds_from_content: as the frames' own times say, 0.0
-        where these are not known.
-      rotation_degrees: that the frames were turned by, clockwise, as the header asks.
-      num_frames_lost: frames that the container holds and no decoder gives.
       damage: what is wrong with the clip, which is stored all the same; "" if nothing.
     """
 
@@ -274,14 +279,8 @@ class ClipFrames:
     frame_sizes: tuple[int, ...]
     height: int
     width: int
-    fps_from_header: float
-    num_frames_from_header: int
+    facts: SourceFacts = field(default=SourceFacts(), metadata=EMBEDDED)
     sha256: str = ""
-    duration_seconds_from_header: float = 0.0
-    fps_from_content: float = 0.0
-    duration_seconds_from_content: float = 0.0
-    rotation_degrees: int = 0
-    num_frames_lost: int = 0
     damage: str = ""
 
     def __post_init__(self) -> None:
@@ -334,13 +333,7 @@ class ClipOutcome:
     detail: str = ""
     height: int = 0
     width: int = 0
-    fps_from_header: float = 0.0
-    num_frames_from_header: int = 0
-    duration_seconds_from_header: float = 0.0
-    fps_from_content: float = 0.0
-    duration_seconds_from_content: float = 0.0
-    rotation_degrees: int = 0
-    num_frames_lost: int = 0
+    facts: SourceFacts = field(default=SourceFacts(), metadata=EMBEDDED)
     row: int = -1
     frames_offset: int = -1
     frame_sizes: tuple[int, ...] = ()
@@ -356,11 +349,11 @@ class ClipOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ShardSummary:
-    """A published shard, told by itself: it lies beside the shard's files.
+    """Describes a published shard; stored beside the shard's files.
 
     Attributes:
-      mindrecord, index: content of the .mindrecord file and of its .db; None where no
-        clip of the shard could be stored, so that there is no file.
+      mindrecord, mindrecord_index: content of the .mindrecord file and of its .db; None
+        where no clip of the shard could be stored, so that there is no file.
     """
 
     split: str
@@ -376,8 +369,3 @@ class ShardSummary:
     def num_stored(self) -> int:
         """The number of rows in the shard."""
         return sum(clip.status == STORED for clip in self.clips)
-
-
-def source_facts(value: ClipFrames | ClipOutcome) -> dict[str, Any]:
-    """Returns what a value says of the clip's source, by the names of SOURCE_FACTS."""
-    return {name: getattr(value, name) for name in SOURCE_FACTS}

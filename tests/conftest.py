@@ -54,8 +54,10 @@ def clip_frames(
         frame_sizes=tuple(map(len, jpegs)),
         height=height,
         width=width,
-        fps_from_header=12.0,
-        num_frames_from_header=num_frames,
+        facts=records.SourceFacts(
+            fps_from_header=12.0,
+            num_frames_from_header=num_frames,
+        ),
     )
 
 

@@ -154,8 +154,10 @@ def _stored(
         status=records.STORED,
         height=48,
         width=64,
-        fps_from_header=12.0,
-        num_frames_from_header=len(jpegs),
+        facts=records.SourceFacts(
+            fps_from_header=12.0,
+            num_frames_from_header=len(jpegs),
+        ),
         row=row,
         frames_offset=offset,
         frame_sizes=tuple(map(len, jpegs)),

@@ -36,7 +36,7 @@ class StoredClips:
             height=outcome.height,
             width=outcome.width,
             damage=outcome.detail,
-            **records.source_facts(outcome),
+            facts=outcome.facts,
             sha256=outcome.frames_sha256,
         )
 

@@ -77,7 +77,7 @@ class ShardWriter:
                 width=frames.width,
                 reason=records.PARTIAL if frames.damage else "",
                 detail=frames.damage,
-                **records.source_facts(frames),
+                facts=frames.facts,
                 row=self._num_rows,
                 frames_offset=offset,
                 frame_sizes=sizes,

@@ -37,7 +37,7 @@ _COLUMNS = (
     "limits",
     "height",
     "width",
-    *records.SOURCE_FACTS,
+    *records.SourceFacts.__slots__,
     "row",
     "frames_offset",
     "frame_sizes",

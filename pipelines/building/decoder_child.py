@@ -46,15 +46,8 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return {"reason": "not_decodable", "detail": str(error)}, b""
     finally:
         signal.alarm(0)
-    header = {
-        "frame_sizes": frames.frame_sizes,
-        "height": frames.height,
-        "width": frames.width,
-        "damage": frames.damage,
-        **records.source_facts(frames),
-    }
-    assert isinstance(frames.jpegs, bytes)
-    return header, frames.jpegs
+    header = records.to_json(frames)
+    return header, header.pop("jpegs")
 
 
 def _out_of_memory(clip_limits: quarantine.DecodeLimits) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def decode_clip(
     )
     if is_believed and file.structure is not None:
         times = file.structure.times_seconds
-        return jpegs.stored(**verdicts.facts(header, times, jpegs.num_frames))
+        return jpegs.stored(verdicts.source_facts(header, times, jpegs.num_frames))
     return _decode_by_ffmpeg(file, header, settings, clip_limits)
 
 
@@ -97,9 +97,9 @@ def _decode_by_ffmpeg(
     if not header.duration_seconds:
         header = dataclasses.replace(header, duration_seconds=opinion.duration_seconds)
     damage = f"{verdict.reason}: {verdict.detail}" if verdict.reason else ""
-    return jpegs.stored(
+    facts = dataclasses.replace(
+        verdicts.source_facts(header, opinion.times_seconds, jpegs.num_frames),
         rotation_degrees=opinion.rotation_degrees,
         num_frames_lost=verdict.num_lost,
-        damage=damage,
-        **verdicts.facts(header, opinion.times_seconds, jpegs.num_frames),
     )
+    return jpegs.stored(facts, damage)

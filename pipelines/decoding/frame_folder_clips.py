@@ -62,13 +62,11 @@ def decode_frame_folder(
             losses.append((error.reason, f"{name}: {error}"))
     num_lost = files.num_missing + sum(r != "missing_frames" for r, _ in losses)
     damage = _accepted_damage(folder, losses, num_lost, jpegs.num_frames, settings)
-    return jpegs.stored(
-        fps_from_header=0.0,
-        num_frames_from_header=0,
-        rotation_degrees=_ROTATIONS.get(first.orientation, 0) if first else 0,
-        num_frames_lost=num_lost,
-        damage=damage,
+    rotation_degrees = _ROTATIONS.get(first.orientation, 0) if first else 0
+    facts = records.SourceFacts(
+        rotation_degrees=rotation_degrees, num_frames_lost=num_lost
     )
+    return jpegs.stored(facts, damage)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,5 @@
 """Frames in, a clip's JPEGs out, as the settings want them."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -79,14 +77,17 @@ class JpegCollector:
         short_side_px = self._settings.short_side_px
         return short_side_px == 0 or min(height, width) <= short_side_px
 
-    def stored(self, **facts: Any) -> records.ClipFrames:
-        """Returns the clip; `facts` are the fields that tell of its source."""
+    def stored(
+        self, facts: records.SourceFacts, damage: str = ""
+    ) -> records.ClipFrames:
+        """Returns the clip; `damage` is what is wrong with it, "" if nothing."""
         return records.ClipFrames(
             jpegs=b"".join(self._jpegs),
             frame_sizes=tuple(map(len, self._jpegs)),
             height=self._shape[0],
             width=self._shape[1],
-            **facts,
+            facts=facts,
+            damage=damage,
         )
 
 

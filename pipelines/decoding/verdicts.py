@@ -4,17 +4,17 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from mindrecord_io.records import SourceFacts
 from pipelines.decoding import clip_file, second_opinion
 from pipelines.quarantine import REASONS
 
 __all__ = [
     "Header",
     "Verdict",
-    "facts",
     "is_acceptable",
     "is_short_of_its_duration",
+    "source_facts",
     "verdict_on",
 ]
 
@@ -50,19 +50,19 @@ class Verdict:
     num_lost: int
 
 
-def facts(
+def source_facts(
     header: Header, times_seconds: Sequence[float], num_frames: int
-) -> dict[str, Any]:
-    """Returns the fields of ClipFrames that header and times tell."""
+) -> SourceFacts:
+    """Returns a clip's rate, duration and number of frames, by header and by times."""
     seconds = times_seconds[-1] - times_seconds[0] if times_seconds else 0.0
     fps = (num_frames - 1) / seconds if seconds > 0 else 0.0
-    return {
-        "fps_from_header": header.fps,
-        "num_frames_from_header": header.num_frames,
-        "duration_seconds_from_header": header.duration_seconds,
-        "fps_from_content": fps,
-        "duration_seconds_from_content": num_frames / fps if fps else 0.0,
-    }
+    return SourceFacts(
+        fps_from_header=header.fps,
+        num_frames_from_header=header.num_frames,
+        duration_seconds_from_header=header.duration_seconds,
+        fps_from_content=fps,
+        duration_seconds_from_content=num_frames / fps if fps else 0.0,
+    )
 
 
 def is_short_of_its_duration(file: clip_file.ClipFile) -> bool:

@@ -26,8 +26,10 @@ STORED = records.ClipOutcome(
     status=records.STORED,
     height=240,
     width=427,
-    fps_from_header=12.0,
-    num_frames_from_header=3,
+    facts=records.SourceFacts(
+        fps_from_header=12.0,
+        num_frames_from_header=3,
+    ),
     row=0,
     frames_offset=262_175,
     frame_sizes=(9000, 9100, 8900),
@@ -141,11 +143,7 @@ def make(cls, **fields):
     if issubclass(cls, records.Annotation):
         right = right | {"label": "Nothing"}
     if cls is records.ClipFrames:
-        right = right | {
-            "width": 3,
-            "fps_from_header": 0.0,
-            "num_frames_from_header": 0,
-        }
+        right = right | {"width": 3}
     return cls(**right | fields)
 
 
@@ -279,8 +277,20 @@ def test_a_value_comes_back_from_json_equal(value):
 
 def test_a_whole_number_is_read_where_a_float_is_meant():
     fields = records.to_json(STORED) | {"fps_from_header": 25}
-    found = records.from_json(records.ClipOutcome, fields).fps_from_header
+    found = records.from_json(records.ClipOutcome, fields).facts.fps_from_header
     assert (found, type(found)) == (25.0, float)
+
+
+def test_facts_of_the_source_are_fields_of_the_clip_in_json():
+    assert json.dumps(records.to_json(STORED)) == (
+        '{"clip_id": "78687", "label_id": 19, "source": {"num_bytes": 7, "sha256": '
+        f'"{SHA}"}}, "status": "stored", "reason": "", "detail": "", "height": 240, '
+        '"width": 427, "fps_from_header": 12.0, "num_frames_from_header": 3, '
+        '"duration_seconds_from_header": 0.0, "fps_from_content": 0.0, '
+        '"duration_seconds_from_content": 0.0, "rotation_degrees": 0, '
+        '"num_frames_lost": 0, "row": 0, "frames_offset": 262175, "frame_sizes": '
+        '[9000, 9100, 8900], "frames_sha256": "", "limits": ""}'
+    )
 
 
 def test_fields_with_a_default_may_be_left_out():
@@ -348,6 +358,11 @@ def without(fields, name):
             records.ShardSummary,
             records.to_json(SUMMARY) | {"mindrecord": False},
             "Fingerprint must be a JSON object, got False",
+        ),
+        (
+            records.ClipOutcome,
+            records.to_json(STORED) | {"facts": {}},
+            r"ClipOutcome: missing fields \[\], unknown fields \['facts'\]",
         ),
         (
             records.ClipOutcome,

@@ -21,14 +21,16 @@ def test_a_partial_clip_is_a_row_that_says_what_it_lost(
     tmp_path, make_plan, make_jpegs
 ):
     frames = dataclasses.replace(
-        make_jpegs("101"), num_frames_lost=1, rotation_degrees=90, damage="bits flipped"
+        make_jpegs("101"),
+        facts=records.SourceFacts(num_frames_lost=1, rotation_degrees=90),
+        damage="bits flipped",
     )
 
     clip = stored(tmp_path, make_plan({"101": 2}), frames)
 
     assert (clip.status, clip.reason) == (records.STORED, records.PARTIAL)
-    assert (clip.detail, clip.num_frames_lost) == ("bits flipped", 1)
-    assert clip.rotation_degrees == 90
+    assert (clip.detail, clip.facts.num_frames_lost) == ("bits flipped", 1)
+    assert clip.facts.rotation_degrees == 90
 
 
 def test_a_partial_clip_stays_one_when_its_frames_are_copied(
@@ -36,8 +38,10 @@ def test_a_partial_clip_stays_one_when_its_frames_are_copied(
 ):
     frames = dataclasses.replace(
         make_jpegs("101"),
-        num_frames_lost=1,
-        fps_from_content=7.5,
+        facts=records.SourceFacts(
+            num_frames_lost=1,
+            fps_from_content=7.5,
+        ),
         damage="bits off",
     )
     plan = make_plan({"101": 2})
@@ -47,5 +51,5 @@ def test_a_partial_clip_stays_one_when_its_frames_are_copied(
     read = stored_clips.StoredClips(tmp_path).read(again)
 
     assert isinstance(read, records.ClipFrames)
-    assert (read.damage, read.num_frames_lost) == ("bits off", 1)
-    assert read.fps_from_content == 7.5
+    assert (read.damage, read.facts.num_frames_lost) == ("bits off", 1)
+    assert read.facts.fps_from_content == 7.5

@@ -56,8 +56,10 @@ def test_a_stored_clip_has_the_frames_it_was_stored_with(version, clip_id):
         frame_sizes=tuple(map(len, jpegs)),
         height=48,
         width=64,
-        fps_from_header=12.0,
-        num_frames_from_header=len(jpegs),
+        facts=records.SourceFacts(
+            fps_from_header=12.0,
+            num_frames_from_header=len(jpegs),
+        ),
         sha256=hashlib.sha256(b"".join(jpegs)).hexdigest(),
     )
 

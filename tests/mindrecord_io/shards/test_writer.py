@@ -35,7 +35,7 @@ def frames_of(frame_sizes, sha256=""):
     """Frames of given sizes whose bytes are all different from their neighbours."""
     num_bytes = sum(frame_sizes)
     jpegs = np.random.default_rng(num_bytes).bytes(num_bytes)
-    return records.ClipFrames(jpegs, tuple(frame_sizes), 2, 3, 12.0, 0, sha256)
+    return records.ClipFrames(jpegs, tuple(frame_sizes), 2, 3, sha256=sha256)
 
 
 def read_rows(path):
@@ -113,7 +113,7 @@ def test_every_frame_in_the_file_is_a_jpeg(tmp_path, make_plan, write):
 
 def test_the_summary_says_what_was_stored(tmp_path, make_plan, make_jpegs, write):
     frames = dataclasses.replace(
-        make_jpegs("101", 3, 16, 20), fps_from_header=29.97, num_frames_from_header=4
+        make_jpegs("101", 3, 16, 20), facts=records.SourceFacts(29.97, 4)
     )
     plan = make_plan({"101": 2, "102": 0})
     summary = write(plan, {"101": frames})
@@ -126,8 +126,10 @@ def test_the_summary_says_what_was_stored(tmp_path, make_plan, make_jpegs, write
         status=records.STORED,
         height=16,
         width=20,
-        fps_from_header=29.97,
-        num_frames_from_header=4,
+        facts=records.SourceFacts(
+            fps_from_header=29.97,
+            num_frames_from_header=4,
+        ),
         row=1,
         frames_offset=summary.clips[1].frames_offset,
         frame_sizes=frames.frame_sizes,
@@ -178,7 +180,7 @@ def test_every_label_id_comes_back(tmp_path, make_plan, write, label_id):
 
 
 def test_frames_that_end_in_zero_bytes_come_back_whole(tmp_path, make_plan, write):
-    frames = records.ClipFrames(b"ab\0\0\0", (5,), 2, 3, 0.0, 0)
+    frames = records.ClipFrames(b"ab\0\0\0", (5,), 2, 3)
     summary = write(make_plan({"101": 0}), {"101": frames})
     assert read_rows(tmp_path / NAME)[0]["frames"].tobytes() == b"ab\0\0\0"
     assert sum(summary.clips[0].frame_sizes) == 5

@@ -42,8 +42,10 @@ def outcome(clip_id):
         status=records.STORED,
         height=48,
         width=64,
-        fps_from_header=12.0,
-        num_frames_from_header=NUM_FRAMES[clip_id],
+        facts=records.SourceFacts(
+            fps_from_header=12.0,
+            num_frames_from_header=NUM_FRAMES[clip_id],
+        ),
         row=0,
         frames_offset=300_000,
         frame_sizes=(700,) * NUM_FRAMES[clip_id],

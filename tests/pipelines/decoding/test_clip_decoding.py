@@ -52,12 +52,12 @@ def test_frames_keep_their_size_by_default_and_tell_what_the_header_says(grey):
 
     assert (frames.width, frames.height) == (64, 48)
     assert {picture.shape for picture in pictures(frames)} == {(48, 64, 3)}
-    assert frames.fps_from_header == 12.0
-    assert frames.num_frames_from_header == 6
-    assert frames.duration_seconds_from_header == 0.5
-    assert frames.fps_from_content == pytest.approx(12, abs=0.05)  # times in ms
-    assert frames.duration_seconds_from_content == pytest.approx(0.5, abs=0.002)
-    assert (frames.rotation_degrees, frames.num_frames_lost) == (0, 0)
+    assert frames.facts.fps_from_header == 12.0
+    assert frames.facts.num_frames_from_header == 6
+    assert frames.facts.duration_seconds_from_header == 0.5
+    assert frames.facts.fps_from_content == pytest.approx(12, abs=0.05)  # times in ms
+    assert frames.facts.duration_seconds_from_content == pytest.approx(0.5, abs=0.002)
+    assert (frames.facts.rotation_degrees, frames.facts.num_frames_lost) == (0, 0)
 
 
 def test_equal_files_give_equal_bytes(grey):
@@ -118,7 +118,7 @@ def test_a_header_without_a_number_of_frames_is_believed(tmp_path, grey):
 
     frames = decode(path)
 
-    assert frames.num_frames_from_header == 0
+    assert frames.facts.num_frames_from_header == 0
     assert len(frames.frame_sizes) == 6
 
 

@@ -101,9 +101,12 @@ def test_every_container_is_decoded_whatever_its_name(
     frames = decode(path, jpeg_quality=95)
 
     assert len(frames.frame_sizes) == 6
-    assert (frames.fps_from_header, frames.num_frames_from_header) == (12.0, 6)
-    assert frames.duration_seconds_from_header == pytest.approx(0.5, abs=0.01)
-    assert frames.fps_from_content == pytest.approx(12, abs=0.1)
+    assert (frames.facts.fps_from_header, frames.facts.num_frames_from_header) == (
+        12.0,
+        6,
+    )
+    assert frames.facts.duration_seconds_from_header == pytest.approx(0.5, abs=0.01)
+    assert frames.facts.fps_from_content == pytest.approx(12, abs=0.1)
     assert_exact(path, frames)
 
 
@@ -129,8 +132,8 @@ def test_a_variable_rate_is_passed_through(tmp_path, tools, suffix):
     frames = decode(path, jpeg_quality=95)
 
     assert len(frames.frame_sizes) == 6
-    assert frames.fps_from_content == pytest.approx(5 / 0.55, abs=0.05)
-    assert frames.duration_seconds_from_content == pytest.approx(0.66, abs=0.01)
+    assert frames.facts.fps_from_content == pytest.approx(5 / 0.55, abs=0.05)
+    assert frames.facts.duration_seconds_from_content == pytest.approx(0.66, abs=0.01)
     assert_exact(path, frames)
 
 
@@ -146,7 +149,7 @@ def test_a_long_stay_on_one_frame_is_one_frame(tmp_path, tools):
     frames = decode(path)
 
     assert len(frames.frame_sizes) == 6
-    assert frames.num_frames_lost == 0
+    assert frames.facts.num_frames_lost == 0
 
 
 TURNED = {  # the matrix of a track header, in 16.16 and 2.30 bits
@@ -172,7 +175,7 @@ def test_frames_are_turned_upright_as_the_header_asks(tmp_path, tools, degrees):
 
     expected = (96, 64) if degrees == 180 else (64, 96)
     assert (frames.width, frames.height) == expected
-    assert frames.rotation_degrees == degrees
+    assert frames.facts.rotation_degrees == degrees
     assert_exact(path, frames)
 
 
@@ -183,8 +186,8 @@ def test_what_an_edit_list_leaves_out_is_not_missed(tmp_path, tools):
 
     frames = decode(path, jpeg_quality=95)
 
-    assert 3 <= len(frames.frame_sizes) < frames.num_frames_from_header == 6
-    assert frames.num_frames_lost == 0
+    assert 3 <= len(frames.frame_sizes) < frames.facts.num_frames_from_header == 6
+    assert frames.facts.num_frames_lost == 0
     assert_exact(path, frames)
 
 

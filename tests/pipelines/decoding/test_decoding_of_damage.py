@@ -237,7 +237,7 @@ def test_a_clip_that_lost_less_than_accepted_is_kept_and_says_so(tmp_path, textu
     frames = decode(path, accept_partial=0.5)
 
     assert len(frames.frame_sizes) == 2
-    assert frames.num_frames_lost == 1
+    assert frames.facts.num_frames_lost == 1
     assert frames.damage.startswith(f"damaged: {path} is damaged: 2 of 3 frames; ")
 
 
@@ -250,7 +250,7 @@ def test_a_clip_that_lost_just_the_share_accepted_is_refused(tmp_path, textured)
 def test_a_whole_clip_is_not_partial(grey):
     frames = decode(grey, accept_partial=0.5)
 
-    assert (frames.num_frames_lost, frames.damage) == (0, "")
+    assert (frames.facts.num_frames_lost, frames.damage) == (0, "")
 
 
 def test_the_container_counts_where_the_header_promises_too_little(tmp_path, grey):
@@ -263,9 +263,9 @@ def test_the_container_counts_where_the_header_promises_too_little(tmp_path, gre
     frames = decode(path)
 
     assert len(frames.frame_sizes) == 6
-    assert frames.num_frames_from_header == 1
-    assert frames.duration_seconds_from_header == pytest.approx(0.083)
-    assert frames.duration_seconds_from_content == pytest.approx(0.5, abs=0.002)
+    assert frames.facts.num_frames_from_header == 1
+    assert frames.facts.duration_seconds_from_header == pytest.approx(0.083)
+    assert frames.facts.duration_seconds_from_content == pytest.approx(0.5, abs=0.002)
 
 
 def test_an_index_that_promises_too_little_is_refused(tmp_path, tools):

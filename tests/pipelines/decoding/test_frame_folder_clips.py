@@ -42,9 +42,9 @@ def test_files_are_stored_as_they_are(folder, settings):
 
     assert stored(frames) == contents(folder)
     assert (frames.width, frames.height) == (WIDTH, HEIGHT)
-    assert (frames.fps_from_header, frames.fps_from_content) == (0.0, 0.0)
-    assert (frames.num_frames_from_header, frames.num_frames_lost) == (0, 0)
-    assert (frames.rotation_degrees, frames.damage) == (0, "")
+    assert (frames.facts.fps_from_header, frames.facts.fps_from_content) == (0.0, 0.0)
+    assert (frames.facts.num_frames_from_header, frames.facts.num_frames_lost) == (0, 0)
+    assert (frames.facts.rotation_degrees, frames.damage) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_pictures_are_turned_as_exif_asks(tmp_path, orientation, degrees, size):
 
     frames = decode(folder, jpeg_quality=98)
 
-    assert frames.rotation_degrees == degrees
+    assert frames.facts.rotation_degrees == degrees
     assert (frames.width, frames.height) == size
     for found, path in zip(pictures(frames), sorted(folder.iterdir()), strict=True):
         assert np.abs(found.astype(int) - cv2.imread(str(path))).mean() < 2.5
@@ -203,7 +203,7 @@ def test_a_clip_that_lost_a_frame_may_be_accepted_and_no_other(folder, name):
 
     left = [jpeg(picture(k)) for k in (0, 1, 3, 4)]
     assert stored(frames) == left
-    assert frames.num_frames_lost == 1
+    assert frames.facts.num_frames_lost == 1
     assert frames.damage.startswith(
         f"{reason}: {folder}: 1 of 5 frames lost: 00003.jpg: {words}"
     )
@@ -218,7 +218,7 @@ def test_missing_frames_count_with_the_damaged_ones(folder):
         f"{folder}: 2 of 5 frames lost: no frame 2",
     )
     frames = decode(folder, accept_partial=0.5)
-    assert frames.num_frames_lost == 2
+    assert frames.facts.num_frames_lost == 2
     assert stored(frames) == [jpeg(picture(k)) for k in (0, 2, 4)]
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from mindrecord_io import records
 from pipelines.decoding import (
     clip_file,
     matroska,
@@ -225,17 +226,17 @@ def test_a_file_without_an_end_of_its_own_is_held_to_its_duration(
 
 
 def test_facts_come_from_header_and_times():
-    assert verdicts.facts(HEADER, [0.0, 0.5, 1.0], 3) == {
-        "fps_from_header": 10.0,
-        "num_frames_from_header": 10,
-        "duration_seconds_from_header": 1.0,
-        "fps_from_content": 2.0,
-        "duration_seconds_from_content": 1.5,
-    }
+    assert verdicts.source_facts(HEADER, [0.0, 0.5, 1.0], 3) == records.SourceFacts(
+        fps_from_header=10.0,
+        num_frames_from_header=10,
+        duration_seconds_from_header=1.0,
+        fps_from_content=2.0,
+        duration_seconds_from_content=1.5,
+    )
 
 
 @pytest.mark.parametrize("times", [[], [0.7], [0.5, 0.5]])
 def test_times_that_tell_nothing_are_zero(times):
-    facts = verdicts.facts(verdicts.Header(), times, len(times))
+    facts = verdicts.source_facts(verdicts.Header(), times, len(times))
 
-    assert facts["fps_from_content"] == facts["duration_seconds_from_content"] == 0.0
+    assert facts.fps_from_content == facts.duration_seconds_from_content == 0.0
