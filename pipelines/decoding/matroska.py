@@ -11,10 +11,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pipelines.decoding import ebml
+from pipelines.decoding.ebml import CLUSTER, EBML, SEGMENT, VOID
+
 __all__ = ["Structure", "read"]
 
-_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
-_INFO, _TRACKS, _CLUSTER = 0x1549A966, 0x1654AE6B, 0x1F43B675
+_INFO, _TRACKS = 0x1549A966, 0x1654AE6B
 _TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
 _TRACK, _NUMBER, _TYPE, _CODEC = 0xAE, 0xD7, 0x83, 0x86
 _ENCODINGS, _VIDEO, _FRAME_NANOSECONDS = 0x6D80, 0xE0, 0x23E383
@@ -24,14 +26,11 @@ _CLUSTER_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 # What may stand in Video beside sizes and colour without changing a pixel: interlacing
 # unknown, display sizes, Void, CRC-32. Cropping, rotation and alpha are not here.
 _HARMLESS_IN_VIDEO = frozenset({0x9A, 0x54B0, 0x54BA, 0x54B2, 0xEC, 0xBF})
-_VOID = 0xEC
 _VIDEO_TRACK = 1
 _LACING = 0x06
 _PLAIN_MATRICES = frozenset({2, 5, 6})  # unspecified and the two of BT.601
 _PLAIN_RANGES = frozenset({0, 1})  # unspecified and limited
-_UNKNOWN_SIZE = -1
 _MAX_FRAME_NANOSECONDS = 10**12
-_MAX_NUMBER_NUM_BYTES = 8
 _MAX_RATE_DENOMINATOR = 1001  # of 30000/1001
 
 
@@ -70,17 +69,14 @@ class Structure:
     problem: str = ""
 
 
-class _MalformedError(ValueError):
-    """An element cannot be read."""
-
-
 def read(content: bytes) -> Structure:
     """Returns a file's structure, as far as it can be read."""
     reader = _Reader(content)
     try:
         reader.read_file()
-    except _MalformedError as error:
+    except ebml.EbmlError as error:
         reader.structure.problem = reader.structure.problem or str(error)
+        reader.structure.is_cut_off |= isinstance(error, ebml.EbmlEndError)
     return reader.structure
 
 
@@ -96,14 +92,14 @@ class _Reader:
         self._cluster_time = 0
 
     def read_file(self) -> None:
-        """Reads all top elements; raises _MalformedError at what cannot be read."""
+        """Reads all top elements; raises EbmlError at what cannot be read."""
         structure = self.structure
         for identity, begin, end in self._children(0, len(self._content)):
-            if identity == _EBML:
+            if identity == EBML:
                 structure.num_files += 1
-            elif identity == _SEGMENT and structure.num_files == 1:
+            elif identity == SEGMENT and structure.num_files == 1:
                 self._read_segment(begin, end)
-            elif identity not in (_SEGMENT, _VOID):
+            elif identity not in (SEGMENT, VOID):
                 self._note(f"element {identity:X} at byte {begin} is in no segment")
         structure.duration_seconds = self._duration_units * self._scale_seconds
         for before, after in itertools.pairwise(structure.times_seconds):
@@ -113,14 +109,14 @@ class _Reader:
 
     def _read_segment(self, begin: int, end: int) -> None:
         for identity, at, stop in self._children(begin, end):
-            if identity == _CLUSTER:
+            if identity == CLUSTER:
                 for child in self._children(at, stop):
                     self._read_in_cluster(*child)
             elif identity == _INFO:
                 self._read_info(at, stop)
             elif identity == _TRACKS:
                 self._read_tracks(at, stop)
-            elif identity == _EBML:  # a segment of unknown size takes in all that comes
+            elif identity == EBML:  # a segment of unknown size takes in all that comes
                 self.structure.num_files += 1
             else:
                 self._read_in_cluster(identity, at, stop)
@@ -188,9 +184,9 @@ class _Reader:
 
     def _read_block(self, begin: int, end: int) -> None:
         structure = self.structure
-        number, at = self._variable_number(begin)
+        number, at = ebml.read_number(self._content, begin)
         if at + 3 > end:
-            raise _MalformedError(f"the block at byte {begin} is cut off")
+            raise ebml.EbmlError(f"the block at byte {begin} is cut off")
         if number != self._video_number:
             if not structure.has_other_tracks:
                 self._note(f"the block at byte {begin} is of no track: {number}")
@@ -203,49 +199,16 @@ class _Reader:
         structure.times_seconds.append(time_seconds)
 
     def _children(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Yields id, begin and end of each element's body.
-
-        What is in a cluster of unknown size comes as if it were beside the cluster.
-        """
-        content, at = self._content, begin
-        while at < end:
-            start = at
-            length = 9 - content[at].bit_length()
-            if length > 4:
-                raise _MalformedError(f"no element begins like byte {at}")
-            identity = int.from_bytes(content[at : at + length], "big")
-            size, at = self._variable_number(at + length)
-            if size == _UNKNOWN_SIZE:
-                if identity == _CLUSTER:
-                    continue
-                if identity != _SEGMENT:
-                    raise _MalformedError(f"element {identity:X} at {start} has no end")
+        """Yields id, begin and end of each element's body."""
+        for element in ebml.elements(self._content, begin, end):
+            if element.is_open and element.identity == SEGMENT:
                 self.structure.is_open_ended = True
-                size = end - at
-            stop = at + size
-            if stop > end:
-                self._note_overflow(identity, start, stop, end)
-                stop = end
-            yield identity, at, stop
-            at = stop
-
-    def _variable_number(self, at: int) -> tuple[int, int]:
-        """Returns a number of variable length and where it ends; -1 where all ones."""
-        content = self._content
-        if at >= len(content):
-            self.structure.is_cut_off = True
-            raise _MalformedError("the file ends inside an element")
-        length = 9 - content[at].bit_length()
-        if length > 8:
-            raise _MalformedError(f"no number begins like byte {at}")
-        mask = (1 << (7 * length)) - 1
-        value = int.from_bytes(content[at : at + length], "big") & mask
-        return (_UNKNOWN_SIZE if value == mask else value), at + length
+            if element.end > end:
+                self._note_overflow(element, end)
+            yield element.identity, element.begin, min(element.end, end)
 
     def _number(self, begin: int, end: int) -> int:
-        if end - begin > _MAX_NUMBER_NUM_BYTES:
-            raise _MalformedError(f"the number at byte {begin} has {end - begin} bytes")
-        return int.from_bytes(self._content[begin:end], "big")
+        return ebml.read_unsigned(self._content, begin, end)
 
     def _float(self, begin: int, end: int) -> float:
         kinds = {4: ">f", 8: ">d"}
@@ -257,13 +220,14 @@ class _Reader:
     def _note(self, problem: str) -> None:
         self.structure.problem = self.structure.problem or problem
 
-    def _note_overflow(self, identity: int, start: int, stop: int, end: int) -> None:
-        is_last = end == len(self._content)
-        if is_last and (identity == _SEGMENT or self.structure.is_open_ended):
+    def _note_overflow(self, element: ebml.Element, end: int) -> None:
+        is_segment = element.identity == SEGMENT
+        if end == len(self._content) and (is_segment or self.structure.is_open_ended):
             self.structure.is_cut_off = True
-            self._note(f"the file has {end} bytes, its parts reach to {stop}")
+            self._note(f"the file has {end} bytes, its parts reach to {element.end}")
         else:
-            self._note(f"element {identity:X} at byte {start} ends beyond its parent")
+            where = f"element {element.identity:X} at byte {element.start}"
+            self._note(f"{where} ends beyond its parent")
 
 
 def _rate(frame_nanoseconds: int) -> float:

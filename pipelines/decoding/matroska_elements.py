@@ -9,10 +9,12 @@ browsers write around one video (RFC 9559, section 5.1; RFC 8794, section 11).
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
+from pipelines.decoding import ebml
+from pipelines.decoding.ebml import CLUSTER, EBML, SEGMENT, VOID
+
 __all__ = ["oddity"]
 
-_EBML, _DOC_TYPE, _MAX_ID, _MAX_SIZE = 0x1A45DFA3, 0x4282, 0x42F2, 0x42F3
-_SEGMENT, _CLUSTER, _VOID, _CRC_32 = 0x18538067, 0x1F43B675, 0xEC, 0xBF
+_DOC_TYPE, _MAX_ID, _MAX_SIZE, _CRC_32 = 0x4282, 0x42F2, 0x42F3, 0xBF
 _SEEK, _SEEK_ID, _SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
 _TRACK, _TRACK_UID = 0xAE, 0x73C5
 _TARGETS, _TARGET_UID, _SIMPLE_TAG, _TAG_NAME = 0x63C0, 0x63C5, 0x67C8, 0x45A3
@@ -20,9 +22,9 @@ _TARGETS, _TARGET_UID, _SIMPLE_TAG, _TAG_NAME = 0x63C0, 0x63C5, 0x67C8, 0x45A3
 _IN_CLUSTER = frozenset({0xE7, 0xAB, 0xA7, 0xA3, 0xA0})
 _IN_VIDEO = {0xB0, 0xBA, 0x9A, 0x9D, 0x54B0, 0x54BA, 0x54B2, 0x55B0}
 _KNOWN: Mapping[int, Set[int]] = {
-    0: {_EBML, _SEGMENT},
-    _EBML: {0x4286, 0x42F7, _MAX_ID, _MAX_SIZE, _DOC_TYPE, 0x4287, 0x4285},
-    _SEGMENT: {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1254C367, 0x1C53BB6B, _CLUSTER},
+    0: {EBML, SEGMENT},
+    EBML: {0x4286, 0x42F7, _MAX_ID, _MAX_SIZE, _DOC_TYPE, 0x4287, 0x4285},
+    SEGMENT: {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1254C367, 0x1C53BB6B, CLUSTER},
     0x114D9B74: {_SEEK},
     _SEEK: {_SEEK_ID, _SEEK_POSITION},
     0x1549A966: {0x2AD7B1, 0x4489, 0x4D80, 0x5741, 0x73A4, 0x4461, 0x7BA9},  # Info
@@ -42,15 +44,14 @@ _KNOWN: Mapping[int, Set[int]] = {
     0x1C53BB6B: {0xBB},  # Cues
     0xBB: {0xB3, 0xB7},
     0xB7: {0xF7, 0xF1, 0xF0, 0x5378, 0xB2},
-    _CLUSTER: _IN_CLUSTER,
+    CLUSTER: _IN_CLUSTER,
     0xA0: {0xA1, 0x9B, 0xFB, 0x75A2},  # BlockGroup
 }
-_ONCE = frozenset({_EBML, _SEGMENT, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x114D9B74})
+_ONCE = frozenset({EBML, SEGMENT, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x114D9B74})
 _NEEDED = {_SEEK: {_SEEK_ID, _SEEK_POSITION}, _SIMPLE_TAG: {_TAG_NAME}}
 _TEXTS = frozenset({_DOC_TYPE, 0x4D80, 0x5741, 0x7BA9, 0x86, 0x258688, 0x536E})
 _TEXTS |= {0x22B59C, 0x22B59D, 0x63CA, _TAG_NAME, 0x447A, 0x447B, 0x4487}
-_BINARIES = frozenset({0x73A4, 0x63A2, 0xA1, 0xA3, _VOID, _CRC_32, _SEEK_ID, 0x55EE})
-_MAX_NUMBER_NUM_BYTES = 8
+_BINARIES = frozenset({0x73A4, 0x63A2, 0xA1, 0xA3, VOID, _CRC_32, _SEEK_ID, 0x55EE})
 _DOC_TYPES = frozenset({b"webm", b"matroska"})
 
 
@@ -75,7 +76,7 @@ def oddity(content: bytes) -> str:
     walk = _Walk(content)
     try:
         _check_children(walk, 0, 0, len(content))
-    except _OddError as odd:
+    except (_OddError, ebml.EbmlError) as odd:
         return str(odd)
     if walk.promised - walk.places:
         return "the table of the segment's parts is wrong"
@@ -86,34 +87,24 @@ def oddity(content: bytes) -> str:
 
 def _check_children(walk: _Walk, parent: int, begin: int, end: int) -> None:
     """Checks the elements in a range of bytes, and what is in them."""
-    content, known, found, at = walk.content, _KNOWN[parent], set[int](), begin
-    while at < end:
-        start = at
-        identity, at = _identity(content, start, end)
-        size, at = _size(content, at, end)
-        if parent == _SEGMENT:
+    known, seen = _KNOWN[parent], set[int]()
+    for identity, start, at, stop, is_open in ebml.elements(walk.content, begin, end):
+        if parent == SEGMENT:
             walk.places.add((identity, start - walk.segment_begin))
-        if size is None:
-            if identity == _CLUSTER:
-                known = known | _IN_CLUSTER
-                continue
-            if identity != _SEGMENT:
-                raise _OddError(f"element {identity:X} at byte {start} has no end")
-            size = end - at
-        stop = at + size
-        if identity not in known and identity not in (_VOID, _CRC_32):
+        if identity not in known and identity not in (VOID, _CRC_32):
             raise _OddError(f"element {identity:X} at byte {start} is not known there")
-        if stop > end or (identity in _ONCE and identity in found):
+        if stop > end or (identity in _ONCE and identity in seen):
             raise _OddError(f"element {identity:X} at byte {start} is not to be there")
-        found.add(identity)
+        if is_open and identity == CLUSTER:
+            known = known | _IN_CLUSTER
+        seen.add(identity)
         _check(walk, identity, at, stop)
-        at = stop
-    if not _NEEDED.get(parent, found) <= found:
+    if not _NEEDED.get(parent, seen) <= seen:
         raise _OddError(f"element {parent:X} at byte {begin} lacks a part")
 
 
 def _check(walk: _Walk, identity: int, begin: int, end: int) -> None:
-    if identity == _SEGMENT:
+    if identity == SEGMENT:
         walk.segment_begin = begin
     if identity in _KNOWN:
         if identity == _SEEK:
@@ -121,8 +112,8 @@ def _check(walk: _Walk, identity: int, begin: int, end: int) -> None:
         _check_children(walk, identity, begin, end)
         return
     value = walk.content[begin:end] if end - begin <= 64 else b""
-    if identity not in _TEXTS | _BINARIES and end - begin > _MAX_NUMBER_NUM_BYTES:
-        raise _OddError(f"the number at byte {begin} has {end - begin} bytes")
+    if identity not in _TEXTS | _BINARIES:
+        ebml.read_unsigned(walk.content, begin, end)
     if identity == _DOC_TYPE and value.rstrip(b"\0") not in _DOC_TYPES:
         raise _OddError(f"the document's type at byte {begin} is {value!r:.40}")
     if identity == _TAG_NAME and not value.rstrip(b"\0"):
@@ -137,28 +128,8 @@ def _check(walk: _Walk, identity: int, begin: int, end: int) -> None:
 
 def _note_promise(walk: _Walk, begin: int, end: int) -> None:
     """Takes down which part of the segment is said to be where."""
-    content, values, at = walk.content, dict[int, int](), begin
-    while at < end:
-        identity, at = _identity(content, at, end)
-        size, at = _size(content, at, end)
-        values[identity] = int.from_bytes(content[at : at + (size or 0)], "big")
-        at += size or 0
+    values = {
+        part.identity: int.from_bytes(walk.content[part.begin : part.end], "big")
+        for part in ebml.elements(walk.content, begin, end)
+    }
     walk.promised.add((values.get(_SEEK_ID, 0), values.get(_SEEK_POSITION, 0)))
-
-
-def _identity(content: bytes, at: int, end: int) -> tuple[int, int]:
-    """Returns an element's id and where it ends."""
-    length = 9 - content[at].bit_length()
-    if length > 4 or at + length >= end:
-        raise _OddError(f"no element begins like byte {at}")
-    return int.from_bytes(content[at : at + length], "big"), at + length
-
-
-def _size(content: bytes, at: int, end: int) -> tuple[int | None, int]:
-    """Returns an element's size, None if it is unknown, and where its body begins."""
-    length = 9 - content[at].bit_length()
-    if length > 8 or at + length > end:
-        raise _OddError(f"no size begins like byte {at}")
-    mask = (1 << (7 * length)) - 1
-    value = int.from_bytes(content[at : at + length], "big") & mask
-    return (None if value == mask else value), at + length
