@@ -21,7 +21,6 @@ from mindrecord_io import records
 from pipelines.decoding import (
     clip_file,
     decoder_log,
-    decoding_header,
     frame_folder_clips,
     jpeg_collector,
     libav,
@@ -53,7 +52,7 @@ def decode_clip(
     file = clip_file.read_clip_file(Path(clip.uri), clip.source)
     jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
     with decoder_log.captured() as log:
-        header = decoding_header.read(file)
+        header = libav.read_header(file)
         if file.is_plain and not file.doubt:
             for frame in libav.frames(file):
                 jpegs.take(frame)

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from mindrecord_io.storage import files
-from pipelines.decoding import clip_file, decoding_header, verdicts
+from pipelines.decoding import clip_file, libav, verdicts
 
 SOURCE = "testsrc2=size=64x48:rate={}:duration=0.5"
 
@@ -21,7 +21,7 @@ def drawn(tmp_path, tools):
 
 def header(path):
     file = clip_file.read_clip_file(path, files.fingerprint(path))
-    return decoding_header.read(file)
+    return libav.read_header(file)
 
 
 @pytest.mark.parametrize(
