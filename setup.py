@@ -10,6 +10,7 @@ setup(
     classifiers=["Private :: Do Not Upload"],
     packages=[
         "eval",
+        "eval.running",
         "mindrecord_io",
         "mindrecord_io.serving",
         "mindrecord_io.shards",

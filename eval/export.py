@@ -19,7 +19,7 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
-from eval import command, config_file
+from eval.running import command, config_file
 from model import checkpoint, weights
 from model.tsm import TSM
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval import command, config_file
+from eval.running import command, config_file
 from model import checkpoint, weight_files, weights
 from model.tsm import TSM, TSMConfig
 

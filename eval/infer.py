@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval import command, config, config_file, evaluate
+from eval import config, evaluate
+from eval.running import command, config_file
 from mindrecord_io import records
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan

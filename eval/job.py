@@ -9,15 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from eval import (
-    class_report,
-    config,
-    config_file,
-    evaluate,
-    predictions,
-    progress,
-    ranks,
-)
+from eval import class_report, config, evaluate, predictions
+from eval.running import config_file, progress_bar, rank_group
+from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, split_columns
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import files
@@ -94,7 +88,7 @@ def run(options: EvalOptions) -> EvalResult | None:
     _check_files(options)
     version = opening.open_version(options.dataset, options.version)
     config.use_device(settings.device_target)
-    joined = ranks.join()
+    ranks = rank_group.join()
     if settings.check_hashes:
         shard_hashes.check_hashes(version, options.split)
     names = version.category_names()
@@ -105,9 +99,9 @@ def run(options: EvalOptions) -> EvalResult | None:
         settings,
         version=version,
         split=options.split,
-        joined=joined,
+        ranks=ranks,
     )
-    if not joined.is_first:
+    if not ranks.is_first:
         return None
     clip_ids = split_columns.clip_ids_of(version, options.split)
     _write_files(options, evaluation, clip_ids, names)
@@ -121,17 +115,17 @@ def evaluate_split(
     *,
     version: manifests.Version,
     split: str,
-    joined: ranks.Ranks | None = None,
+    ranks: Ranks | None = None,
 ) -> evaluate.Evaluation:
     """Scores every clip of a split, in table order, each by one rank.
 
     Every rank must call it, and gets the evaluation of all clips.
     """
-    joined = joined or ranks.Ranks()
+    ranks = ranks or Ranks()
     view = settings.view(network_config.num_segments)
     num_clips = max(1, settings.eval_batch_size // view.num_views)
     plan = BatchPlan(
-        num_clips * joined.num_ranks, rank=joined.rank, num_ranks=joined.num_ranks
+        num_clips * ranks.num_ranks, rank=ranks.rank, num_ranks=ranks.num_ranks
     )
     batches = reader.open_split(
         version, split, view, plan, num_workers=settings.num_workers
@@ -140,11 +134,11 @@ def evaluate_split(
     scores = np.zeros((len(batches.index), network_config.num_classes), np.float32)
     scores[rows] = evaluate.score_clips(
         predict,
-        progress.shown(
+        progress_bar.show(
             batches.create_dict_iterator(num_epochs=1, output_numpy=True),
             f"scoring {split}",
             len(rows),
-            is_shown=joined.is_first,
+            is_shown=ranks.is_first,
         ),
         batch_size=settings.eval_batch_size,
         num_classes=network_config.num_classes,
@@ -152,7 +146,7 @@ def evaluate_split(
     )
     # What another rank scored is zero here.
     label_ids = batches.index.label_ids.astype(np.int32)
-    return evaluate.Evaluation.of(joined.summed(scores), label_ids)
+    return evaluate.Evaluation.of(ranks.summed(scores), label_ids)
 
 
 def _check_files(options: EvalOptions) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval import command, config_file, process_start
+from eval.running import command, config_file, process_start
 from mindrecord_io import interrupts
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import mindspore
 
 from eval import config as eval_config
-from eval import config_file, evaluate, ranks
+from eval import evaluate
 from eval import job as eval_job
 from eval.metrics import TopK
+from eval.running import config_file, rank_group
+from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_hashes
@@ -135,16 +137,16 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
         for split in _SPLITS:
             shard_hashes.check_hashes(version, split)
     eval_config.use_device(settings.evaluation.device_target)
-    joined = ranks.join()
-    check_divides(settings, joined)
+    ranks = rank_group.join()
+    check_divides(settings, ranks)
     mindspore.set_seed(settings.training.seed)
-    training = _make_training(version, settings, folder, joined)
+    training = _make_training(version, settings, folder, ranks)
     if step is None:
         training.begin()
     else:
         training.resume(step)
     result = training.run(is_profiled=options.profile)
-    return result if joined.is_first else None
+    return result if ranks.is_first else None
 
 
 def _check_splits(version: manifests.Version) -> None:
@@ -168,7 +170,7 @@ def _make_training(
     version: manifests.Version,
     settings: RunConfig,
     folder: run_folder.RunFolder,
-    joined: ranks.Ranks,
+    ranks: Ranks,
 ) -> loop.Training:
     network = make_network(settings)
     predict = evaluate.make_predict(network)
@@ -180,18 +182,18 @@ def _make_training(
             settings.evaluation,
             version=version,
             split="validation",
-            joined=joined,
+            ranks=ranks,
         ).top_k
 
     names = version.category_names()
     return loop.Training(
         network,
         settings.training,
-        clips=clips.SplitClips(epoch_opener(version, settings, names, joined)),
+        clips=clips.SplitClips(epoch_opener(version, settings, names, ranks)),
         score=score,
         folder=folder,
         description=_description(version, settings),
-        ranks=joined,
+        ranks=ranks,
     )
 
 
@@ -219,10 +221,10 @@ def epoch_opener(
     version: manifests.Version,
     settings: RunConfig,
     category_names: list[str],
-    joined: ranks.Ranks | None = None,
+    ranks: Ranks | None = None,
 ) -> Callable[[int, int], reader.SplitReader]:
     """Returns what opens the train split at an epoch and a step of it."""
-    training, joined = settings.training, joined or ranks.Ranks()
+    training, ranks = settings.training, ranks or Ranks()
     view = views.TrainView(
         num_segments=settings.model.num_segments,
         crop_px=settings.evaluation.crop_px,
@@ -238,8 +240,8 @@ def epoch_opener(
             epoch=epoch,
             begin_step=step,
             drop_last=True,
-            rank=joined.rank,
-            num_ranks=joined.num_ranks,
+            rank=ranks.rank,
+            num_ranks=ranks.num_ranks,
             sampling=config.SAMPLINGS[training.sampling],
         )
         num_workers = settings.evaluation.num_workers
@@ -290,15 +292,15 @@ def _check_same_run(
         )
 
 
-def check_divides(settings: RunConfig, joined: ranks.Ranks) -> None:
+def check_divides(settings: RunConfig, ranks: Ranks) -> None:
     """Makes sure that every rank gets as many clips of a step as any other.
 
     Raises:
       config_file.ConfigError: the batch size does not divide.
     """
     batch_size = settings.training.batch_size
-    if batch_size % joined.num_ranks:
+    if batch_size % ranks.num_ranks:
         raise config_file.ConfigError(
             f"batch_size is for all ranks together and must be a multiple of their "
-            f"number, {joined.num_ranks}: {batch_size}"
+            f"number, {ranks.num_ranks}: {batch_size}"
         )

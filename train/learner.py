@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from mindspore import Parameter, Tensor, amp, dtype, nn
 
-from eval.ranks import Ranks
+from eval.running.rank_group import Ranks
 from model.tsm import TSM
 from train import config, dropout, loss, optimizer, schedule, step, sync_norm
 from train.clips import Batch

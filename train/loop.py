@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from eval.metrics import TopK
-from eval.ranks import Ranks
+from eval.running.rank_group import Ranks
 from model import checkpoint
 from model.tsm import TSM
 from train import config, learner, profile, progress, run_folder, watch
@@ -146,7 +146,7 @@ class Training:
         """Does the steps of an epoch that are left."""
         begin = self._progress.num_steps - epoch * self._steps_per_epoch
         stopwatch = watch.Stopwatch(self._ranks.num_ranks)
-        bar = watch.Bar(
+        bar = watch.EpochBar(
             f"epoch {epoch + 1}/{self._settings.epochs}",
             self._steps_per_epoch,
             begin_step=begin,

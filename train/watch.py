@@ -1,7 +1,6 @@
 """What a person sees of a training: a bar, log lines, TensorBoard's files."""
 
 import logging
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import tensorboardX
-import tqdm
 
+from eval.running import progress_bar
 from train import clips
 
-__all__ = ["Bar", "Board", "Spent", "Stopwatch"]
+__all__ = ["Board", "EpochBar", "Spent", "Stopwatch"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,13 +90,13 @@ class Stopwatch:
         }
 
 
-class Bar:
-    """A progress bar of an epoch on a terminal, log lines where there is none.
+class EpochBar:
+    """Progress of an epoch: a bar on a terminal, and log lines everywhere.
 
     Args:
       begin_step: where in the epoch it begins.
       log_every: steps from one log line to the next.
-      is_shown: neither otherwise.
+      is_shown: whether this process shows anything.
     """
 
     def __init__(
@@ -111,30 +110,23 @@ class Bar:
     ) -> None:
         self._title = title
         self._log_every = log_every
-        self._step = begin_step
         self._is_shown = is_shown
-        self._bar = tqdm.tqdm(
-            desc=title,
-            total=num_steps,
-            initial=begin_step,
-            unit="step",
-            file=sys.stderr,
-            disable=None if is_shown else True,  # None: unless it is a terminal
+        self._bar = progress_bar.Bar(
+            title, num_steps, "step", num_done=begin_step, is_shown=is_shown
         )
 
     def step(self, figures: Mapping[str, float]) -> None:
         """Shows one more step; figures: loss, top1, clips_per_second, waiting_share."""
-        self._bar.set_postfix_str(
+        text = (
             f"loss {figures['loss']:.3f}, top-1 {figures['top1']:.3f}, "
             f"{figures['clips_per_second']:.1f} clips/s, "
-            f"waiting {figures['waiting_share']:.0%}",
-            refresh=False,
+            f"waiting {figures['waiting_share']:.0%}"
         )
-        self._bar.update()
-        self._step += 1
-        if self._is_shown and self._step % self._log_every == 0:
-            told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            logger.info("%s, step %d: %s", self._title, self._step, told)
+        self._bar.advance(1, text)
+        step = self._bar.num_done
+        if self._is_shown and step % self._log_every == 0:
+            line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            logger.info("%s, step %d: %s", self._title, step, line)
 
     def close(self) -> None:
         """Leaves the bar as it is."""

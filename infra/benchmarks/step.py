@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval import process_start
+from eval.running import process_start
 from infra.benchmarks import measuring
 
 if TYPE_CHECKING:  # MindSpore is imported when its process is prepared
@@ -188,7 +188,7 @@ def _open(options: Options, dataset: Path) -> "reader.SplitReader":
 
 
 def _learner(options: Options, shift_place: str) -> "learner.Learner":
-    from eval.ranks import Ranks
+    from eval.running.rank_group import Ranks
     from model.tsm import TSM, TSMConfig
     from train import config, learner
 

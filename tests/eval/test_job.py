@@ -142,17 +142,17 @@ def test_ranks_score_each_clip_once_and_leave_the_others_zero(
     """Four clips, for 7 ranks too: some have none."""
     parts = []
     for rank in range(num_ranks):
-        joined = OtherRanks(num_ranks)
-        joined.rank = rank
+        ranks = OtherRanks(num_ranks)
+        ranks.rank = rank
         job.evaluate_split(
             Recorder(),
             NETWORK,
             SETTINGS,
             version=published_version,
             split="validation",
-            joined=joined,
+            ranks=ranks,
         )
-        (scores,) = joined.sent
+        (scores,) = ranks.sent
         parts.append(scores)
     total = np.sum(parts, axis=0)
     np.testing.assert_array_equal(total, [[1.0, 0.0, 0.0]] * 4)

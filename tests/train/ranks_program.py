@@ -19,8 +19,8 @@ import numpy as np
 import yaml
 
 from eval import config as eval_config
-from eval import ranks
 from eval.metrics import TopK
+from eval.running import rank_group
 from model.tsm import TSM
 from tests.train import moving_bars
 from train import loop, run_folder
@@ -35,13 +35,13 @@ NETWORK = dataclasses.replace(moving_bars.NETWORK, dropout=0.5)
 class RankClips(moving_bars.BarClips):
     """This rank's part of every batch; notes the weights before each."""
 
-    def __init__(self, network, joined):
+    def __init__(self, network, ranks):
         super().__init__(8, 4)
-        self.network, self.joined, self.hashes = network, joined, []
+        self.network, self.ranks, self.hashes = network, ranks, []
 
     def __iter__(self):
-        size = self.batch_size // self.joined.num_ranks
-        own = slice(self.joined.rank * size, (self.joined.rank + 1) * size)
+        size = self.batch_size // self.ranks.num_ranks
+        own = slice(self.ranks.rank * size, (self.ranks.rank + 1) * size)
         for frames, label_ids in super().__iter__():
             yield frames[own].copy(), label_ids[own].copy()
             self.hashes.append(self.weights_hash())
@@ -55,13 +55,13 @@ class RankClips(moving_bars.BarClips):
 
 def main(folder, *pairs):
     eval_config.use_device("CPU")
-    joined = ranks.join()
+    ranks = rank_group.join()
     settings = dataclasses.replace(
         SETTINGS, **{k: yaml.safe_load(v) for k, v in (p.split("=") for p in pairs)}
     )
-    mindspore.set_seed(1 + joined.rank)  # ranks must agree all the same
+    mindspore.set_seed(1 + ranks.rank)  # ranks must agree all the same
     network = TSM(NETWORK)
-    clips = RankClips(network, joined)
+    clips = RankClips(network, ranks)
     training = loop.Training(
         network,
         settings,
@@ -69,7 +69,7 @@ def main(folder, *pairs):
         score=TopK.empty,
         folder=run_folder.RunFolder(Path(folder) / "run"),
         description={},
-        ranks=joined,
+        ranks=ranks,
     )
     steps = run_folder.RunFolder(Path(folder) / "run").checkpoints.steps()
     if steps:
@@ -79,19 +79,19 @@ def main(folder, *pairs):
     training.run()
     weights = {p.name: p.asnumpy() for p in network.get_parameters()}
     weights["hashes"] = np.array(clips.hashes)
-    weights |= collective(joined)
-    np.savez(Path(folder) / f"rank{joined.rank}of{joined.num_ranks}.npz", **weights)
+    weights |= collective(ranks)
+    np.savez(Path(folder) / f"rank{ranks.rank}of{ranks.num_ranks}.npz", **weights)
 
 
-def collective(joined):
+def collective(ranks):
     """What the ranks make of (rank + 1, 10) together."""
-    own = np.array([joined.rank + 1, 10], np.float32)
+    own = np.array([ranks.rank + 1, 10], np.float32)
     average, equalised = (mindspore.Parameter(mindspore.Tensor(own)) for _ in range(2))
-    joined.average([average])
-    joined.equalise([equalised])
+    ranks.average([average])
+    ranks.equalise([equalised])
     return {
         "own": own,
-        "summed": joined.summed(own),
+        "summed": ranks.summed(own),
         "average": average.asnumpy(),
         "equalised": equalised.asnumpy(),
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eval import config_file
+from eval.running import config_file
 from model.tsm import TSM
 from train import job, optimizer
 from train.config import TrainConfig

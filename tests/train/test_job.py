@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eval import config_file
 from eval.config import EvalConfig
-from eval.ranks import Ranks
+from eval.running import config_file
+from eval.running.rank_group import Ranks
 from model import checkpoint
 from model.tsm import TSM, TSMConfig
 from train import clips, job

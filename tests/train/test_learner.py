@@ -8,7 +8,7 @@ import pytest
 
 from eval import config as eval_config
 from eval.evaluate import make_predict
-from eval.ranks import Ranks
+from eval.running.rank_group import Ranks
 from model.tsm import TSM, TSMConfig
 from tests.train.moving_bars import moving_bars
 from train import learner, tuning

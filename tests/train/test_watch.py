@@ -54,7 +54,7 @@ def test_a_total_is_a_sum():
 
 
 def shown(caplog, *, begin_step=0, num_steps=4, is_shown=True):
-    bar = watch.Bar(
+    bar = watch.EpochBar(
         "epoch 1/2", 4, begin_step=begin_step, log_every=2, is_shown=is_shown
     )
     with caplog.at_level(logging.INFO):

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from eval import command, config_file
+from eval.running import command, config_file
 
 
 @dataclasses.dataclass(frozen=True)

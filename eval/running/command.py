@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from eval import config_file
+from eval.running import config_file
 
 __all__ = ["exit_status", "tell"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eval import config_file
-from eval.config_file import ConfigError
+from eval.running import config_file
+from eval.running.config_file import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tqdm
 
-from eval import progress
+from eval.running import progress_bar
 from tests import clocks
 
 SIZES = (4, 4, 2)
@@ -19,7 +19,7 @@ SIZES = (4, 4, 2)
 def clock(monkeypatch):
     """A clock that only goes on when it is told to."""
     clock = clocks.Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(progress_bar, "time", clock)
     return clock
 
 
@@ -27,32 +27,32 @@ def score(clock, *, seconds_each, is_shown=True):
     """Goes through three batches, slowly; returns how large they were."""
     batches = [{"frames": np.zeros((size, 1))} for size in SIZES]
     sizes = []
-    for batch in progress.shown(batches, "scoring test", 10, is_shown=is_shown):
+    for batch in progress_bar.show(batches, "scoring test", 10, is_shown=is_shown):
         clock.now += seconds_each
         sizes.append(len(batch["frames"]))
     return tuple(sizes)
 
 
-def told(caplog):
+def lines(caplog):
     return [record.getMessage() for record in caplog.records]
 
 
 def test_a_log_has_a_line_now_and_then(clock, caplog):
     with caplog.at_level(logging.INFO):
         assert score(clock, seconds_each=16.0) == SIZES
-    assert told(caplog) == ["scoring test: 8 of 10 clips, 0.2 clips/s"]
+    assert lines(caplog) == ["scoring test: 8 of 10 clips, 0.2 clips/s"]
 
 
 def test_what_is_quick_leaves_no_line(clock, caplog):
     with caplog.at_level(logging.INFO):
         assert score(clock, seconds_each=1.0) == SIZES
-    assert told(caplog) == []
+    assert lines(caplog) == []
 
 
 def test_other_ranks_show_nothing(clock, caplog, capsys):
     with caplog.at_level(logging.INFO):
         assert score(clock, seconds_each=60.0, is_shown=False) == SIZES
-    assert (told(caplog), capsys.readouterr().err) == ([], "")
+    assert (lines(caplog), capsys.readouterr().err) == ([], "")
 
 
 def test_a_terminal_has_a_bar_and_no_lines(clock, caplog, monkeypatch):
@@ -62,11 +62,11 @@ def test_a_terminal_has_a_bar_and_no_lines(clock, caplog, monkeypatch):
 
     monkeypatch.setattr(sys, "stderr", Terminal())
     always = functools.partial(tqdm.tqdm, mininterval=0, miniters=1)
-    monkeypatch.setattr(progress.tqdm, "tqdm", always)
+    monkeypatch.setattr(progress_bar.tqdm, "tqdm", always)
     with caplog.at_level(logging.INFO):
         score(clock, seconds_each=60.0)
-    shown = sys.stderr.getvalue().split("\r")
-    counts = [text.split("|")[-1].split()[0] for text in shown if "scoring" in text]
+    drawn = sys.stderr.getvalue().split("\r")
+    counts = [text.split("|")[-1].split()[0] for text in drawn if "scoring" in text]
     assert counts == ["0/10", "4/10", "8/10", "10/10"]
-    assert shown[-2].strip() == shown[-1] == ""  # it is gone in the end
-    assert told(caplog) == []
+    assert drawn[-2].strip() == drawn[-1] == ""  # it is gone in the end
+    assert lines(caplog) == []

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from eval import process_start
+from eval.running import process_start
 
 SHOW = "import os; print(os.environ['ONEDNN_MAX_CPU_ISA'], 'mindspore' in sys.modules)"
 
@@ -13,7 +13,8 @@ def test_convolutions_are_chosen_before_mindspore_is_there(monkeypatch, given, u
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
     if given:
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", given)
-    code = "import sys; from eval import process_start as p; p.prepare_mindspore(); "
+    code = "import sys; from eval.running import process_start as p; "
+    code += "p.prepare_mindspore(); "
     run = subprocess.run(
         [sys.executable, "-c", code + SHOW], capture_output=True, text=True, check=True
     )
@@ -22,7 +23,7 @@ def test_convolutions_are_chosen_before_mindspore_is_there(monkeypatch, given, u
 
 def test_importing_it_changes_nothing(monkeypatch):
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
-    code = "import os; from eval import process_start; print(len(os.environ))"
+    code = "import os; from eval.running import process_start; print(len(os.environ))"
     bare = "import os; print(len(os.environ))"
     lengths = {
         subprocess.run(

@@ -1,0 +1,1 @@
+"""What every program of eval and train starts with: configuration, ranks, progress."""
