@@ -35,7 +35,7 @@ def num_channels(published: int, width: int) -> int:
     return -(-published * width // (8 * _PUBLISHED_WIDTH)) * 8
 
 
-class InvertedResidual(nn.Cell):  # type: ignore[misc]
+class InvertedResidual(nn.Cell):
     """1x1, depthwise 3x3 and 1x1 convolutions, and a shortcut where sizes agree.
 
     Args:
@@ -67,7 +67,7 @@ class InvertedResidual(nn.Cell):  # type: ignore[misc]
         return x + out if self.has_shortcut else out
 
 
-class MobileNetV2(nn.Cell):  # type: ignore[misc]
+class MobileNetV2(nn.Cell):
     """MobileNetV2 without its classifier.
 
     Args:

@@ -10,7 +10,7 @@ from mindspore import Tensor, nn, ops
 __all__ = ["NonLocal", "WithNonLocal"]
 
 
-class NonLocal(nn.Cell):  # type: ignore[misc]
+class NonLocal(nn.Cell):
     """Adds to every place a mean over all places of its clip, weighted by likeness.
 
     A new one changes nothing: the norm of what it adds begins with the factor zero.
@@ -48,7 +48,7 @@ class NonLocal(nn.Cell):  # type: ignore[misc]
         return x.transpose(0, 2, 3, 1).reshape((-1, num_places, channels))
 
 
-class WithNonLocal(nn.Cell):  # type: ignore[misc]
+class WithNonLocal(nn.Cell):
     """A block of a frame network with a non-local block behind it.
 
     Args:

@@ -20,7 +20,7 @@ __all__ = ["RESNETS", "BasicBlock", "Bottleneck", "ResNet", "ResNetLayout"]
 _NON_LOCAL_BLOCKS = ((), (0, 2), (0, 2, 4), ())  # of each stage, as the authors chose
 
 
-class BasicBlock(nn.Cell):  # type: ignore[misc]
+class BasicBlock(nn.Cell):
     """Two 3x3 convolutions and a shortcut (ResNet-18 and -34)."""
 
     expansion = 1
@@ -44,7 +44,7 @@ class BasicBlock(nn.Cell):  # type: ignore[misc]
         return self.relu(out + self.downsample(x))
 
 
-class Bottleneck(nn.Cell):  # type: ignore[misc]
+class Bottleneck(nn.Cell):
     """1x1, 3x3 and 1x1 convolutions and a shortcut (ResNet-50 and deeper)."""
 
     expansion = 4
@@ -103,7 +103,7 @@ RESNETS: dict[str, ResNetLayout] = {
 }
 
 
-class ResNet(nn.Cell):  # type: ignore[misc]
+class ResNet(nn.Cell):
     """A ResNet without its classifier.
 
     Args:

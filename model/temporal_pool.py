@@ -22,7 +22,7 @@ def temporal_pool(x: Tensor, num_segments: int) -> Tensor:
     return pooled.reshape((-1, channels, height, width))
 
 
-class TemporalPool(nn.Cell):  # type: ignore[misc]
+class TemporalPool(nn.Cell):
     """Halves the segments, then applies `net`, whose name is that of the authors' code.
 
     Args:

@@ -79,7 +79,7 @@ SHIFT_MODES: dict[str, Callable[[Tensor, int, int], Tensor]] = {
 }
 
 
-class TemporalShift(nn.Cell):  # type: ignore[misc]
+class TemporalShift(nn.Cell):
     """Shifts its input along time, then applies `net`.
 
     The wrapped cell is called `net`, as in the authors' code, so that parameter names

@@ -16,7 +16,7 @@ _PIXEL_MEAN = (0.485, 0.456, 0.406)
 _PIXEL_STD = (0.229, 0.224, 0.225)
 
 
-class TSM(nn.Cell):  # type: ignore[misc]
+class TSM(nn.Cell):
     """Clips in, logits out.
 
     Input: (N, T, 3, H, W), RGB pixels in [0, 255], uint8 or float.

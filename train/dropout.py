@@ -85,7 +85,7 @@ class _Choice:
         self.kept = Parameter(ones, name="kept_features", requires_grad=False)
 
 
-class _ChosenDropout(nn.Cell):  # type: ignore[misc]
+class _ChosenDropout(nn.Cell):
     def __init__(self, choice: _Choice) -> None:
         super().__init__()
         self.choice = choice

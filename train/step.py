@@ -8,7 +8,7 @@ from mindspore import Tensor, amp, nn, ops
 __all__ = ["TrainStep"]
 
 
-class TrainStep(nn.Cell):  # type: ignore[misc]
+class TrainStep(nn.Cell):
     """Trains a network by one batch: forward, gradients, clipping, update.
 
     It is compiled at its first call, for the shapes of that call.

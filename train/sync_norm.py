@@ -10,7 +10,7 @@ from mindspore import Tensor, dtype, nn, ops
 __all__ = ["SyncBatchNorm", "synchronise"]
 
 
-class SyncBatchNorm(nn.Cell):  # type: ignore[misc]
+class SyncBatchNorm(nn.Cell):
     """Takes the place of a batch norm, with its parameters.
 
     Args:

@@ -65,7 +65,7 @@ def join() -> Ranks:
     return Ranks(communication.get_rank(), communication.get_group_size())
 
 
-class _SumOverRanks(nn.Cell):  # type: ignore[misc]
+class _SumOverRanks(nn.Cell):
     def __init__(self) -> None:
         super().__init__()
         self.all_reduce = ops.AllReduce(ops.ReduceOp.SUM)

@@ -26,7 +26,7 @@ logger = logging.getLogger("worker_pool")
 _LOG_FORMAT = "%(asctime)s %(process)d %(levelname).1s %(name)s: %(message)s"
 
 
-class WorkerPool(worker_pool_main.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
+class WorkerPool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
     """Starts a process for each request; see above for why it stops none."""
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802

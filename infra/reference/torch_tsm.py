@@ -21,7 +21,7 @@ BLOCKS = {
 NON_LOCAL = {"layer2": (0, 2), "layer3": (0, 2, 4)}
 
 
-class Shift(nn.Module):  # type: ignore[misc]
+class Shift(nn.Module):
     """Moves channels between the segments of a clip in front of `net`."""
 
     def __init__(self, net: nn.Module, segments: int, div: int, mode: str) -> None:
@@ -43,7 +43,7 @@ class Shift(nn.Module):  # type: ignore[misc]
         return self.net(moved.flatten(0, 1))
 
 
-class Pool(nn.Module):  # type: ignore[misc]
+class Pool(nn.Module):
     """Halves the segments in front of `net`."""
 
     def __init__(self, net: nn.Module, segments: int) -> None:
@@ -56,7 +56,7 @@ class Pool(nn.Module):  # type: ignore[misc]
         return self.net(pooled.transpose(1, 2).flatten(0, 1))
 
 
-class NonLocal(nn.Module):  # type: ignore[misc]
+class NonLocal(nn.Module):
     """Embedded Gaussian attention over all pixels of all segments."""
 
     def __init__(self, channels: int) -> None:
@@ -74,7 +74,7 @@ class NonLocal(nn.Module):  # type: ignore[misc]
         return x + self.W(y.unflatten(2, x.shape[2:]))
 
 
-class WithNonLocal(nn.Module):  # type: ignore[misc]
+class WithNonLocal(nn.Module):
     """A block and a non-local block behind it."""
 
     def __init__(self, block: nn.Module, channels: int, segments: int) -> None:
@@ -86,7 +86,7 @@ class WithNonLocal(nn.Module):  # type: ignore[misc]
         return self.nl(clips).transpose(1, 2).flatten(0, 1)
 
 
-class Residual(nn.Module):  # type: ignore[misc]
+class Residual(nn.Module):
     """A block of a ResNet: `kernels` (3, 3) or (1, 3, 1)."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Residual(nn.Module):  # type: ignore[misc]
         return (out + self.downsample(x)).relu()
 
 
-class Inverted(nn.Module):  # type: ignore[misc]
+class Inverted(nn.Module):
     """A block of MobileNetV2."""
 
     def __init__(self, c_in: int, c_out: int, stride: int, expansion: int) -> None:
@@ -143,7 +143,7 @@ def activated(
     return [conv, nn.BatchNorm2d(c_out), nn.ReLU6()]
 
 
-class ResNet(nn.Module):  # type: ignore[misc]
+class ResNet(nn.Module):
     """A ResNet up to its features."""
 
     def __init__(self, case: dict[str, Any]) -> None:
@@ -188,7 +188,7 @@ def with_shift(block: Any, index: int, case: dict[str, Any], t: int) -> nn.Modul
     return block
 
 
-class MobileNetV2(nn.Module):  # type: ignore[misc]
+class MobileNetV2(nn.Module):
     """MobileNetV2 up to its features."""
 
     SETTINGS = (
@@ -228,7 +228,7 @@ class MobileNetV2(nn.Module):  # type: ignore[misc]
         return self.features(x).mean((2, 3))
 
 
-class TorchTSM(nn.Module):  # type: ignore[misc]
+class TorchTSM(nn.Module):
     """Normalised frames (N, T, 3, H, W) to logits (N, K), or (N, T, K) of segments."""
 
     def __init__(self, case: dict[str, Any], num_classes: int) -> None:

@@ -130,7 +130,7 @@ def known_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredSo
     return known
 
 
-class BuildShards(beam.PTransform):  # type: ignore[misc]
+class BuildShards(beam.PTransform):
     """Makes every shard that has references; yields nothing, leaves receipts."""
 
     def __init__(
@@ -203,7 +203,7 @@ def receipt_name(split: str, index: int, num_shards: int) -> str:
     return f"{naming.ShardName(split, index, num_shards)}.json"
 
 
-class _BuildShard(beam.DoFn):  # type: ignore[misc]
+class _BuildShard(beam.DoFn):
     """Finds a shard published, or has a worker process make it."""
 
     def __init__(self, job: ShardJob, identify: Identify) -> None:

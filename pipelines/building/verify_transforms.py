@@ -49,7 +49,7 @@ class CheckReceipt:
     damaged: tuple[version_checks.Damage, ...]
 
 
-class CheckShards(beam.PTransform):  # type: ignore[misc]
+class CheckShards(beam.PTransform):
     """Checks all shards of a version; yields nothing, leaves receipts."""
 
     def __init__(self, num_shards: int, job: CheckJob) -> None:
@@ -75,7 +75,7 @@ def read_receipts(folder: Path | str) -> list[CheckReceipt]:
     return sorted(read, key=lambda receipt: receipt.shard_index)
 
 
-class _CheckShard(beam.DoFn):  # type: ignore[misc]
+class _CheckShard(beam.DoFn):
     """Hashes a shard, then has a child process read it."""
 
     def __init__(self, job: CheckJob) -> None:
