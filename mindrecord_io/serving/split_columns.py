@@ -1,11 +1,12 @@
-"""The columns that make the index of a split, out of the table of clips.
+"""Reads the columns of clips.parquet that make the index of a split.
 
-They are read some rows at a time: neither the table nor all of a column is ever there
-as Python's objects.
+They are read in batches of rows: neither the table nor a whole column is ever in memory
+as Python objects.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,10 @@ import pyarrow as pa
 from pyarrow import compute
 
 from mindrecord_io import naming, records
-from mindrecord_io.serving import growing_array
 from mindrecord_io.serving.clip_ids import ClipIds
 from mindrecord_io.versions import clips_table, manifests
 
-__all__ = ["Identity", "Places", "clip_ids_of"]
+__all__ = ["GrowingArray", "Identity", "Places", "clip_ids_of"]
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -29,12 +29,49 @@ _SHA256 = "^[0-9a-f]{64}$"
 _SHA256_NUM_BYTES = 32
 
 
+class GrowingArray:
+    """An append-only array of unknown final length, never in memory twice."""
+
+    def __init__(self, *dtypes: npt.DTypeLike) -> None:
+        """Begins with the first type; a wider one replaces it for a value too large.
+
+        Nothing is checked against the last one.
+        """
+        self._values = np.empty(0, dtypes[0])
+        self._wider = [np.dtype(dtype) for dtype in dtypes[1:]]
+        self._size = 0
+
+    def extend(self, values: npt.NDArray[Any]) -> None:
+        """Appends some integers."""
+        while self._wider and not self._fit(values):
+            self._values = self._values.astype(self._wider.pop(0))
+        needed = self._size + len(values)
+        if needed > len(self._values):
+            # In place: the kernel moves pages. New ones are filled: not too many.
+            self._values.resize(
+                max(needed, len(self._values) * 33 // 32), refcheck=False
+            )
+        self._values[self._size : needed] = values
+        self._size = needed
+
+    def finish(self) -> npt.NDArray[Any]:
+        """Returns all of them; nothing may be appended any more."""
+        self._values.resize(self._size, refcheck=False)
+        return self._values
+
+    def _fit(self, values: npt.NDArray[Any]) -> bool:
+        if not len(values):
+            return True
+        limits = np.iinfo(self._values.dtype)
+        return bool(limits.min <= values.min() and values.max() <= limits.max)
+
+
 class Identity:
-    """Which clips are stored of a split, in table order.
+    """The ids and labels of a split's stored clips, in table order.
 
     Attributes:
       label_ids: int32 (clips,).
-      digest: of their ids, labels and frames, whatever their order.
+      digest: of their ids, labels and frames, in any order.
     """
 
     def __init__(self, version: manifests.Version, split: str) -> None:
@@ -44,8 +81,8 @@ class Identity:
           ManifestError, TableError: it cannot be read.
         """
         ids = []
-        labels = growing_array.GrowingArray(np.int32)
-        hashes = growing_array.GrowingArray(np.uint8)
+        labels = GrowingArray(np.int32)
+        hashes = GrowingArray(np.uint8)
         for batch in _stored_batches(version, split, _IDENTITY):
             ids.append(batch.column("clip_id"))
             labels.extend(batch.column("label_id").to_numpy())
@@ -57,13 +94,13 @@ class Identity:
 
 
 class Places:
-    """Where the frames of the stored clips of a split are, in table order.
+    """The places of the frames of a split's stored clips, in table order.
 
     The columns are those of ClipIndex, as GrowingArrays.
 
     Attributes:
       shards: their paths in the table, by number, in order of appearance.
-      ends: of each shard, the byte after its last frame.
+      ends: for each shard, the byte after its last frame.
     """
 
     def __init__(self, version: manifests.Version, split: str) -> None:
@@ -74,12 +111,12 @@ class Places:
         """
         self.shards: dict[str, int] = {}
         self.ends: list[int] = []
-        self.heights = growing_array.GrowingArray(np.uint16, np.int32)
-        self.widths = growing_array.GrowingArray(np.uint16, np.int32)
-        self.shard_indices = growing_array.GrowingArray(np.uint16, np.int32)
-        self.frames_offsets = growing_array.GrowingArray(np.uint32, np.int64)
-        self.frame_begins = growing_array.GrowingArray(np.uint32, np.int64)
-        self.frame_sizes = growing_array.GrowingArray(np.uint16, np.int32)
+        self.heights = GrowingArray(np.uint16, np.int32)
+        self.widths = GrowingArray(np.uint16, np.int32)
+        self.shard_indices = GrowingArray(np.uint16, np.int32)
+        self.frames_offsets = GrowingArray(np.uint32, np.int64)
+        self.frame_begins = GrowingArray(np.uint32, np.int64)
+        self.frame_sizes = GrowingArray(np.uint16, np.int32)
         self._num_frames = 0
         self.frame_begins.extend(np.zeros(1, np.int64))
         for batch in _stored_batches(version, split, _PLACES):
@@ -109,8 +146,8 @@ class Places:
                 self.shards[path] = len(self.shards)
                 self.ends.append(0)
         numbers = [self.shards[path] for path in encoded.dictionary.to_pylist()]
-        found: Int32s = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
-        return found
+        by_row: Int32s = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
+        return by_row
 
     def _note_ends(self, numbers: Int32s, ends: Int64s) -> None:
         for number in np.unique(numbers).tolist():
@@ -125,8 +162,8 @@ def clip_ids_of(version: manifests.Version, split: str) -> ClipIds:
       ManifestError, TableError: the table cannot be read.
     """
     batches = _stored_batches(version, split, ("clip_id", "status"))
-    found = [batch.column("clip_id") for batch in batches]
-    return ClipIds.of(pa.chunked_array(found, pa.string()))
+    ids = [batch.column("clip_id") for batch in batches]
+    return ClipIds.of(pa.chunked_array(ids, pa.string()))
 
 
 def _stored_batches(

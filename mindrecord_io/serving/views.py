@@ -2,8 +2,8 @@
 
 A view turns a clip's shape into a `ViewDecision`. Crops and flip hold for all of its
 frames. What is random is drawn from a `ClipRandom`, so it
-depends on (seed, epoch, clip_id) and on nothing else. Training looks at a clip once;
-evaluation may look `num_views` times at it: at several crops, each at several times.
+depends on (seed, epoch, clip_id) alone. Training looks at a clip once; evaluation may
+look at it `num_views` times: at several crops, each at several times.
 """
 
 import functools
@@ -28,7 +28,7 @@ __all__ = [
     "flip_label_map",
 ]
 
-# Of TSM's GroupMultiScaleCrop (`more_fix_crop`), as quarters (x, y) of the free space:
+# TSM's GroupMultiScaleCrop (`more_fix_crop`), as quarters (x, y) of the free space:
 # corners, centre, middles of the sides, centres of the quadrants.
 _CORNERS = ((0, 0), (4, 0), (0, 4), (4, 4))
 _MIDDLES = ((2, 2), (0, 2), (4, 2), (2, 4), (2, 0))
@@ -63,12 +63,12 @@ class CropDecision:
 
 @dataclass(frozen=True, slots=True)
 class ViewDecision:
-    """What to read of one clip.
+    """The frames and crops of one clip that are seen.
 
     Attributes:
-      frame_indices: 0-based, num_segments of them for each time it is looked at.
-      crops: every one of them is cut out of all these frames.
-      label_id: of the clip as it is seen: a mirrored "to the left" is "to the right".
+      frame_indices: 0-based, num_segments for each time the clip is looked at.
+      crops: each is cut out of all these frames.
+      label_id: of the clip as seen: a mirrored "to the left" is "to the right".
     """
 
     frame_indices: tuple[int, ...]
@@ -77,24 +77,23 @@ class ViewDecision:
 
 
 class View(Protocol):
-    """Decides what of a clip is seen: a frozen dataclass, whose fields a state hashes.
-
-    Attributes:
-      is_random: whether an epoch's clips are drawn too, or come in table order.
-      num_views: how often a clip is looked at.
-    """
+    """Decides what is seen of a clip; a frozen dataclass that a state hashes."""
 
     @property
-    def num_segments(self) -> int: ...  # noqa: D102
+    def num_segments(self) -> int:
+        """Frames of a clip in one view of it."""
 
     @property
-    def crop_px(self) -> int: ...  # noqa: D102
+    def crop_px(self) -> int:
+        """Height and width of the frames after resampling."""
 
     @property
-    def is_random(self) -> bool: ...  # noqa: D102
+    def is_random(self) -> bool:
+        """Whether an epoch's clips are drawn too, or come in the order of the table."""
 
     @property
-    def num_views(self) -> int: ...  # noqa: D102
+    def num_views(self) -> int:
+        """How often a clip is looked at: crops x times."""
 
     def decide(
         self,
@@ -108,10 +107,10 @@ class View(Protocol):
         """Returns what is seen of a clip of this length, size and label.
 
         Args:
-          rng: the only source of what is random; fixed views ignore it.
+          rng: the only source of randomness; a fixed view ignores it.
 
         Raises:
-          ValueError: the view cannot look at such a clip, or is for fewer labels.
+          ValueError: the view is not for such a clip.
         """
 
 
@@ -124,7 +123,7 @@ class TrainView:
       scales: the crop's sides as parts of the frame's short side; height and width are
         equal or neighbours in this list, so the picture is hardly stretched.
       flip_label_map: the label_id of a mirrored clip by label_id, UNLABELLED where a
-        clip must not be mirrored; `flip_label_map` makes it. None: no flips.
+        clip must not be mirrored, from `flip_label_map`. None: no flips.
       frame_sampling: one of segments.RANDOM.
     """
 
@@ -184,12 +183,12 @@ class TrainView:
 
 
 @dataclass(frozen=True, slots=True)
-class CentreView:
-    """The centre frame of each segment and the centre crop, as TSM is evaluated.
+class _FixedView:
+    """Sees the same frames and squares of a clip every time.
 
-    The frame's short side is taken to `resize_px` with its aspect kept, and the middle
-    square of `crop_px` cut out. Both are done at once: the square of the stored frame
-    that becomes the crop is resampled, nothing else.
+    The frame's short side is scaled to `resize_px` with its aspect kept, and squares of
+    `crop_px` are cut out. Both are done at once: the square of the stored frame that
+    becomes a crop is resampled, nothing else.
 
     Attributes:
       frame_sampling: one of segments.FIXED.
@@ -203,54 +202,17 @@ class CentreView:
     is_random: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_fixed(self)
-
-    @property
-    def num_views(self) -> int:
-        """How often a clip is looked at, each time at other frames."""
-        return segments.FIXED[self.frame_sampling][0]
-
-    def decide(
-        self,
-        num_frames: int,
-        *,
-        height: int,
-        width: int,
-        label_id: int,
-        rng: ClipRandom | None = None,
-    ) -> ViewDecision:
-        """Returns the one decision there is for a clip of this shape."""
-        side = _square_px(self, height, width)
-        crop = CropDecision((height - side) // 2, (width - side) // 2, side, side)
-        return ViewDecision(_fixed_frames(self, num_frames), (crop,), label_id)
-
-
-@dataclass(frozen=True, slots=True)
-class ThreeCropView:
-    """Three squares along the frame's longer side, at both ends and in the middle.
-
-    By default TSM's "accurate" evaluation: the whole short side, taken to 256 pixels,
-    in three places, at the centres of the segments and at their first frames. The
-    views of a clip are in the order of the crops, those of a crop in that of the times.
-
-    Attributes:
-      frame_sampling: one of segments.FIXED.
-    """
-
-    num_segments: int = 8
-    crop_px: int = 256
-    resize_px: int = 256
-    frame_sampling: str = "twice"
-
-    is_random: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _check_fixed(self)
+        _check_positive(num_segments=self.num_segments, crop_px=self.crop_px)
+        if self.resize_px < self.crop_px:
+            raise ValueError(
+                f"resize_px must be at least crop_px, {self.crop_px}: {self.resize_px}"
+            )
+        _check_sampling(self.frame_sampling, segments.FIXED)
 
     @property
     def num_views(self) -> int:
         """How often a clip is looked at: crops x times."""
-        return 3 * segments.FIXED[self.frame_sampling][0]
+        return len(self._corners(0, 0)) * segments.FIXED[self.frame_sampling][0]
 
     def decide(
         self,
@@ -262,22 +224,52 @@ class ThreeCropView:
         rng: ClipRandom | None = None,
     ) -> ViewDecision:
         """Returns the one decision there is for a clip of this shape."""
-        side = _square_px(self, height, width)
-        free_height, free_width = height - side, width - side
-        along = (0, 1, 2)  # halves of the free space: begin, middle, end
-        places = [(1, x) if width >= height else (x, 1) for x in along]
+        side = max(1, int(min(height, width) * self.crop_px / self.resize_px + 0.5))
         crops = tuple(
-            CropDecision(y * free_height // 2, x * free_width // 2, side, side)
-            for y, x in places
+            CropDecision(top, left, side, side)
+            for top, left in self._corners(height - side, width - side)
         )
-        return ViewDecision(_fixed_frames(self, num_frames), crops, label_id)
+        _, sample = segments.FIXED[self.frame_sampling]
+        frames = sample(num_frames, self.num_segments)
+        return ViewDecision(tuple(frames.tolist()), crops, label_id)
+
+    def _corners(self, free_height: int, free_width: int) -> list[tuple[int, int]]:
+        """Returns (top, left) of each square, for the pixels left free around one."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class CentreView(_FixedView):
+    """The centre frame of each segment and the centre crop, as TSM is evaluated."""
+
+    def _corners(self, free_height: int, free_width: int) -> list[tuple[int, int]]:
+        return [(free_height // 2, free_width // 2)]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreeCropView(_FixedView):
+    """Three squares along the frame's longer side, at both ends and in the middle.
+
+    By default TSM's "accurate" evaluation: the whole short side, scaled to 256 pixels,
+    in three places, at the centres of the segments and at their first frames. The
+    views of a clip are in the order of the crops, those of a crop in that of the times.
+    """
+
+    crop_px: int = 256
+    frame_sampling: str = "twice"
+
+    def _corners(self, free_height: int, free_width: int) -> list[tuple[int, int]]:
+        halves = (0, 1, 2)  # of the free space: begin, middle, end
+        if free_width >= free_height:
+            return [(free_height // 2, x * free_width // 2) for x in halves]
+        return [(y * free_height // 2, free_width // 2) for y in halves]
 
 
 def check_view(view: Any) -> None:
-    """Refuses what is no View; a class such as TrainView, without (), is none.
+    """Checks that a value is a View; the class TrainView, without (), is none.
 
     Raises:
-      ValueError: it has not the attributes of View, or is no frozen dataclass.
+      ValueError: it lacks an attribute of View, or is no dataclass.
     """
     is_value = is_dataclass(view) and not isinstance(view, type)
     names = ("num_segments", "crop_px", "is_random", "num_views", "decide")
@@ -300,14 +292,11 @@ def clip_shape(view: View) -> tuple[int, ...]:
 
 
 def flip_label_map(category_names: Sequence[str]) -> tuple[int, ...]:
-    """Derives from the label texts what mirroring a clip makes of its label.
+    """Returns for each label_id that of the mirrored clip, by the texts of the labels.
 
     A text with the words left or right becomes the text with the two exchanged, if that
     is a label; else the clip must not be mirrored, as no label would be true of it.
-    Other labels stay what they are.
-
-    Returns:
-      For every label_id the label_id of the mirrored clip, or UNLABELLED.
+    Such clips have UNLABELLED here; other labels stay what they are.
     """
     label_ids = {name: i for i, name in enumerate(category_names)}
     return tuple(
@@ -338,30 +327,11 @@ def _crop_sides(
     )
 
 
-def _check_fixed(view: CentreView | ThreeCropView) -> None:
-    _check_positive(num_segments=view.num_segments, crop_px=view.crop_px)
-    if view.resize_px < view.crop_px:
-        raise ValueError(
-            f"resize_px must be at least crop_px, {view.crop_px}: {view.resize_px}"
-        )
-    _check_sampling(view.frame_sampling, segments.FIXED)
-
-
 def _check_sampling(name: str, choices: Collection[str]) -> None:
     if name not in choices:
         raise ValueError(
             f"frame_sampling must be one of {tuple(choices)}, got {name!r}"
         )
-
-
-def _fixed_frames(view: CentreView | ThreeCropView, num_frames: int) -> tuple[int, ...]:
-    _, sample = segments.FIXED[view.frame_sampling]
-    return tuple(sample(num_frames, view.num_segments).tolist())
-
-
-def _square_px(view: CentreView | ThreeCropView, height: int, width: int) -> int:
-    """Returns the side of the stored frame's square that becomes a crop."""
-    return max(1, int(min(height, width) * view.crop_px / view.resize_px + 0.5))
 
 
 def _check_positive(**values: int) -> None:
