@@ -1,1 +1,1 @@
-"""Batches for training: which clips, which frames, which pixels."""
+"""Reads splits as batches for training: clips, frames, pixels."""

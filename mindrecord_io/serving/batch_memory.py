@@ -1,7 +1,7 @@
-"""Arrays for batches out of memory that is used again.
+"""Lends arrays for batches from memory that is used again.
 
-A batch of 64 clips of 8 frames is 77 MB. From the allocator that is fresh memory every
-time, which the system fills with zeros first: 6.5 ms to write it, against 1.9 ms.
+A batch of 64 clips of 8 frames is 77 MB. The allocator returns fresh memory every time,
+which the system fills with zeros first: 6.5 ms to write it, against 1.9 ms.
 """
 
 import math
@@ -17,8 +17,8 @@ __all__ = ["BatchMemory"]
 class BatchMemory:
     """Lends uint8 arrays; memory returns when no array refers to it any more.
 
-    Who gets an array may keep it, or views of it, as long as need be: nothing is used
-    again before the last of them is gone. Safe to use from several threads.
+    An array, or a view of it, may be kept: its memory is used again only when the last
+    of them is gone. Safe to use from several threads.
     """
 
     def __init__(self, max_num_bytes: int) -> None:
@@ -27,7 +27,7 @@ class BatchMemory:
         self.num_blocks = 0
 
     def lend(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-        """Returns an array of any content, of at most `max_num_bytes`."""
+        """Returns an array of at most `max_num_bytes`, with arbitrary content."""
         block = self._free.pop() if self._free else self._new_block()
         # Not numpy's own memory: views of an array refer to its base, and if that were
         # an array too they would keep the base alive but not `lent`.

@@ -1,7 +1,7 @@
-"""Threads that read clips into batches.
+"""Reads clips into batches with threads.
 
 Threads, not processes: decoding and resampling, nine tenths of the time, happen in C
-without the interpreter's lock, and pixels need no way from one process to another.
+without the interpreter's lock, and pixels need not be moved between processes.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mindrecord_io.serving import batch_memory, clip_index, clip_reader, frames, views
 
-__all__ = ["ClipDecoders", "PendingBatch", "Samples", "default_num_workers"]
+__all__ = ["ClipDecoders", "PendingBatch", "Samples"]
 
 _TASKS_PER_WORKER = 4  # of each batch: few enough to cost nothing, many enough to share
 _MAX_OPEN_REMOTE = 8
@@ -24,7 +24,7 @@ _MAX_OPEN_REMOTE = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Clips to read: rows of the index and how often each came before in the epoch."""
+    """Rows of the index to read, and how often each came before in the epoch."""
 
     epoch: int
     rows: npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ class PendingBatch:
     tasks: tuple[futures.Future[None], ...]
 
     def result(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-        """Waits for the batch.
+        """Waits for the batch and returns it.
 
         Raises:
           FrameError: a frame cannot be read or decoded; the message names it.
@@ -54,7 +54,7 @@ class PendingBatch:
         return self.pixels, self.label_ids
 
     def abandon(self) -> None:
-        """Returns when nobody writes to the batch's memory any more."""
+        """Returns when no thread writes to the batch's memory any more."""
         for task in self.tasks:
             task.cancel()
         futures.wait(self.tasks)
@@ -63,7 +63,7 @@ class PendingBatch:
 class ClipDecoders:
     """Threads that fill batches from one index, as one view sees its clips.
 
-    They and the shards' open files last until `close`, or until nobody refers to them.
+    They and the open shards last until `close`, or as long as they are referred to.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class ClipDecoders:
         """Starts nothing yet.
 
         Args:
-          num_workers: threads, None for one a processor.
+          num_workers: threads, None for one per processor.
         """
-        self._num_workers = (
-            default_num_workers() if num_workers is None else num_workers
-        )
-        if self._num_workers < 1:
+        if num_workers is None:
+            num_workers = len(os.sched_getaffinity(0))
+        if num_workers < 1:
             raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+        self._num_workers = num_workers
         self._index, self._view, self._seed = index, view, seed
-        # A shard that leaves the cache keeps its room on the disk while it is open.
+        # A shard that left the cache still occupies the disk while it is open.
         is_remote = bool(index.remote_shards)
         max_open = _MAX_OPEN_REMOTE if is_remote else frames.MAX_OPEN_FILES
         self._files = frames.ShardFiles(index.shard_paths, max_open=max_open)
@@ -140,11 +140,6 @@ class ClipDecoders:
                 self._index, self._view, self._seed, self._files
             )
         return reader
-
-
-def default_num_workers() -> int:
-    """Returns the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _close(pool: futures.ThreadPoolExecutor, files: frames.ShardFiles) -> None:

@@ -1,4 +1,4 @@
-"""The ids of many clips, a few bytes each."""
+"""Holds the ids of many clips in a few bytes each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
@@ -18,12 +18,12 @@ class ClipIds(Sequence[str]):
     """Ids in an Arrow array: 4 bytes each beside their own, where a str takes 60."""
 
     def __init__(self, array: pa.Array) -> None:
-        """Takes over an array of strings without nulls."""
+        """Wraps an array of strings without nulls."""
         self._array = array
 
     @classmethod
     def of(cls, ids: "Iterable[str] | pa.Array | pa.ChunkedArray") -> "ClipIds":
-        """Returns some ids in their order; as they are, if they are ClipIds."""
+        """Returns the ids in their order; ClipIds are returned unchanged."""
         if isinstance(ids, ClipIds):
             return ids
         if not isinstance(ids, pa.Array | pa.ChunkedArray):
@@ -68,7 +68,7 @@ class ClipIds(Sequence[str]):
         return ClipIds(self._array.take(pa.array(rows)))
 
     def order(self) -> npt.NDArray[np.int64]:
-        """Returns the rows in the order of their ids, as `sorted` compares str."""
+        """Returns the rows sorted by their ids, as `sorted` compares str."""
         # UTF-8 sorts as its code points do; equal ids keep their order.
         indices = compute.sort_indices(self._array)
         rows: npt.NDArray[np.int64] = indices.to_numpy().astype(np.int64)
@@ -77,6 +77,6 @@ class ClipIds(Sequence[str]):
     def places_in(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Returns where in `ids` the id of each row is first, -1 where it is not."""
         values = pa.array(list(ids), self._array.type)
-        found = compute.index_in(self._array, value_set=values)
-        places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+        indices = compute.index_in(self._array, value_set=values).fill_null(-1)
+        places: npt.NDArray[np.int64] = indices.to_numpy().astype(np.int64)
         return places

@@ -1,4 +1,4 @@
-"""Random numbers that are a function of (seed, epoch, clip) in every version of all."""
+"""Draws numbers that depend on (seed, epoch, clip_id), on no library's version."""
 
 import hashlib
 import struct
@@ -10,10 +10,10 @@ _BITS = 32
 
 
 class ClipRandom:
-    """Everything random about one clip in one epoch, drawn from a hash of these.
+    """Draws everything random about one clip in one epoch from a hash of these.
 
-    A generator of numpy's costs 300 microseconds a clip by the time it has drawn what a
-    view needs, an eighth of all that is done for the clip; this one costs 15.
+    A generator of numpy's costs 300 microseconds per clip to make and to draw from, an
+    eighth of all that is done for the clip; this one costs 15.
     """
 
     __slots__ = ("_num_hashes", "_text", "_words")
@@ -31,7 +31,7 @@ class ClipRandom:
         self._words: list[int] = []
 
     def below(self, bound: int) -> int:
-        """Draws from 0, ..., bound - 1, each as likely to within bound / 2**32."""
+        """Draws from 0, ..., bound - 1, equally likely to within bound / 2**32."""
         if not 0 < bound < 1 << _BITS:
             raise ValueError(f"bound must be in [1, 2**32), got {bound}")
         if not self._words:

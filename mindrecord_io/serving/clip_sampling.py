@@ -76,8 +76,7 @@ class Weighted:
     default_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        given = [*self.weights, ("default_weight", self.default_weight)]
-        for name, weight in given:
+        for name, weight in (*self.weights, ("default_weight", self.default_weight)):
             if not 0.0 <= weight < float("inf"):
                 raise ValueError(
                     f"weights must be finite and not negative, got {weight} for {name}"
@@ -95,8 +94,8 @@ class Weighted:
         """Returns the rows of an epoch in their order."""
         names = [name for name, _ in self.weights]
         places = _places_in(names, index)
-        given = [weight for _, weight in self.weights]
-        weights = np.array([*given, self.default_weight])[places]  # -1 is the last one
+        by_place = [*(weight for _, weight in self.weights), self.default_weight]
+        weights = np.array(by_place)[places]  # -1 is the last one
         if not weights.any():
             raise ValueError(f"{index.name}: all weights are zero: nothing to draw")
         return _draw_weighted(index.clip_ids, weights, seed, epoch)
@@ -116,7 +115,7 @@ def epoch_order(clip_ids: Sequence[str], seed: int, epoch: int) -> Int64s:
 
 
 def repetitions(rows: Int64s) -> Int64s:
-    """Returns how often each row came earlier in the same epoch: 5 5 3 5: 0 1 0 2."""
+    """Returns how often each row came before in the epoch: 0 1 0 2 for 5 5 3 5."""
     by_row = np.argsort(rows, kind="stable")
     in_order = rows[by_row]
     is_first = np.concatenate([[True], in_order[1:] != in_order[:-1]])

@@ -1,7 +1,7 @@
-"""From a shard file to the pixels of a crop: pread, JPEG decode, resample.
+"""Reads shard files, decodes JPEGs and resamples crops.
 
-The calls that do the work release the interpreter lock. They are few, as the frames of
-a clip are decoded by one of them: that lets threads share the processors.
+The calls that do the work release the interpreter lock, and one of them decodes all
+frames of a clip: that lets threads share the processors.
 """
 
 import contextlib
@@ -38,11 +38,11 @@ class FrameError(RuntimeError):
 
 
 def allow_inexact_resampling() -> None:
-    """Lets OpenCV resample with Intel's IPP in the calling thread.
+    """Makes OpenCV resample with Intel's IPP in the calling thread.
 
     It takes up to a third less time. Pixels may differ by 1 from OpenCV's own
-    arithmetic, and so between processors that have IPP and others; on one machine they
-    are always equal.
+    arithmetic, and so between processors with and without IPP; on one machine they are
+    always equal.
     """
     cv2.ipp.setUseIPP_NotExact(True)
 
@@ -51,7 +51,7 @@ class ShardFiles:
     """Reads from shards by their index, opening them when needed and few at a time.
 
     Safe to use from several threads. At most `max_open` files stay open, the ones used
-    last; threads that use more than that at one moment get theirs all the same.
+    last; more are open only while threads read from more at one moment.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ShardFiles:
 
     @contextlib.contextmanager
     def borrow(self, shard_index: int) -> Iterator[int]:
-        """Lends the descriptor of a shard, open as long as the block runs."""
+        """Yields the descriptor of a shard, which stays open until the block ends."""
         descriptor = self._acquire(shard_index)
         try:
             yield descriptor
@@ -81,7 +81,7 @@ class ShardFiles:
                 self._num_users[descriptor] -= 1
 
     def close(self) -> None:
-        """Closes all files; nobody may be reading."""
+        """Closes all files; no thread may be reading."""
         with self._lock:
             for descriptor in self._open.values():
                 os.close(descriptor)
@@ -112,7 +112,7 @@ class ShardFiles:
 class CropDecoder:
     """Decodes JPEGs and cuts crops of `crop_px` out of them; one for each thread.
 
-    It keeps its buffers: without that every frame would pay for fresh memory pages.
+    It keeps its buffers: otherwise every frame would cost fresh memory pages.
     """
 
     def __init__(self, crop_px: int) -> None:
@@ -250,9 +250,9 @@ def _bounds(crops: Sequence[views.CropDecision]) -> tuple[int, int, int, int]:
     return top, left, bottom - top, right - left
 
 
-def _size_error(found: tuple[int, ...], expected: tuple[int, int]) -> ValueError:
+def _size_error(size: tuple[int, ...], expected: tuple[int, int]) -> ValueError:
     return ValueError(
-        f"is {found[1]}x{found[0]} pixels, expected {expected[1]}x{expected[0]}"
+        f"is {size[1]}x{size[0]} pixels, expected {expected[1]}x{expected[0]}"
     )
 
 

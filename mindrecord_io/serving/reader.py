@@ -115,7 +115,7 @@ class SplitReader:
             yield frames, label, list(self.index.clip_ids.take(rows[begin:end]))
 
     def rows(self) -> npt.NDArray[np.int64]:
-        """Returns the rows of `index` that the rest of the epoch gives this rank."""
+        """Returns the rows of `index` that this rank reads in the rest of the epoch."""
         return self._source_here().rows()
 
     def state(self) -> ReaderState:

@@ -1,8 +1,8 @@
-"""Where a reader is, as a value that a checkpoint can hold.
+"""Records the place of a reader as a value that a checkpoint can hold.
 
-Which clips make global step k is a function of (seed, epoch, global batch size) and of
-the clips themselves. So this little is enough to go on exactly where reading stopped,
-and nothing in it depends on ranks, worker processes, machines or the layout of shards.
+The clips of global step k are a function of (seed, epoch, global batch size) and of the
+clips themselves. So these few fields are enough to continue exactly where reading
+stopped, and none depends on ranks, processes, machines or the layout of shards.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from mindrecord_io import records
 
 __all__ = ["ReaderState", "StateError", "digest"]
 
-_SAYS = {
+_COMPARED = {
     "split": "the split",
     "seed": "seed",
     "batch_size": "batch_size (over all ranks)",
@@ -27,20 +27,20 @@ _MAX_SEED = (1 << 63) - 1
 
 
 class StateError(ValueError):
-    """A state cannot be continued from: damaged, or of another reading."""
+    """A state is damaged, or of other clips or arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderState:
-    """The next batch that a reader gives, and of what it is the next.
+    """The next batch of a reader, and what identifies the clips and arguments.
 
     `records.to_json(state)` is a dict for JSON; `ReaderState.parse` reads it back.
 
     Attributes:
-      version: of the data set when the state was made, for people: another version
-        with the same clips continues it as well.
-      clips_digest: of the ids, labels and frames of the clips that are read from.
-      view_digest: of the view and of the sampling.
+      version: of the data set when the state was made, for people: a reader of another
+        version with the same clips continues from it too.
+      clips_digest: of the ids, labels and frames of the clips that are read.
+      view_digest: of the view and the sampling.
       batch_size: clips in a step, over all ranks together.
       epoch, step: 0-based; `step` counts from the epoch's beginning.
     """
@@ -66,7 +66,7 @@ class ReaderState:
 
     @classmethod
     def parse(cls, fields: Any) -> "ReaderState":
-        """Reads what `records.to_json` made of a state.
+        """Returns the state that `records.to_json` turned into JSON values.
 
         Raises:
           StateError: it is not a state.
@@ -80,15 +80,15 @@ class ReaderState:
         return state
 
     def check_continues(self, other: "ReaderState") -> None:
-        """Makes sure that this state is of the same reading as another one.
+        """Checks that this state has the same clips and arguments as another one.
 
         Raises:
           StateError: it is not; the message names everything that differs.
         """
         differing = [
-            f"{said} is {getattr(other, name)!r} here, {getattr(self, name)!r} in the "
-            f"state"
-            for name, said in _SAYS.items()
+            f"{meaning} is {getattr(other, name)!r} here, {getattr(self, name)!r} in "
+            f"the state"
+            for name, meaning in _COMPARED.items()
             if getattr(self, name) != getattr(other, name)
         ]
         if differing:

@@ -1,4 +1,4 @@
-"""Which frames of a clip a network sees: one from each of T equal segments.
+"""Chooses the frames of a clip: one from each of T equal segments.
 
 Segment i of a clip of F frames is the half-open range [i*F//T, (i+1)*F//T) of 0-based
 frame indices, or its first frame alone where that range is empty. So the segments
@@ -13,8 +13,8 @@ segments span the clip and short clips are spread over what they have.
 Dense sampling is I3D's as TSM's code has it: T frames of a window of 64, equally apart,
 going on from the clip's beginning where the clip is shorter.
 
-RANDOM and FIXED name the ways to sample, for training and for evaluation; an evaluation
-may look at a clip several times, and has the frames of all times end to end.
+RANDOM and FIXED name the ways to sample, for training and for evaluation. Evaluation
+may look at a clip several times: the frames of all times come end to end.
 """
 
 import itertools
@@ -22,12 +22,10 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io.serving import clip_random
+from mindrecord_io.serving.clip_random import ClipRandom
 
 __all__ = [
-    "DENSE_WINDOW",
     "FIXED",
-    "NUM_DENSE_TIMES",
     "RANDOM",
     "centre_segment_indices",
     "dense_indices",
@@ -37,8 +35,8 @@ __all__ = [
     "twice_segment_indices",
 ]
 
-DENSE_WINDOW = 64
-NUM_DENSE_TIMES = 10
+_DENSE_WINDOW = 64
+_NUM_DENSE_TIMES = 10
 
 
 def centre_segment_indices(num_frames: int, num_segments: int) -> npt.NDArray[np.int64]:
@@ -53,7 +51,7 @@ def centre_segment_indices(num_frames: int, num_segments: int) -> npt.NDArray[np
 
 
 def random_segment_indices(
-    num_frames: int, num_segments: int, rng: clip_random.ClipRandom
+    num_frames: int, num_segments: int, rng: ClipRandom
 ) -> npt.NDArray[np.int64]:
     """Returns one uniformly drawn frame of each segment, in order."""
     _check(num_frames, num_segments)
@@ -80,30 +78,30 @@ def dense_indices(
 ) -> npt.NDArray[np.int64]:
     """Returns T frames from `begin` on, 64 // T apart, beginning anew at the end."""
     _check(num_frames, num_segments)
-    if num_segments > DENSE_WINDOW:
+    if num_segments > _DENSE_WINDOW:
         raise ValueError(
-            f"dense sampling takes at most {DENSE_WINDOW} frames, got {num_segments}"
+            f"dense sampling takes at most {_DENSE_WINDOW} frames, got {num_segments}"
         )
-    step = DENSE_WINDOW // num_segments
+    step = _DENSE_WINDOW // num_segments
     return (begin + step * np.arange(num_segments, dtype=np.int64)) % num_frames
 
 
 def random_dense_indices(
-    num_frames: int, num_segments: int, rng: clip_random.ClipRandom
+    num_frames: int, num_segments: int, rng: ClipRandom
 ) -> npt.NDArray[np.int64]:
     """Returns dense frames of a window of 64 that is drawn uniformly.
 
     TSM's code never draws the last window; here every one is as likely.
     """
     _check(num_frames, num_segments)
-    begin = rng.below(max(1, 1 + num_frames - DENSE_WINDOW))
+    begin = rng.below(max(1, 1 + num_frames - _DENSE_WINDOW))
     return dense_indices(num_frames, num_segments, begin)
 
 
 def ten_dense_indices(num_frames: int, num_segments: int) -> npt.NDArray[np.int64]:
-    """Returns dense frames of ten windows, evenly spread from the first to the last."""
-    last = max(0, num_frames - DENSE_WINDOW)
-    begins = [last * i // (NUM_DENSE_TIMES - 1) for i in range(NUM_DENSE_TIMES)]
+    """Returns dense frames of ten windows, spread evenly from the first to the last."""
+    last = max(0, num_frames - _DENSE_WINDOW)
+    begins = [last * i // (_NUM_DENSE_TIMES - 1) for i in range(_NUM_DENSE_TIMES)]
     times = [dense_indices(num_frames, num_segments, begin) for begin in begins]
     return np.concatenate(times)
 
@@ -114,7 +112,7 @@ RANDOM = {"segments": random_segment_indices, "dense": random_dense_indices}
 FIXED = {
     "centre": (1, centre_segment_indices),
     "twice": (2, twice_segment_indices),
-    "dense": (NUM_DENSE_TIMES, ten_dense_indices),
+    "dense": (_NUM_DENSE_TIMES, ten_dense_indices),
 }
 """By name: how many times, and (num_frames, num_segments) to times * T frames."""
 

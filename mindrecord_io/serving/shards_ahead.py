@@ -14,7 +14,7 @@ _MAX_STEPS_AHEAD = 16
 
 
 class ShardsAhead:
-    """Holds the shards of a window of steps in the cache; for one reading thread."""
+    """Keeps the shards of a window of steps in the cache; for one reading thread."""
 
     def __init__(
         self,
@@ -26,9 +26,9 @@ class ShardsAhead:
         """Fetches nothing yet.
 
         Args:
-          cache: None where the shards are on this machine: there is nothing to do.
-          shards_of: step to the indices in `shards` of what it reads.
-          steps: in this order `ready` is asked for them.
+          cache: None if the shards are on this machine: nothing is fetched then.
+          shards_of: returns the indices in `shards` that a step reads.
+          steps: in the order in which `ready` is called for them.
         """
         self._cache = cache
         self._shards = shards
@@ -43,16 +43,16 @@ class ShardsAhead:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stops fetching, and lets go of everything."""
+        """Stops fetching and releases every shard."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._cache is not None:
             self._cache.release()
 
     def ready(self, step: int) -> None:
-        """Returns when all that a step reads is in the cache, where it is held.
+        """Returns when every shard of a step is in the cache, where it then stays.
 
         Raises:
-          StorageError: a shard cannot be fetched, or stays wrong.
+          StorageError: a shard cannot be fetched, or is not the published one.
         """
         if self._cache is None:
             return
@@ -61,14 +61,14 @@ class ShardsAhead:
             self._fetched[shard_index].result()
 
     def release(self, step: int) -> None:
-        """Tells that a step has been read."""
+        """Records that a step has been read, so that its shards may leave the cache."""
         for shard_index in self._window.pop(step, ()):
             self._num_uses[shard_index] -= 1
             if not self._num_uses[shard_index]:
                 del self._num_uses[shard_index], self._fetched[shard_index]
 
     def _extend(self, current: int, cache: shard_cache.ShardCache) -> None:
-        """Takes steps into the window: the current one, and more if they fit."""
+        """Adds steps to the window: the current one, and more if they fit."""
         before = set(self._num_uses)
         while self._waiting:
             step = self._waiting[0]
@@ -96,6 +96,6 @@ class ShardsAhead:
     ) -> bool:
         if num_ahead > _MAX_STEPS_AHEAD:
             return False
-        held = {*self._num_uses, *indices}
-        num_bytes = sum(self._shards[i].content.num_bytes for i in held)
+        kept = {*self._num_uses, *indices}
+        num_bytes = sum(self._shards[i].content.num_bytes for i in kept)
         return num_bytes <= settings.max_num_bytes
