@@ -15,7 +15,7 @@ from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, split_columns
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import files
-from mindrecord_io.versions import manifests, opening, shard_hashes
+from mindrecord_io.versions import manifests, opening, shard_checks
 from model import checkpoint, tsm
 
 __all__ = ["EvalOptions", "EvalResult", "evaluate_split", "run"]
@@ -90,7 +90,7 @@ def run(options: EvalOptions) -> EvalResult | None:
     config.use_device(settings.device_target)
     ranks = rank_group.join()
     if settings.check_hashes:
-        shard_hashes.check_hashes(version, options.split)
+        shard_checks.check_hashes(version, options.split)
     names = version.category_names()
     network = _load_network(options, sections["model"], len(names))
     evaluation = evaluate_split(

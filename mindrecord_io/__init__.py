@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mindrecord_io.serving.batches import Batch, BatchPlan
-    from mindrecord_io.serving.clip_index import DatasetError
     from mindrecord_io.serving.clip_random import ClipRandom
     from mindrecord_io.serving.clip_sampling import (
         ClassBalanced,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     )
     from mindrecord_io.serving.whole_clips import read_clip
     from mindrecord_io.storage.object_store import StorageError
-    from mindrecord_io.versions.manifests import ManifestError, Version
+    from mindrecord_io.versions.manifests import DatasetError, ManifestError, Version
     from mindrecord_io.versions.opening import open_version
 
 __all__ = [
@@ -68,7 +67,6 @@ __all__ = [
 
 _MODULES = {
     "serving.batches": ("Batch", "BatchPlan"),
-    "serving.clip_index": ("DatasetError",),
     "serving.clip_random": ("ClipRandom",),
     "serving.clip_sampling": ("ClassBalanced", "EachOnce", "Sampling", "Weighted"),
     "serving.frames": ("FrameError",),
@@ -80,7 +78,7 @@ _MODULES = {
     ),
     "serving.whole_clips": ("read_clip",),
     "storage.object_store": ("StorageError",),
-    "versions.manifests": ("ManifestError", "Version"),
+    "versions.manifests": ("DatasetError", "ManifestError", "Version"),
     "versions.opening": ("open_version",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

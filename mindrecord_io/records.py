@@ -28,6 +28,7 @@ __all__ = [
     "Fingerprint",
     "LabelMap",
     "PlannedClip",
+    "PublishedShard",
     "Quarantined",
     "ShardPlan",
     "ShardSummary",
@@ -348,12 +349,12 @@ class ClipOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardSummary:
-    """Describes a published shard; stored beside the shard's files.
+class PublishedShard:
+    """A shard's place in its split, its keys, and the content of its files.
 
     Attributes:
-      mindrecord, mindrecord_index: content of the .mindrecord file and of its .db; None
-        where no clip of the shard could be stored, so that there is no file.
+      mindrecord, mindrecord_index: of the .mindrecord file and of its .db; None where
+        no clip of the shard could be stored, so that there is no file.
     """
 
     split: str
@@ -363,6 +364,12 @@ class ShardSummary:
     frames_key: str
     mindrecord: Fingerprint | None
     mindrecord_index: Fingerprint | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSummary(PublishedShard):
+    """What lies beside a published shard's files: the shard and its clips."""
+
     clips: tuple[ClipOutcome, ...]
 
     @property

@@ -20,7 +20,7 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.shards import schema, shard_folders, sharding
 from mindrecord_io.storage import files, incomplete
-from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions import clips_table, manifests, opening, publication
 
 # Before anything imports MindSpore: on AVX-512 machines oneDNN picks a reference
 # convolution that is 50 times slower.
@@ -168,7 +168,7 @@ def _publish(
             clips_table=files.fingerprint(naming.clips_table_path(folder)),
             shards=entries,
         )
-        manifests.publish(dataset, folder, fields)
+        publication.publish(dataset, folder, fields)
 
 
 @pytest.fixture(scope="session")
@@ -192,7 +192,7 @@ def published_version(tmp_path_factory):
         check=True,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
-    return manifests.open_version(dataset)
+    return opening.open_version(dataset)
 
 
 @pytest.fixture

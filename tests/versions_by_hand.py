@@ -11,7 +11,7 @@ from pathlib import Path
 from mindrecord_io import naming, records
 from mindrecord_io.shards import schema, shard_folders, sharding
 from mindrecord_io.storage import files, incomplete
-from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions import clips_table, manifests, opening, publication
 from pipelines.building import label_files
 
 LABELS = records.LabelMap(("Rolling", "Tilting"))
@@ -210,7 +210,7 @@ def _publish_version(
     said = manifests.Manifest(
         format_version=schema.FORMAT_VERSION,
         version="",
-        parent=manifests.current_version(dataset) or "",
+        parent=opening.current_name(dataset) or "",
         created_at="2025-01-02T03:04:05+00:00",
         settings=settings,
         salt=sharding.DEFAULT_SALT,
@@ -224,4 +224,4 @@ def _publish_version(
         clips_table=files.fingerprint(table),
         shards=entries,
     )
-    return manifests.publish(dataset, folder, said)
+    return publication.publish(dataset, folder, said)

@@ -17,7 +17,7 @@ from eval.running import config_file, rank_group
 from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
-from mindrecord_io.versions import manifests, opening, shard_hashes
+from mindrecord_io.versions import manifests, opening, shard_checks
 from model import checkpoint, tsm, weights
 from train import clips, config, loop, run_folder, tuning
 
@@ -135,7 +135,7 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     _check_splits(version)
     if settings.evaluation.check_hashes:
         for split in _SPLITS:
-            shard_hashes.check_hashes(version, split)
+            shard_checks.check_hashes(version, split)
     eval_config.use_device(settings.evaluation.device_target)
     ranks = rank_group.join()
     check_divides(settings, ranks)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mindrecord_io.serving import clip_index
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 
 __all__ = ["NUM_PARTS", "STORES", "read_clips"]
 
@@ -25,7 +25,7 @@ NUM_PARTS = 8  # of a store: more than workers
 
 def read_clips(dataset: Path) -> Iterator[tuple[str, int, list[bytes]]]:
     """Gives clip_id, label_id and JPEGs of every training clip."""
-    index = clip_index.read_clip_index(manifests.open_version(dataset), "train")
+    index = clip_index.read_clip_index(opening.open_version(dataset), "train")
     for row, clip_id in enumerate(index.clip_ids):
         offsets, sizes = index.frame_ranges(row)
         with index.shard_paths[index.shard_indices[row]].open("rb") as file:

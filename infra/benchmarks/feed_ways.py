@@ -23,7 +23,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from mindrecord_io.serving import clip_index, clip_random, clip_reader, frames, views
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 
 __all__ = ["BATCH_SIZE", "THREADED", "WAYS", "Task"]
 
@@ -48,7 +48,7 @@ class Task:
 
     def index(self) -> clip_index.ClipIndex:
         """Returns where the training clips are."""
-        return clip_index.read_clip_index(manifests.open_version(self.dataset), "train")
+        return clip_index.read_clip_index(opening.open_version(self.dataset), "train")
 
     def mine(self, items: Sequence[str]) -> Sequence[str]:
         """Returns this worker's share."""

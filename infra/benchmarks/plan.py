@@ -42,7 +42,7 @@ from pyarrow import parquet
 
 from mindrecord_io import records
 from mindrecord_io.shards import schema, sharding
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, opening, publication
 
 SPLIT_SIZES = {"train": 168_913, "validation": 24_777, "test": 27_157}
 NUM_CLASSES = 174
@@ -168,7 +168,7 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
     num_clips = listing.num_clips
     total = num_shards or sharding.default_num_shards(num_clips.total())
     by_split = sharding.split_num_shards(num_clips, total)
-    with manifests.staging_folder(dataset) as staging:
+    with publication.staging_folder(dataset) as staging:
         clips = clip_listing.by_shard(listing, by_split)
         shards = clip_references.write(staging / "unfinished", clips, by_split)
         clip_references.hand_out(staging / "unfinished", staging)
@@ -261,7 +261,7 @@ def _open(folder: Path, num_shards: int | None) -> dict[str, Any]:
     from mindrecord_io.serving import reader, views
     from mindrecord_io.serving.batches import BatchPlan
 
-    version = manifests.open_version(folder / "dataset")
+    version = opening.open_version(folder / "dataset")
     with _hollow_shards(version):
         view, plan = views.TrainView(), BatchPlan(batch_size=64)
         steps = reader.open_split(version, "train", view, plan)

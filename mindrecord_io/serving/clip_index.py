@@ -13,17 +13,13 @@ import numpy.typing as npt
 from mindrecord_io import records
 from mindrecord_io.serving import clip_ids, split_columns
 from mindrecord_io.storage import shard_cache
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, opening
 
-__all__ = ["ClipIndex", "DatasetError", "read_clip_index"]
+__all__ = ["ClipIndex", "read_clip_index"]
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Integers = npt.NDArray[np.integer[Any]]
-
-
-class DatasetError(RuntimeError):
-    """A shard is not what the manifest or the table of clips says."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +138,9 @@ def read_clip_index(version: manifests.Version, split: str) -> ClipIndex:
         frame_begins=places.frame_begins.finish(),
         frame_sizes=places.frame_sizes.finish(),
         digest=identity.digest,
-        remote_shards=tuple(map(_remote_shard, entries)) if version.uri else (),
+        remote_shards=tuple(map(_remote_shard, entries))
+        if isinstance(version, opening.RemoteVersion)
+        else (),
     )
 
 
@@ -152,7 +150,7 @@ def _entries(
     by_path = {e.path: e for e in version.manifest.shards if e.mindrecord is not None}
     for path in paths:
         if path not in by_path:
-            raise DatasetError(
+            raise manifests.DatasetError(
                 f"{version.dataset / path}: holds clips but is not in the manifest"
             )
     return [by_path[path] for path in paths]
@@ -180,9 +178,13 @@ def _check_shards(
     for entry, end in zip(entries, places.ends, strict=True):
         path = version.shard_path(entry)
         published = _content(entry).num_bytes
-        found = published if version.uri else _num_bytes(path)
+        found = (
+            published
+            if isinstance(version, opening.RemoteVersion)
+            else _num_bytes(path)
+        )
         if found != published or end > found:
-            raise DatasetError(
+            raise manifests.DatasetError(
                 f"{path}: has {found} bytes, published were {published} with frames "
                 f"up to byte {end}: truncated or replaced; copy it again"
             )
@@ -192,4 +194,4 @@ def _num_bytes(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as cause:
-        raise DatasetError(f"{path}: cannot be opened: {cause}") from cause
+        raise manifests.DatasetError(f"{path}: cannot be opened: {cause}") from cause

@@ -16,7 +16,7 @@ from mindrecord_io.serving.clip_index import read_clip_index
 from mindrecord_io.serving.clip_sampling import EachOnce
 from mindrecord_io.serving.reader_state import ReaderState, StateError, digest
 from mindrecord_io.versions.manifests import Version
-from mindrecord_io.versions.opening import open_version
+from mindrecord_io.versions.opening import RemoteVersion, open_version
 
 if TYPE_CHECKING:
     from mindspore import Tensor
@@ -191,7 +191,8 @@ def open_split(
     if state is not None:
         plan = replace(plan, epoch=state.epoch, begin_step=0)
     decoders = ClipDecoders(index, view, seed=plan.seed, num_workers=num_workers)
-    source = BatchSource(index, view, plan, decoders=decoders, cache=opened.cache)
+    cache = opened.cache if isinstance(opened, RemoteVersion) else None
+    source = BatchSource(index, view, plan, decoders=decoders, cache=cache)
     reader = SplitReader(opened.manifest.version, split, source)
     if state is not None:
         reader.resume(state)

@@ -12,7 +12,7 @@ from mindrecord_io import records
 from mindrecord_io.serving.frames import FrameError
 from mindrecord_io.storage.shard_cache import RemoteShard
 from mindrecord_io.versions.manifests import Version
-from mindrecord_io.versions.opening import open_version
+from mindrecord_io.versions.opening import RemoteVersion, open_version
 
 __all__ = ["read_clip"]
 
@@ -46,7 +46,7 @@ def read_clip(
 
 
 def _row(version: Version, clip_id: str) -> dict[str, Any]:
-    name = f"{version.uri or version.dataset}: version {version.manifest.version}"
+    name = f"{version.location}: version {version.manifest.version}"
     for batch in version.clip_batches(_COLUMNS):
         rows = batch.filter(compute.equal(batch.column("clip_id"), clip_id)).to_pylist()
         for row in rows:
@@ -59,6 +59,6 @@ def _row(version: Version, clip_id: str) -> dict[str, Any]:
 
 def _shard(version: Version, shard: str) -> Path:
     entry = next(entry for entry in version.manifest.shards if entry.path == shard)
-    if version.cache is None or entry.mindrecord is None:
-        return version.shard_path(entry)
-    return version.cache.fetch(RemoteShard(entry.path, entry.mindrecord))
+    if isinstance(version, RemoteVersion) and entry.mindrecord is not None:
+        return version.cache.fetch(RemoteShard(entry.path, entry.mindrecord))
+    return version.shard_path(entry)

@@ -80,10 +80,10 @@ def parse_summary(
     return summary
 
 
-def file_fingerprints(summary: records.ShardSummary) -> dict[str, records.Fingerprint]:
-    """Returns what a shard's files must be, by name; none where it has no clips."""
-    name = naming.ShardName(summary.split, summary.index, summary.num_shards)
-    both = {str(name): summary.mindrecord, name.index_file: summary.mindrecord_index}
+def file_fingerprints(shard: records.PublishedShard) -> dict[str, records.Fingerprint]:
+    """Returns the content of a shard's files by name; none where it has no clips."""
+    name = naming.ShardName(shard.split, shard.index, shard.num_shards)
+    both = {str(name): shard.mindrecord, name.index_file: shard.mindrecord_index}
     return {file: content for file, content in both.items() if content is not None}
 
 

@@ -13,9 +13,13 @@ from pyarrow import fs
 from mindrecord_io import records
 from mindrecord_io.storage import files, object_store
 
-__all__ = ["download", "fingerprint", "put", "upload"]
+__all__ = ["WrongContentError", "download", "fingerprint", "put", "upload"]
 
 _READ_BYTES = 1 << 20
+
+
+class WrongContentError(object_store.StorageError):
+    """A remote file is not the one that was published."""
 
 
 def upload(remote: object_store.Storage, path: str, source: Path) -> None:
@@ -59,19 +63,28 @@ def download(
     target: Path,
     expected: records.Fingerprint | None = None,
 ) -> None:
-    """Copies a remote file to a local one and, if that is known, proves what it is.
+    """Copies a remote file to a local one and, if `expected` is known, checks it.
 
     Raises:
       FileNotFoundError: there is no such file.
-      StorageError: it cannot be read, or is never what was expected.
+      WrongContentError: it is not what was expected; the last copy stays.
+      StorageError: it cannot be read.
     """
 
     def copy() -> None:
         remote.copy(path, target)
         if expected is not None and files.fingerprint(target) != expected:
-            raise OSError(f"it is not the file of {expected.num_bytes} bytes published")
+            size = expected.num_bytes
+            raise _MismatchError(
+                f"it is not the file that was published, of {size} bytes"
+            )
 
-    object_store.retried(copy, f"read {remote.uri}/{path}")
+    try:
+        object_store.retried(copy, f"read {remote.uri}/{path}")
+    except object_store.StorageError as error:
+        if isinstance(error.__cause__, _MismatchError):
+            raise WrongContentError(str(error)) from error.__cause__
+        raise
 
 
 def fingerprint(remote: object_store.Storage, path: str) -> records.Fingerprint:
@@ -86,6 +99,10 @@ def fingerprint(remote: object_store.Storage, path: str) -> records.Fingerprint:
             digest.update(content)
             num_bytes += len(content)
     return records.Fingerprint(num_bytes, digest.hexdigest())
+
+
+class _MismatchError(OSError):
+    pass
 
 
 def _check(

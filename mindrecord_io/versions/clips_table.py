@@ -6,7 +6,10 @@ path of the .mindrecord file below the data set's folder (of the shard's folder,
 none of its clips is stored), null for clips that belong to no shard.
 """
 
+import functools
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ __all__ = [
     "gathered",
     "missing_rows",
     "read",
+    "read_shard",
     "shard_rows",
     "unlisted_rows",
     "write",
@@ -72,6 +76,9 @@ _NOT_STORED: dict[str, Any] = {
     "frame_sizes": (),
     "frames_sha256": "",
 }
+
+
+_opening = threading.Lock()  # two threads would read one footer twice
 
 
 class TableError(ValueError):
@@ -181,11 +188,68 @@ def batches(
         raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
 
 
+def read_shard(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns some columns of the clips of a shard, in the table's order.
+
+    Raises:
+      TableError: the table cannot be read.
+    """
+    try:
+        state = path.stat()
+        with _opening:
+            footer = _footer(path, state.st_mtime_ns, state.st_size)
+        indices = sorted((*footer.groups.get(shard, ()), *footer.mixed))
+        with parquet.ParquetFile(path, metadata=footer.metadata) as file:
+            found = file.read_row_groups(indices, columns=[*columns, "shard"])
+    except (OSError, ValueError, pa.ArrowException) as cause:
+        raise TableError(f"{path}: cannot be read: {cause}") from cause
+    own = found.filter(compute.equal(found.column("shard"), shard))
+    rows: list[dict[str, Any]] = own.select(list(columns)).to_pylist()
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    """A table's footer; megabytes long where there are thousands of shards.
+
+    Attributes:
+      groups: the row groups that hold a shard's clips and no other's, by shard.
+      mixed: those that may hold clips of several shards.
+    """
+
+    metadata: parquet.FileMetaData
+    groups: Mapping[str, tuple[int, ...]]
+    mixed: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=1)
+def _footer(path: Path, mtime_ns: int, num_bytes: int) -> _Footer:
+    del mtime_ns, num_bytes  # a file that is another by now has another footer
+    metadata = parquet.read_metadata(path)
+    column = metadata.schema.names.index("shard")
+    groups: dict[str, list[int]] = {}
+    mixed = []
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        statistics = group.column(column).statistics
+        if statistics is not None and statistics.null_count == group.num_rows:
+            continue  # clips of no shard
+        if (
+            statistics is not None
+            and statistics.has_min_max
+            and statistics.min == statistics.max
+        ):
+            groups.setdefault(statistics.min, []).append(index)
+        else:
+            mixed.append(index)
+    return _Footer(metadata, {s: tuple(g) for s, g in groups.items()}, tuple(mixed))
+
+
 def _may_hold(group: parquet.RowGroupMetaData, split: str) -> bool:
-    told = group.column(SCHEMA.get_field_index("split")).statistics
-    if told is None or not told.has_min_max:
+    statistics = group.column(SCHEMA.get_field_index("split")).statistics
+    if statistics is None or not statistics.has_min_max:
         return True
-    return bool(told.min <= split <= told.max)
+    return bool(statistics.min <= split <= statistics.max)
 
 
 def _read_group(

@@ -1,13 +1,10 @@
-"""Versions of a data set: immutable, published by one atomic step, readable for good.
+"""The versions of a data set: immutable, described by a manifest, readable for good.
 
-A version is a folder that never changes once it has its name. What makes it the one
-that readers get is CURRENT, a file of one line that is replaced last. Writers lock each
-other out only while they publish: whoever finds then that CURRENT has moved on since it
-began gets a PublishConflictError, loses nothing (its shards are there to be reused),
-and runs again.
+A version is a folder that never changes once it has its name. Readers get the one that
+CURRENT names, a file of one line that is replaced last (see opening and publication).
 """
 
-import contextlib
+import dataclasses
 import datetime
 import json
 from collections.abc import Iterator, Sequence
@@ -18,21 +15,18 @@ import pyarrow as pa
 
 from mindrecord_io import naming, records
 from mindrecord_io.shards import schema
-from mindrecord_io.storage import files, incomplete, shard_cache
+from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table
 
 __all__ = [
+    "DatasetError",
     "Manifest",
     "ManifestError",
     "PublishConflictError",
     "ShardEntry",
     "Version",
-    "current_version",
-    "list_versions",
-    "open_version",
+    "encoded",
     "parse",
-    "publish",
-    "staging_folder",
     "utc_now",
 ]
 
@@ -41,12 +35,16 @@ class ManifestError(ValueError):
     """A folder is not a data set, or not one that this program can read."""
 
 
+class DatasetError(RuntimeError):
+    """A shard is not what the manifest or the table of clips says."""
+
+
 class PublishConflictError(RuntimeError):
     """Another writer published a version since this one began."""
 
 
 @dataclass(frozen=True, slots=True)
-class ShardEntry:
+class ShardEntry(records.PublishedShard):
     """One shard of a version.
 
     Attributes:
@@ -54,40 +52,20 @@ class ShardEntry:
         alone where none of its clips could be stored.
     """
 
-    split: str
-    index: int
-    num_shards: int
-    key: str
-    frames_key: str
     path: str
     num_rows: int
-    mindrecord: records.Fingerprint | None
-    mindrecord_index: records.Fingerprint | None
 
     def __post_init__(self) -> None:
-        folder = naming.shard_folder(Path(), self.split, self.key)
-        name = naming.ShardName(self.split, self.index, self.num_shards)
-        path = folder / str(name) if self.mindrecord else folder
-        if self.path != path.as_posix():  # it is opened: no way out of the data set
+        path = _shard_path(self)
+        if self.path != path:  # it is opened: no way out of the data set
             raise ValueError(f"shard path must be {path}, got {self.path!r}")
 
     @classmethod
     def of(cls, summary: records.ShardSummary) -> "ShardEntry":
         """Returns the entry that lists a published shard."""
-        folder = naming.shard_folder(Path(), summary.split, summary.key)
-        name = naming.ShardName(summary.split, summary.index, summary.num_shards)
-        path = folder / str(name) if summary.mindrecord else folder
-        return cls(
-            split=summary.split,
-            index=summary.index,
-            num_shards=summary.num_shards,
-            key=summary.key,
-            frames_key=summary.frames_key,
-            path=path.as_posix(),
-            num_rows=summary.num_stored,
-            mindrecord=summary.mindrecord,
-            mindrecord_index=summary.mindrecord_index,
-        )
+        names = [field.name for field in dataclasses.fields(records.PublishedShard)]
+        shared = {name: getattr(summary, name) for name in names}
+        return cls(**shared, path=_shard_path(summary), num_rows=summary.num_stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +121,20 @@ class Version:
 
     Attributes:
       dataset: the data set's folder; of a remote one the folder of the local copies.
-      uri: of a remote data set, "" of one on this machine.
-      cache: where the shards of a remote data set come to.
     """
 
     dataset: Path
     manifest: Manifest
-    uri: str = ""
-    cache: shard_cache.ShardCache | None = None
 
     @property
     def folder(self) -> Path:
         """The version's own folder."""
         return naming.version_folder(self.dataset, self.manifest.version)
+
+    @property
+    def location(self) -> Path | str:
+        """The path or URI of the data set, for messages."""
+        return self.dataset
 
     def read_clips(
         self, columns: Sequence[str] | None = None, split: str | None = None
@@ -193,68 +172,14 @@ class Version:
         return names
 
     def shard_path(self, entry: ShardEntry) -> Path:
-        """Returns where a shard's .mindrecord file is, or will be once fetched."""
-        if self.cache is None or entry.mindrecord is None:
-            return self.dataset / entry.path
-        shard = shard_cache.RemoteShard(entry.path, entry.mindrecord)
-        return self.cache.path(shard)
+        """Returns the path of a shard's .mindrecord file."""
+        return self.dataset / entry.path
 
     def _published_table(self) -> Path:
         path = naming.clips_table_path(self.folder)
         if path.exists() and files.fingerprint(path) != self.manifest.clips_table:
             raise ManifestError(f"{path}: not the file that was published: run verify")
         return path
-
-
-def list_versions(dataset: Path) -> list[str]:
-    """Returns the names of all versions, oldest first, CURRENT or not."""
-    folder = dataset / "versions"
-    if not folder.is_dir():
-        return []
-    names = [p.name for p in folder.iterdir() if naming.is_version_name(p.name)]
-    return sorted(names, key=naming.version_number)
-
-
-def current_version(dataset: Path) -> str | None:
-    """Returns the name of the newest published version, None if there is none yet."""
-    path = naming.current_path(dataset)
-    try:
-        name = path.read_text(encoding="ascii").strip()
-        naming.version_number(name)
-    except FileNotFoundError:
-        return None
-    except OSError as cause:
-        raise _unreadable(dataset, cause) from cause
-    except ValueError as cause:
-        raise ManifestError(f"{path}: does not name a version: {cause}") from cause
-    return name
-
-
-def open_version(dataset: Path, version: str | None = None) -> Version:
-    """Opens a version for reading, the newest published one by default.
-
-    Raises:
-      ManifestError: there is no such data set or version, or it was written by a newer
-        program; the message says which versions there are.
-    """
-    name = version or current_version(dataset)
-    if name is None:
-        raise ManifestError(
-            f"{dataset}: no data set here, or none published yet (no CURRENT file)"
-        )
-    try:
-        path = naming.manifest_path(naming.version_folder(dataset, name))
-        content = path.read_bytes()
-    except FileNotFoundError as cause:
-        names = list_versions(dataset) or "none, so this is no data set"
-        raise ManifestError(
-            f"{dataset}: no version {name}, there are {names}"
-        ) from cause
-    except OSError as cause:
-        raise _unreadable(dataset, cause) from cause
-    except ValueError as cause:
-        raise ManifestError(f"{dataset}: version {name!r}: {cause}") from cause
-    return Version(dataset, parse(content, dataset, name))
 
 
 def parse(content: bytes, dataset: Path | str, name: str) -> Manifest:
@@ -276,72 +201,15 @@ def parse(content: bytes, dataset: Path | str, name: str) -> Manifest:
     return manifest
 
 
-@contextlib.contextmanager
-def staging_folder(dataset: Path) -> Iterator[Path]:
-    """Makes a folder for a version in the making; removes what is left of it after.
-
-    While it is there, prune removes nothing. It is made before a job looks at any
-    shard, and in turn with prune: so no job finds shards that are about to go.
-    """
-    versions = dataset / "versions"
-    versions.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        with files.locked_directory(versions):
-            staging = stack.enter_context(incomplete.folder_in(versions))
-        yield staging
-
-
-def publish(dataset: Path, incomplete: Path, manifest: Manifest) -> Version:
-    """Makes a folder of finished files the newest version.
-
-    Args:
-      incomplete: holds clips.parquet and labels/; the manifest is added here.
-      manifest: its `parent` must still be the current version; its `version` is
-        replaced by the name it gets.
-
-    Raises:
-      PublishConflictError: CURRENT is no longer `manifest.parent`.
-    """
-    # A rival between its rename and its CURRENT could not be told from one that died
-    # there: so one at a time. Where locks are ignored, the check and the rename notice
-    # every other rival.
-    with files.locked_directory(dataset / "versions"):
-        existing = list_versions(dataset)
-        number = naming.version_number(existing[-1]) + 1 if existing else 1
-        if (current_version(dataset) or "") != manifest.parent:
-            raise _conflict(dataset, manifest)
-        fields = records.to_json(manifest) | {"version": naming.version_name(number)}
-        text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
-        naming.manifest_path(incomplete).unlink(missing_ok=True)
-        files.write_synced(naming.manifest_path(incomplete), text.encode())
-        final = naming.version_folder(dataset, naming.version_name(number))
-        try:
-            files.publish_folder(incomplete, final)
-        except FileExistsError as cause:
-            raise _conflict(dataset, manifest) from cause
-        files.replace_file(naming.current_path(dataset), f"{final.name}\n".encode())
-    return open_version(dataset, final.name)
+def encoded(manifest: Manifest) -> bytes:
+    """Returns the content of manifest.json."""
+    text = json.dumps(records.to_json(manifest), indent=1, ensure_ascii=False)
+    return f"{text}\n".encode()
 
 
 def utc_now() -> str:
     """Returns the time for `created_at`, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _conflict(dataset: Path, manifest: Manifest) -> PublishConflictError:
-    return PublishConflictError(
-        f"{dataset}: version {current_version(dataset)} was published by another "
-        f"process since this one began from {manifest.parent or 'nothing'}; nothing "
-        f"is lost, run the same command again: finished shards are reused"
-    )
-
-
-def _unreadable(dataset: Path, error: OSError) -> ManifestError:
-    if isinstance(error, NotADirectoryError):
-        return ManifestError(
-            f"{dataset}: no folder, so no data set: it, or what it is in, is a file"
-        )
-    return ManifestError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def _parse(path: str, fields: object) -> Manifest:
@@ -356,3 +224,9 @@ def _parse(path: str, fields: object) -> Manifest:
     except ValueError as cause:
         raise ManifestError(f"{path}: not a manifest: {cause}") from cause
     return manifest
+
+
+def _shard_path(shard: records.PublishedShard) -> str:
+    folder = naming.shard_folder(Path(), shard.split, shard.key)
+    name = naming.ShardName(shard.split, shard.index, shard.num_shards)
+    return (folder / str(name) if shard.mindrecord else folder).as_posix()

@@ -1,19 +1,14 @@
-"""Reads a shard's rows as anyone can, by plain MindDataset, and compares them.
+"""Compares a shard's rows, read with plain MindDataset, with clips.parquet.
 
-MindSpore is imported here: see writer. It can crash on a damaged file, or take all
-memory; so the file's hash comes first (shard_verification), and a process that can be
-lost.
+Only for shards whose files have the published hash (shard_checks): MindSpore can crash
+on a damaged file.
 """
 
-import hashlib
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
-from mindspore.dataset import MindDataset
-
-from mindrecord_io.shards import schema
+from mindrecord_io.shards import row_reading
 from mindrecord_io.versions import manifests, shard_checks
 
 __all__ = ["check_rows"]
@@ -41,40 +36,36 @@ def check_rows(version: manifests.Version, entry: manifests.ShardEntry) -> list[
 
 
 def _wrong_rows(path: Path, clips: list[dict[str, Any]]) -> list[str]:
-    rows = MindDataset([str(path)], list(schema.COLUMNS), 1, shuffle=False)
-    found = rows.create_tuple_iterator(num_epochs=1, output_numpy=True)
     wrong, num_rows = [], 0
-    with path.open("rb") as file:
-        for row, clip in itertools.zip_longest(found, clips):
-            num_rows += row is not None
-            if row is None or clip is None:
-                continue
-            if differing := _differences(row, clip, file.fileno()):
-                name = f"row {clip['row']}, clip {clip['clip_id']}"
-                wrong.append(f"{name}: {'; '.join(differing)}")
+    rows = row_reading.read_rows(path, [clip["frames_offset"] for clip in clips])
+    for row, clip in itertools.zip_longest(rows, clips):
+        num_rows += row is not None
+        if row is None or clip is None:
+            continue
+        if differing := _differences(row, clip):
+            name = f"row {clip['row']}, clip {clip['clip_id']}"
+            wrong.append(f"{name}: {'; '.join(differing)}")
     if num_rows != len(clips):
         wrong.insert(0, f"has {num_rows} rows, in clips.parquet it has {len(clips)}")
     return wrong
 
 
-def _differences(row: list[Any], clip: dict[str, Any], descriptor: int) -> list[str]:
-    clip_id, label, num_frames, sizes, frames, height, width = row
-    jpegs = frames.tobytes()
+def _differences(row: row_reading.Row, clip: dict[str, Any]) -> list[str]:
     compared = {
-        "clip_id": (str(clip_id), clip["clip_id"]),
-        "label": (int(label), clip["label_id"]),
-        "num_frames": (int(num_frames), len(clip["frame_sizes"])),
-        "frame_sizes": (sizes.tolist(), clip["frame_sizes"]),
-        "frames_sha256": (hashlib.sha256(jpegs).hexdigest(), clip["frames_sha256"]),
-        "height": (int(height), clip["height"]),
-        "width": (int(width), clip["width"]),
+        "clip_id": (row.clip_id, clip["clip_id"]),
+        "label": (row.label, clip["label_id"]),
+        "num_frames": (row.num_frames, len(clip["frame_sizes"])),
+        "frame_sizes": (list(row.frame_sizes), clip["frame_sizes"]),
+        "frames_sha256": (row.frames_sha256, clip["frames_sha256"]),
+        "height": (row.height, clip["height"]),
+        "width": (row.width, clip["width"]),
     }
     differing = [
-        f"{name} {found!r:.80}, in clips.parquet {expected!r:.80}"
-        for name, (found, expected) in compared.items()
-        if found != expected
+        f"{name} {read!r:.80}, in clips.parquet {expected!r:.80}"
+        for name, (read, expected) in compared.items()
+        if read != expected
     ]
-    offset = clip["frames_offset"]
-    if offset < 0 or os.pread(descriptor, len(jpegs), offset) != jpegs:
+    if not row.is_at_offset:
+        offset = clip["frames_offset"]
         differing.append(f"its frames are not at frames_offset {offset}")
     return differing

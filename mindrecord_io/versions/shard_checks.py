@@ -6,16 +6,22 @@ them. `rows.check_rows` is the other half, for shards that pass here.
 """
 
 import contextlib
+import itertools
 import json
+import logging
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
 from mindrecord_io import naming, records
-from mindrecord_io.versions import manifests, table_by_shard, version_checks
+from mindrecord_io.shards import shard_folders
+from mindrecord_io.versions import clips_table, manifests, opening, version_checks
 
 __all__ = [
+    "check_hashes",
     "check_listing",
     "check_shard",
     "check_sizes",
@@ -23,7 +29,10 @@ __all__ = [
     "stored_clips",
 ]
 
+logger = logging.getLogger(__name__)
+
 _MAX_NAMED = 5
+_MAX_DAMAGES = 3
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 
 _COLUMNS = (
@@ -62,7 +71,7 @@ def check_listing(
     entry: manifests.ShardEntry, found: Mapping[str, int]
 ) -> list[version_checks.Damage]:
     """Compares the sizes of files, by name, with those a shard was published with."""
-    folder, expected = _folder(entry), _published(entry)
+    folder, expected = _folder(entry), shard_folders.file_fingerprints(entry)
     damaged = []
     for name, published in expected.items():
         path = (folder / name).as_posix()
@@ -109,6 +118,42 @@ def check_shard(
     return [version_checks.Damage(entry.path, why) for why in wrong]
 
 
+def check_hashes(
+    version: manifests.Version, split: str, *, num_workers: int | None = None
+) -> None:
+    """Hashes every shard of a split, several at once, and compares with the manifest.
+
+    Sizes are checked whenever a split is opened; a flipped bit only shows here, or as a
+    wrong picture.
+
+    Raises:
+      ValueError: there is no such split.
+      DatasetError: shards that are not what was published; the message names them.
+    """
+    if split not in records.SPLITS:
+        raise ValueError(f"split must be one of {records.SPLITS}, got {split!r}")
+    if isinstance(version, opening.RemoteVersion):
+        logger.info("%s: its shards are hashed when they are fetched", version.uri)
+        return
+    entries = [entry for entry in version.manifest.shards if entry.split == split]
+    begin = time.monotonic()
+    with futures.ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
+        checked = pool.map(lambda entry: check_shard(version, entry, None), entries)
+        damaged = list(itertools.chain.from_iterable(checked))
+    if damaged:
+        named = "; ".join(f"{d.path}: {d.reason}" for d in damaged[:_MAX_DAMAGES])
+        raise manifests.DatasetError(
+            f"{version.dataset}: {len(damaged)} damages in split {split!r} of version "
+            f"{version.manifest.version}: {named}"
+        )
+    logger.info(
+        "%d shards of split %s are as published: hashed in %.1f s",
+        len(entries),
+        split,
+        time.monotonic() - begin,
+    )
+
+
 def shard_clips(
     version: manifests.Version, entry: manifests.ShardEntry
 ) -> list[dict[str, Any]]:
@@ -118,7 +163,7 @@ def shard_clips(
       TableError: the table cannot be read.
     """
     path = naming.clips_table_path(version.folder)
-    return table_by_shard.shard_rows(path, entry.path, _COLUMNS)
+    return clips_table.read_shard(path, entry.path, _COLUMNS)
 
 
 def stored_clips(clips: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,13 +174,6 @@ def stored_clips(clips: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _folder(entry: manifests.ShardEntry) -> Path:
     return naming.shard_folder(Path(), entry.split, entry.key)
-
-
-def _published(entry: manifests.ShardEntry) -> dict[str, records.Fingerprint]:
-    """Returns what a shard's files must be, by name; none where it has no clips."""
-    name = naming.ShardName(entry.split, entry.index, entry.num_shards)
-    both = {str(name): entry.mindrecord, name.index_file: entry.mindrecord_index}
-    return {file: content for file, content in both.items() if content is not None}
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -156,7 +194,7 @@ def _check_files(
     known = {damage.path for damage in damaged}
     if folder.as_posix() in known:  # it cannot be listed
         return damaged
-    for name, published in _published(entry).items():
+    for name, published in shard_folders.file_fingerprints(entry).items():
         path = folder / name
         if path.as_posix() not in known:
             damaged += version_checks.check_file(version.dataset, path, published)

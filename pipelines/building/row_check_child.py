@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mindrecord_io.versions import manifests, row_checks
+from mindrecord_io.versions import manifests, opening, row_checks
 from pipelines.building import child_process
 
 __all__ = ["main"]
@@ -19,7 +19,7 @@ _MAX_MEMORY = 4 << 30  # MindSpore and several pages, of at most 256 MiB each
 
 @functools.lru_cache(maxsize=1)
 def _open_version(dataset: str, name: str) -> manifests.Version:
-    return manifests.open_version(Path(dataset), name)
+    return opening.open_version(Path(dataset), name)
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

@@ -15,7 +15,13 @@ from typing import Protocol
 from mindrecord_io import records
 from mindrecord_io.shards import shard_folders
 from mindrecord_io.storage import files, incomplete, locations, shard_cache
-from mindrecord_io.versions import manifests, shard_checks, version_checks
+from mindrecord_io.versions import (
+    manifests,
+    opening,
+    publication,
+    shard_checks,
+    version_checks,
+)
 from pipelines.publishing import remote_data_set, removal
 
 __all__ = ["DataSet", "LocalDataSet", "opened"]
@@ -102,20 +108,20 @@ class LocalDataSet:
         self.folder = folder
 
     def list_versions(self) -> list[str]:
-        return manifests.list_versions(self.folder)
+        return opening.list_versions(self.folder)
 
     def current_name(self) -> str | None:
-        return manifests.current_version(self.folder)
+        return opening.current_name(self.folder)
 
     def read_manifest(self, name: str | None = None) -> manifests.Manifest:
-        return manifests.open_version(self.folder, name).manifest
+        return opening.read_manifest(self.folder, name)
 
     def open_version(self, name: str | None = None) -> manifests.Version:
-        return manifests.open_version(self.folder, name)
+        return opening.open_version(self.folder, name)
 
     def current_version(self) -> manifests.Version | None:
-        has_version = manifests.current_version(self.folder) is not None
-        return manifests.open_version(self.folder) if has_version else None
+        name = opening.current_name(self.folder)
+        return None if name is None else opening.open_version(self.folder, name)
 
     def shard_keys(self, split: str) -> set[str]:
         folder = shard_folders.split_folder(self.folder, split)
@@ -160,13 +166,13 @@ class LocalDataSet:
         removal.remove_abandoned(self.folder)
 
     def staging(self) -> contextlib.AbstractContextManager[Path]:
-        return manifests.staging_folder(self.folder)
+        return publication.staging_folder(self.folder)
 
     def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
         return removal.removing(self.folder)
 
     def publish(self, folder: Path, said: manifests.Manifest) -> manifests.Version:
-        return manifests.publish(self.folder, folder, said)
+        return publication.publish(self.folder, folder, said)
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ Nothing is removed while a job is at work: see remote_marks and remote_removal.
 """
 
 import contextlib
+import dataclasses
 import datetime
-import json
 import logging
 import posixpath
 import shutil
@@ -31,8 +31,14 @@ from pyarrow import fs
 
 from mindrecord_io import naming, records
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.storage import files, incomplete, object_store, transfers
-from mindrecord_io.versions import manifests, shard_checks, version_checks
+from mindrecord_io.storage import incomplete, object_store, transfers
+from mindrecord_io.versions import (
+    manifests,
+    opening,
+    publication,
+    shard_checks,
+    version_checks,
+)
 from pipelines.publishing import remote_marks, remote_removal, removal
 
 __all__ = ["RemoteDataSet"]
@@ -55,40 +61,16 @@ class RemoteDataSet:
         self.folder = folder
 
     def list_versions(self) -> list[str]:
-        names = [name for name, _ in self._versions()]
-        with futures.ThreadPoolExecutor(_NUM_REQUESTS) as executor:
-            paths = [f"versions/{name}/manifest.json" for name in names]
-            published = list(executor.map(self._exists, paths))
-        pairs = zip(names, published, strict=True)
-        return [name for name, is_published in pairs if is_published]
+        return opening.list_versions(self._remote)
 
     def current_name(self) -> str | None:
-        try:
-            name = self._remote.read_bytes("CURRENT").decode("ascii").strip()
-            naming.version_number(name)
-        except FileNotFoundError:
-            return None
-        except ValueError as cause:
-            raise manifests.ManifestError(
-                f"{self._remote.uri}/CURRENT: does not name a version: {cause}"
-            ) from cause
-        return name
+        return opening.current_name(self._remote)
 
     def read_manifest(self, name: str | None = None) -> manifests.Manifest:
-        name = self._known(name)
-        path = naming.manifest_path(naming.version_folder(Path(), name))
-        content = self._remote.read_bytes(path.as_posix())
-        return manifests.parse(content, self._remote.uri, name)
+        return opening.read_manifest(self._remote, name)
 
     def open_version(self, name: str | None = None) -> manifests.Version:
-        name = self._known(name)
-        version = naming.version_folder(Path(), name).as_posix()
-        target = naming.version_folder(self.folder, name)
-        if not target.is_dir():
-            with incomplete.folder_in(target.parent) as folder:
-                self._download_version(version, folder / name)
-                (folder / name).rename(target)
-        return manifests.open_version(self.folder, name)
+        return opening.open_version(self._remote, name, into=self.folder)
 
     def current_version(self) -> manifests.Version | None:
         name = self.current_name()
@@ -179,7 +161,7 @@ class RemoteDataSet:
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
         with contextlib.ExitStack() as stack:
-            staging = stack.enter_context(manifests.staging_folder(self.folder))
+            staging = stack.enter_context(publication.staging_folder(self.folder))
             mark = remote_marks.held(self._remote, staging.name, "job")
             self._wait_for_prune(stack.enter_context(mark))
             yield staging
@@ -204,34 +186,21 @@ class RemoteDataSet:
             undo.callback(self._forget, claim)
             transfers.put(self._remote, claim, manifests.utc_now().encode())
             self._refuse_rivals(said, claim, number)
-            fields = records.to_json(said) | {"version": name}
-            text = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
+            published = dataclasses.replace(said, version=name)
+            content = manifests.encoded(published)
             paths = sorted(path for path in folder.rglob("*") if path.is_file())
             with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
                 list(executor.map(lambda p: self._upload(p, folder, name), paths))
             manifest_path = f"versions/{name}/manifest.json"
             undo.callback(self._forget, manifest_path)  # without it: no version
-            transfers.put(self._remote, manifest_path, text.encode())
+            transfers.put(self._remote, manifest_path, content)
             self._refuse_unmarked(folder.parent.name)
             undo.pop_all()
         transfers.put(self._remote, "CURRENT", f"{name}\n".encode())
-        return self.open_version(name)
-
-    def _known(self, name: str | None) -> str:
-        """Returns the name of a version that is there, the current one by default."""
-        name = name or self.current_name()
-        if name is None:
-            raise manifests.ManifestError(
-                f"{self._remote.uri}: no data set here, or none published yet (no "
-                f"CURRENT file)"
-            )
-        version = naming.version_folder(Path(), name).as_posix()
-        if not self._exists(f"{version}/manifest.json"):
-            raise manifests.ManifestError(
-                f"{self._remote.uri}: no version {name}, there are "
-                f"{self.list_versions()}"
-            )
-        return name
+        # What was uploaded is the copy of the version: nothing is fetched for it.
+        naming.manifest_path(folder).write_bytes(content)
+        folder.rename(naming.version_folder(self.folder, name))
+        return manifests.Version(self.folder, published)
 
     def _wait_for_prune(self, mark: remote_marks.Mark) -> None:
         told = False
@@ -312,17 +281,6 @@ class RemoteDataSet:
             f"{said.parent or 'nothing'}; nothing is lost, run the same command "
             f"again: finished shards are reused"
         )
-
-    def _download_version(self, version: str, folder: Path) -> None:
-        for below in ("", "labels"):
-            parent = f"{version}/{below}".rstrip("/")
-            (folder / below).mkdir(parents=True)
-            for info in self._remote.list_infos(parent):
-                if info.type == fs.FileType.File:
-                    target = folder / below / info.base_name
-                    path = f"{parent}/{info.base_name}"
-                    transfers.download(self._remote, path, target)
-                    files.sync(target)
 
     def _exists(self, path: str) -> bool:
         return bool(self._remote.info(path).type == fs.FileType.File)

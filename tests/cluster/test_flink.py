@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra.flink import cluster as flink_cluster
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUM_CLIPS = 48
@@ -47,7 +47,7 @@ def run(*words):
 
 def hashes(dataset):
     """Of every shard of the current version the path and the SHA-256 of both files."""
-    shards = manifests.open_version(dataset).manifest.shards
+    shards = opening.open_version(dataset).manifest.shards
     return [(s.path, s.mindrecord, s.mindrecord_index) for s in shards]
 
 
@@ -161,5 +161,5 @@ def num_published(dataset):
 
 
 def first_version(dataset):
-    shards = manifests.open_version(dataset, "000001").manifest.shards
+    shards = opening.open_version(dataset, "000001").manifest.shards
     return [(s.path, s.mindrecord, s.mindrecord_index) for s in shards]

@@ -8,7 +8,7 @@ import pytest
 
 from infra.benchmarks import plan
 from mindrecord_io import records
-from mindrecord_io.versions import manifests, version_checks
+from mindrecord_io.versions import opening, version_checks
 from pipelines.sources import annotation_readers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,7 +68,7 @@ def test_a_version_without_shards_is_otherwise_whole(tmp_path):
 
     plan.publish(tmp_path / "a.parquet", tmp_path / "dataset", 8)
 
-    version = manifests.open_version(tmp_path / "dataset")
+    version = opening.open_version(tmp_path / "dataset")
     table = version.read_clips()
     assert table.num_rows == version.manifest.num_clips == 80
     assert sum(entry.num_rows for entry in version.manifest.shards) == 80

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindrecord_io.serving import clip_index, split_columns
-from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions import clips_table, manifests, opening
 
 STORED = ["101", "102", "103", "104", "106", "107", "108"]
 
@@ -63,7 +63,7 @@ def copied(published_version, tmp_path):
     """A copy of the version that may be damaged, and a train shard of it."""
     dataset = tmp_path / "copy"
     shutil.copytree(published_version.dataset, dataset)
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     entry = next(s for s in version.manifest.shards if s.split == "train")
     return version, version.shard_path(entry)
 
@@ -73,7 +73,7 @@ def test_truncated_shard_is_noticed_at_once(copied):
     size = path.stat().st_size
     os.truncate(path, size - 1)
     expected = f"{re.escape(str(path))}: has {size - 1} bytes, published were {size}"
-    with pytest.raises(clip_index.DatasetError, match=expected):
+    with pytest.raises(manifests.DatasetError, match=expected):
         clip_index.read_clip_index(version, "train")
     clip_index.read_clip_index(version, "validation")  # is not concerned
 
@@ -82,7 +82,7 @@ def test_missing_shard_is_noticed_at_once(copied):
     version, path = copied
     path.unlink()
     expected = f"{re.escape(str(path))}: cannot be opened: .*No such file"
-    with pytest.raises(clip_index.DatasetError, match=expected):
+    with pytest.raises(manifests.DatasetError, match=expected):
         clip_index.read_clip_index(version, "train")
 
 
@@ -93,7 +93,7 @@ def test_shard_that_the_manifest_does_not_list_is_refused(copied):
         version, manifest=dataclasses.replace(version.manifest, shards=others)
     )
     expected = f"{re.escape(str(path))}: holds clips but is not in the manifest"
-    with pytest.raises(clip_index.DatasetError, match=expected):
+    with pytest.raises(manifests.DatasetError, match=expected):
         clip_index.read_clip_index(version, "train")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mindrecord_io.serving import batches, clip_decoders, clip_index, views
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 
 NUM_SHARDS, NUM_EPOCHS = 1024, 10
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def read(dataset: Path, folder: Path) -> dict:
 
 def many_shards(dataset: Path, folder: Path) -> clip_index.ClipIndex:
     """One clip of the data set, in 1,024 files."""
-    index = clip_index.read_clip_index(manifests.open_version(dataset), "train")
+    index = clip_index.read_clip_index(opening.open_version(dataset), "train")
     clip = index.take(np.zeros(NUM_SHARDS, np.int64))
     path = index.shard_paths[index.shard_indices[0]]
     paths = [folder / f"{i}.mindrecord" for i in range(NUM_SHARDS)]

@@ -15,7 +15,7 @@ from mindrecord_io.serving import (
     views,
 )
 from mindrecord_io.serving.batches import BatchPlan
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, opening
 
 TRAIN = views.TrainView(num_segments=4, crop_px=16)
 CENTRE = views.CentreView(num_segments=4, crop_px=16, resize_px=16)
@@ -78,7 +78,7 @@ def test_an_older_version_can_be_asked_for(published_version):
 def test_errors_of_decoders_reach_the_loop_with_the_clip(published_version, tmp_path):
     dataset = tmp_path / "copy"
     shutil.copytree(published_version.dataset, dataset)
-    index = clip_index.read_clip_index(manifests.open_version(dataset), "validation")
+    index = clip_index.read_clip_index(opening.open_version(dataset), "validation")
     with index.shard_paths[0].open("r+b") as shard:
         shard.seek(int(index.frames_offsets[2]))
         shard.write(bytes(sum(index.frame_ranges(2)[1])))

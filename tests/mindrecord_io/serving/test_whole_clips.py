@@ -6,7 +6,7 @@ import pytest
 
 from mindrecord_io.serving import clip_index, whole_clips
 from mindrecord_io.serving.frames import FrameError
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 
 
 def test_all_frames_come_at_their_size_in_rgb(published_version):
@@ -42,7 +42,7 @@ def test_a_clip_without_frames_is_named(published_version, clip_id, expected):
 def test_damage_is_named(published_version, tmp_path):
     dataset = tmp_path / "copy"
     shutil.copytree(published_version.dataset, dataset)
-    index = clip_index.read_clip_index(manifests.open_version(dataset), "train")
+    index = clip_index.read_clip_index(opening.open_version(dataset), "train")
     row = index.clip_ids.index("103")
     path = index.shard_paths[index.shard_indices[row]]
     with path.open("r+b") as shard:

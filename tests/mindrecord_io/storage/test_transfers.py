@@ -80,7 +80,9 @@ def test_a_downloaded_file_is_proved_where_its_content_is_known(
     transfers.download(store, "one", tmp_path / "copy", HERE)
     assert (tmp_path / "copy").read_bytes() == CONTENT
     other = records.Fingerprint(7, "0" * 64)
-    with pytest.raises(object_store.StorageError, match="not the file of 7 bytes"):
+    with pytest.raises(
+        object_store.StorageError, match="not the file that was published, of 7"
+    ):
         transfers.download(store, "one", tmp_path / "copy", other)
 
 

@@ -9,7 +9,7 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.shards import schema
 from mindrecord_io.storage import files
-from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions import clips_table, manifests, opening, publication
 
 KEY = "0123456789abcdef0123456789abcdef"
 SHARD = f"shards/train/{KEY}/train-00000-of-00002.mindrecord"
@@ -75,12 +75,12 @@ def publish(dataset, parent="", name="unfinished"):
     folder = prepare(dataset, name)
     table = files.fingerprint(naming.clips_table_path(folder))
     fields = dataclasses.replace(MANIFEST, parent=parent, clips_table=table)
-    return manifests.publish(dataset, folder, fields)
+    return publication.publish(dataset, folder, fields)
 
 
 def test_a_published_version_is_what_readers_get(tmp_path):
     version = publish(tmp_path)
-    assert version == manifests.open_version(tmp_path)
+    assert version == opening.open_version(tmp_path)
     table = files.fingerprint(naming.clips_table_path(version.folder))
     assert version.manifest == dataclasses.replace(
         MANIFEST, version="000001", clips_table=table
@@ -97,11 +97,11 @@ def test_versions_are_numbered_and_all_stay_readable(tmp_path):
     publish(tmp_path, "000001")
     newest = publish(tmp_path, "000002")
     assert newest.manifest.version == "000003"
-    assert manifests.list_versions(tmp_path) == ["000001", "000002", "000003"]
-    assert manifests.current_version(tmp_path) == "000003"
+    assert opening.list_versions(tmp_path) == ["000001", "000002", "000003"]
+    assert opening.current_name(tmp_path) == "000003"
     parents = [
-        manifests.open_version(tmp_path, name).manifest.parent
-        for name in manifests.list_versions(tmp_path)
+        opening.open_version(tmp_path, name).manifest.parent
+        for name in opening.list_versions(tmp_path)
     ]
     assert parents == ["", "000001", "000002"]
 
@@ -109,22 +109,24 @@ def test_versions_are_numbered_and_all_stay_readable(tmp_path):
 def test_versions_are_listed_by_number_past_a_million(tmp_path):
     for name in ("1000000", "999999", ".incomplete-1", "000002"):
         (tmp_path / "versions" / name).mkdir(parents=True)
-    assert manifests.list_versions(tmp_path) == ["000002", "999999", "1000000"]
+        (tmp_path / "versions" / name / "manifest.json").touch()
+    (tmp_path / "versions" / "000003").mkdir()  # unfinished: it has no manifest
+    assert opening.list_versions(tmp_path) == ["000002", "999999", "1000000"]
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "lost+found", ".nfs0001", "000001.old"])
 def test_what_a_file_system_leaves_among_the_versions_is_no_version(tmp_path, name):
     publish(tmp_path)
     (tmp_path / "versions" / name).write_bytes(b"")
-    assert manifests.list_versions(tmp_path) == ["000001"]
+    assert opening.list_versions(tmp_path) == ["000001"]
     assert publish(tmp_path, "000001").manifest.version == "000002"
 
 
 def test_there_are_no_versions_where_there_is_no_data_set(tmp_path):
-    assert manifests.list_versions(tmp_path / "nowhere") == []
-    assert manifests.current_version(tmp_path / "nowhere") is None
+    assert opening.list_versions(tmp_path / "nowhere") == []
+    assert opening.current_name(tmp_path / "nowhere") is None
     with pytest.raises(manifests.ManifestError) as caught:
-        manifests.open_version(tmp_path)
+        opening.open_version(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: no data set here, or none published yet (no CURRENT file)"
     )
@@ -170,8 +172,8 @@ def test_a_rival_that_has_published_before_makes_a_conflict(
     with pytest.raises(manifests.PublishConflictError) as caught:
         publish(tmp_path, parent)
     assert str(caught.value) == CONFLICT.format(tmp_path, "000002", began_from)
-    assert manifests.list_versions(tmp_path) == ["000001", "000002"]
-    assert manifests.current_version(tmp_path) == "000002"
+    assert opening.list_versions(tmp_path) == ["000001", "000002"]
+    assert opening.current_name(tmp_path) == "000002"
 
 
 def test_a_rival_that_takes_the_name_first_makes_a_conflict(tmp_path, monkeypatch):
@@ -186,7 +188,7 @@ def test_a_rival_that_takes_the_name_first_makes_a_conflict(tmp_path, monkeypatc
     monkeypatch.setattr(files, "write_synced", write_after_the_rival)
     with pytest.raises(manifests.PublishConflictError, match="run the same command"):
         publish(tmp_path, "000001")
-    assert manifests.current_version(tmp_path) == "000001"
+    assert opening.current_name(tmp_path) == "000001"
 
 
 def test_a_rival_between_the_rename_and_current_waits_and_has_a_conflict(
@@ -214,8 +216,8 @@ def test_a_rival_between_the_rename_and_current_waits_and_has_a_conflict(
     publish(tmp_path, "000001")
     rival.join()
     assert isinstance(outcomes[0], manifests.PublishConflictError)
-    assert manifests.list_versions(tmp_path) == ["000001", "000002"]
-    assert manifests.current_version(tmp_path) == "000002"
+    assert opening.list_versions(tmp_path) == ["000001", "000002"]
+    assert opening.current_name(tmp_path) == "000002"
 
 
 def test_a_crash_before_current_is_moved_leaves_the_old_version(tmp_path, monkeypatch):
@@ -228,18 +230,18 @@ def test_a_crash_before_current_is_moved_leaves_the_old_version(tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         publish(tmp_path, "000001")
     monkeypatch.undo()
-    assert manifests.open_version(tmp_path).manifest.version == "000001"
+    assert opening.open_version(tmp_path).manifest.version == "000001"
 
     after = publish(tmp_path, "000001")
     assert after.manifest.version == "000003"
     assert after.manifest.parent == "000001"
-    assert manifests.open_version(tmp_path) == after
+    assert opening.open_version(tmp_path) == after
 
 
 def test_a_manifest_left_by_an_earlier_attempt_is_replaced(tmp_path):
     folder = prepare(tmp_path)
     naming.manifest_path(folder).write_text("cut off")
-    version = manifests.publish(tmp_path, folder, MANIFEST)
+    version = publication.publish(tmp_path, folder, MANIFEST)
     assert version.manifest.num_frames == 90
 
 
@@ -262,7 +264,7 @@ def test_a_current_that_names_no_version_is_refused(tmp_path, content):
     path = naming.current_path(tmp_path)
     path.write_bytes(content)
     with pytest.raises(manifests.ManifestError) as caught:
-        manifests.open_version(tmp_path)
+        opening.open_version(tmp_path)
     assert str(caught.value).startswith(f"{path}: does not name a version: ")
 
 
@@ -271,14 +273,14 @@ def test_nothing_is_published_over_a_current_that_names_no_version(tmp_path):
     naming.current_path(tmp_path).write_bytes(b"../..\n")
     with pytest.raises(manifests.ManifestError, match="does not name a version"):
         publish(tmp_path, "000001")
-    assert manifests.list_versions(tmp_path) == ["000001"]
+    assert opening.list_versions(tmp_path) == ["000001"]
 
 
 def test_an_unknown_version_is_refused_with_those_there_are(tmp_path):
     publish(tmp_path)
     publish(tmp_path, "000001")
     with pytest.raises(manifests.ManifestError) as caught:
-        manifests.open_version(tmp_path, "000007")
+        opening.open_version(tmp_path, "000007")
     assert str(caught.value) == (
         f"{tmp_path}: no version 000007, there are ['000001', '000002']"
     )
@@ -288,7 +290,7 @@ def test_an_unknown_version_is_refused_with_those_there_are(tmp_path):
 def test_a_version_name_that_could_lead_elsewhere_is_refused(tmp_path, name):
     publish(tmp_path)
     with pytest.raises(manifests.ManifestError) as caught:
-        manifests.open_version(tmp_path, name)
+        opening.open_version(tmp_path, name)
     assert str(caught.value) == (
         f"{tmp_path}: version {name!r}: a version is named like '000003', got {name!r}"
     )
@@ -370,7 +372,7 @@ def test_a_manifest_that_cannot_be_is_refused(tmp_path, change, message):
     path = naming.manifest_path(publish(tmp_path).folder)
     edit(path, change)
     with pytest.raises(manifests.ManifestError) as caught:
-        manifests.open_version(tmp_path)
+        opening.open_version(tmp_path)
     assert str(caught.value).startswith(f"{path}: {message}")
 
 
@@ -381,7 +383,7 @@ def test_what_is_no_manifest_is_refused_by_its_place(tmp_path, content):
     path = naming.manifest_path(publish(tmp_path).folder)
     path.write_bytes(content)
     with pytest.raises(manifests.ManifestError, match=f"^{tmp_path}"):
-        manifests.open_version(tmp_path)
+        opening.open_version(tmp_path)
 
 
 def test_a_version_with_real_shards_lists_what_is_on_disk(published_version):

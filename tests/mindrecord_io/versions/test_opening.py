@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mindrecord_io import naming
 from mindrecord_io.serving import clip_index, reader, views, whole_clips
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import object_store
-from mindrecord_io.versions import manifests, opening, shard_hashes
+from mindrecord_io.versions import manifests, opening, shard_checks
 from tests import s3_server
 
 TRAIN = views.TrainView(num_segments=4, crop_px=16)
@@ -166,7 +168,7 @@ def test_a_version_open_already_can_be_read(remote, published_version):
     assert version.uri == URI
     assert version.category_names() == published_version.category_names()
     assert_same(opened(version), opened(published_version))
-    shard_hashes.check_hashes(version, "train")  # nothing to do: hashed on arrival
+    shard_checks.check_hashes(version, "train")  # nothing to do: hashed on arrival
 
 
 def test_another_data_set_at_the_same_place_is_noticed(remote):
@@ -194,12 +196,45 @@ def test_a_table_that_is_not_the_published_one_is_refused(remote):
         (f"{URI}x", None, f"{URI}x: no data set here, or none published yet"),
         ("s3://nobucket/x", None, "s3://nobucket/x: no data set here"),
         (URI, "000007", "no version 000007, there are ['000001']"),
-        (URI, "../x", "no version ../x, there are ['000001']"),
+        (URI, "../x", f"{URI}: version '../x': a version is named like '000003', got"),
     ],
 )
 def test_what_is_not_there_is_named(remote, uri, version, expected):
     with pytest.raises(manifests.ManifestError, match=re.escape(expected)):
         opening.open_version(uri, version)
+
+
+@pytest.mark.parametrize("name", ["clips.parquet", "labels/category.txt"])
+def test_a_version_that_lacks_a_file_is_incomplete(remote, name, tmp_path):
+    remote.delete(f"bucket/sets/tiny/versions/000001/{name}")
+    with pytest.raises(manifests.ManifestError, match="version 000001 is incomplete"):
+        opening.open_version(URI)
+    assert list((tmp_path / "cache" / "versions").iterdir()) == []
+
+
+DIE_WHILE_COPYING = """
+import os, signal, sys
+from mindrecord_io.storage import transfers
+from mindrecord_io.versions import opening
+def half(remote, path, target, expected):
+    target.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+transfers.download = half
+opening.open_version(sys.argv[1])
+"""
+
+
+def test_a_copy_cut_off_by_a_kill_is_swept_by_the_next_opening(
+    remote, pythonpath, tmp_path
+):
+    killed = subprocess.run([sys.executable, "-c", DIE_WHILE_COPYING, URI], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    versions = tmp_path / "cache" / "versions"
+    (left,) = versions.iterdir()
+    assert naming.is_incomplete(left)
+    assert any(path.read_bytes() == b"half" for path in left.rglob("*.*"))
+    version = opening.open_version(URI)
+    assert list(versions.iterdir()) == [version.dataset]
 
 
 FETCH_ALL = """

@@ -4,9 +4,8 @@ import shutil
 
 import pytest
 
-from mindrecord_io.serving.clip_index import DatasetError
-from mindrecord_io.versions import shard_hashes
-from mindrecord_io.versions.manifests import Version
+from mindrecord_io.versions import shard_checks
+from mindrecord_io.versions.manifests import DatasetError, Version
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def flip_bit(path, position):
 
 def test_shards_as_published_pass(version, caplog):
     with caplog.at_level(logging.INFO):
-        shard_hashes.check_hashes(version, "train")
+        shard_checks.check_hashes(version, "train")
 
     assert re.search(r"\d+ shards of split train are as published", caplog.text)
 
@@ -45,7 +44,7 @@ def test_a_flipped_bit_is_refused_with_the_shards_name(version, suffix, position
     flip_bit(path, position)
 
     with pytest.raises(DatasetError) as error:
-        shard_hashes.check_hashes(version, "train")
+        shard_checks.check_hashes(version, "train")
 
     assert str(path.relative_to(version.dataset)) in str(error.value)
     assert "damages in split 'train' of version 000001" in str(error.value)
@@ -54,12 +53,12 @@ def test_a_flipped_bit_is_refused_with_the_shards_name(version, suffix, position
 def test_other_splits_are_not_looked_at(version):
     flip_bit(shard_paths(version, "train")[0], 5000)
 
-    shard_hashes.check_hashes(version, "validation")
+    shard_checks.check_hashes(version, "validation")
 
 
 def test_an_unknown_split_is_refused(version):
     with pytest.raises(ValueError, match="split must be one of"):
-        shard_hashes.check_hashes(version, "val")
+        shard_checks.check_hashes(version, "val")
 
 
 def test_every_damaged_shard_counts_and_three_are_named(version):
@@ -69,6 +68,6 @@ def test_every_damaged_shard_counts_and_three_are_named(version):
         flip_bit(path.with_name(path.name + ".db"), 5000)
 
     with pytest.raises(DatasetError, match=f"{2 * len(paths)} damages") as error:
-        shard_hashes.check_hashes(version, "train", num_workers=1)
+        shard_checks.check_hashes(version, "train", num_workers=1)
 
     assert str(error.value).count("SHA-256") <= 6

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mindrecord_io.versions import clips_table, table_by_shard
+from mindrecord_io.versions import clips_table
 
 SCHEMA = pa.schema(
     [("clip_id", pa.string()), ("n", pa.int32()), ("shard", pa.string())]
@@ -43,7 +43,7 @@ def test_a_shard_has_its_own_clips_in_the_order_of_the_table(
     write(path, *row_groups)
 
     for shard, clip_ids in expected.items():
-        assert table_by_shard.shard_rows(path, shard, ["n", "clip_id"]) == [
+        assert clips_table.read_shard(path, shard, ["n", "clip_id"]) == [
             {"n": ord(clip_id), "clip_id": clip_id} for clip_id in clip_ids
         ]
 
@@ -57,7 +57,7 @@ def test_the_footer_is_read_once(tmp_path, monkeypatch):
     )
 
     for shard in "XYXY":
-        table_by_shard.shard_rows(path, shard, ["clip_id"])
+        clips_table.read_shard(path, shard, ["clip_id"])
 
     assert num_read == [path]
 
@@ -65,11 +65,11 @@ def test_the_footer_is_read_once(tmp_path, monkeypatch):
 def test_a_table_that_was_replaced_is_read_anew(tmp_path):
     path = tmp_path / "clips.parquet"
     write(path, ["aX"], ["bY"])
-    assert table_by_shard.shard_rows(path, "X", ["clip_id"]) == [{"clip_id": "a"}]
+    assert clips_table.read_shard(path, "X", ["clip_id"]) == [{"clip_id": "a"}]
     write(path, ["cZ"], ["dX"])
     os.utime(path, ns=(1, 1))
 
-    assert table_by_shard.shard_rows(path, "X", ["clip_id"]) == [{"clip_id": "d"}]
+    assert clips_table.read_shard(path, "X", ["clip_id"]) == [{"clip_id": "d"}]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 no table PAR1"])
@@ -79,7 +79,7 @@ def test_what_is_no_table_is_told(tmp_path, content):
         path.write_bytes(content)
 
     with pytest.raises(clips_table.TableError) as error:
-        table_by_shard.shard_rows(path, "X", ["clip_id"])
+        clips_table.read_shard(path, "X", ["clip_id"])
 
     assert str(error.value).startswith(f"{path}: cannot be read: ")
 
@@ -89,4 +89,4 @@ def test_a_table_of_other_columns_is_told(tmp_path):
     parquet.write_table(pa.table({"clip_id": ["a"]}), path)
 
     with pytest.raises(clips_table.TableError, match="'shard' is not in list"):
-        table_by_shard.shard_rows(path, "X", ["clip_id"])
+        clips_table.read_shard(path, "X", ["clip_id"])

@@ -6,7 +6,7 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files, incomplete, tallies
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, opening
 from pipelines.building import version_draft
 from pipelines.sources.something_something import Annotations
 from tests import listings
@@ -163,7 +163,7 @@ def test_a_draft_becomes_the_current_version(tmp_path):
     version = publish(draft_in(tmp_path))
 
     said = version.manifest
-    assert manifests.current_version(tmp_path) == said.version == "000001"
+    assert opening.current_name(tmp_path) == said.version == "000001"
     assert said.parent == ""
     assert (said.num_clips, said.num_quarantined, said.num_missing) == (4, 1, 1)
     assert (said.num_unlisted, said.num_frames, said.num_classes) == (1, 14, 2)
@@ -218,7 +218,7 @@ def test_a_draft_that_says_nothing_new_leaves_the_version(tmp_path, caplog):
         second = publish(draft_in(tmp_path, parent=first))
 
     assert second == first
-    assert manifests.list_versions(tmp_path) == ["000001"]
+    assert opening.list_versions(tmp_path) == ["000001"]
     assert caplog.messages == ["nothing changed: version 000001 stays"]
 
 
@@ -237,7 +237,7 @@ def test_whatever_differs_makes_a_new_version(tmp_path, changed):
     second = publish(draft_in(tmp_path, parent=first, **changed))
 
     assert (second.manifest.version, second.manifest.parent) == ("000002", "000001")
-    assert manifests.open_version(tmp_path, "000001") == first
+    assert opening.open_version(tmp_path, "000001") == first
 
 
 def test_a_moved_folder_of_clips_is_a_difference(tmp_path):
@@ -258,8 +258,8 @@ def test_a_rival_that_published_meanwhile_is_a_conflict(tmp_path):
 
     assert "version 000001 was published by another process" in str(caught.value)
     assert "run the same command again: finished shards are reused" in str(caught.value)
-    assert manifests.list_versions(tmp_path) == ["000001"]
-    assert manifests.current_version(tmp_path) == "000001"
+    assert opening.list_versions(tmp_path) == ["000001"]
+    assert opening.current_name(tmp_path) == "000001"
 
 
 @pytest.mark.parametrize("has_parent", [False, True])
@@ -272,7 +272,7 @@ def test_a_rival_that_published_the_same_is_none(tmp_path, caplog, has_parent):
 
     name = "000002" if has_parent else "000001"
     assert second == first
-    assert second.manifest.version == manifests.list_versions(tmp_path)[-1] == name
+    assert second.manifest.version == opening.list_versions(tmp_path)[-1] == name
     assert caplog.messages == [
         f"nothing changed: another process has published {name}, the same"
     ]

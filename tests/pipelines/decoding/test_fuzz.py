@@ -14,7 +14,7 @@ from concurrent import futures
 
 import pytest
 
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines import ffmpeg
 
 pytestmark = pytest.mark.slow
@@ -120,7 +120,7 @@ def builds(clips, tools):
 
 @pytest.fixture(scope="module")
 def rows(builds, clips):
-    version = manifests.open_version(clips.parent / "dataset")
+    version = opening.open_version(clips.parent / "dataset")
     return {row["clip_id"]: row for row in version.read_clips().to_pylist()}
 
 

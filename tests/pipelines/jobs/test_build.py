@@ -12,7 +12,7 @@ import pytest
 
 from mindrecord_io import naming
 from mindrecord_io.storage import files
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 
 FLAGS = ("--num_shards", 5, "--page_mib", 1)
 RESULT_KEYS = [
@@ -59,7 +59,7 @@ def built(package, tools, tmp_path_factory):
     dataset = tmp_path_factory.mktemp("built") / "dataset"
     done = build(tools, package, dataset, *FLAGS, "--num_workers", 2)
     assert done.returncode == 0, done.stderr
-    return done, manifests.open_version(dataset)
+    return done, opening.open_version(dataset)
 
 
 def table(version, *columns):
@@ -185,7 +185,7 @@ def test_the_number_of_workers_does_not_change_a_byte(built, tools, package, tmp
 
     assert done.returncode == 0, done.stderr
     assert shard_files(tmp_path) == shard_files(built[1].dataset)
-    assert manifests.open_version(tmp_path).read_clips() == built[1].read_clips()
+    assert opening.open_version(tmp_path).read_clips() == built[1].read_clips()
 
 
 def test_building_again_decodes_nothing_and_the_version_stays(
@@ -205,7 +205,7 @@ def test_building_again_decodes_nothing_and_the_version_stays(
     }
     assert "nothing changed: version 000001 stays" in done.stderr
     assert shard_files(dataset) == shard_files(built[1].dataset)
-    assert manifests.list_versions(dataset) == ["000001"]
+    assert opening.list_versions(dataset) == ["000001"]
 
 
 @pytest.mark.slow
@@ -216,7 +216,7 @@ def test_short_side_and_quality_reach_the_frames(built, tools, package, tmp_path
     )
 
     assert done.returncode == 0, done.stderr
-    version = manifests.open_version(tmp_path)
+    version = opening.open_version(tmp_path)
     assert {(r["width"], r["height"]) for r in table(version, "width", "height")} == {
         (21, 16)
     }
@@ -235,7 +235,7 @@ def test_a_clip_that_cannot_be_read_fails_the_build_by_name(
     assert (done.returncode, done.stdout) == (1, "")
     last = done.stderr.strip().rpartition("build failed: ")[2]
     assert f"clip 103: cannot read {package_copy.clip('103')}: Input/output" in last
-    assert manifests.current_version(tmp_path / "dataset") is None
+    assert opening.current_name(tmp_path / "dataset") is None
 
 
 def test_a_folder_that_cannot_be_written_fails_the_build(tools, package, tmp_path):
@@ -273,7 +273,7 @@ def test_a_rival_build_is_a_conflict_that_loses_nothing(
     assert "run the same command again: finished shards are reused" in errors
     again = build(tools, package_copy, dataset, *FLAGS)
     assert json.loads(again.stdout)["shards"]["decoded"] == 0
-    assert manifests.current_version(dataset) == "000002"
+    assert opening.current_name(dataset) == "000002"
 
 
 @pytest.mark.slow
@@ -302,7 +302,7 @@ def test_a_build_killed_in_the_middle_leaves_no_process_and_is_resumed(
 
     assert len(processes) >= 2
     tools.wait_until(lambda: not any(map(tools.is_alive, processes)), "orphans end")
-    assert manifests.current_version(dataset) is None
+    assert opening.current_name(dataset) is None
     waiting.with_suffix(".go").touch()
     again = build(tools, package_copy, dataset, *FLAGS)
     shards = json.loads(again.stdout)["shards"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mindrecord_io import naming
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.decoding import matroska
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def builds(package, tools, plant, tmp_path_factory):
         *("--dataset", folder / "dataset", *FLAGS, "--max_quarantined"),
     )
     refused = tools.run_command(*words, NUM_LOST - 1, python_path=plant)
-    left = manifests.list_versions(folder / "dataset")
+    left = opening.list_versions(folder / "dataset")
     left += [path.name for path in (folder / "dataset").iterdir()]
     accepted = tools.run_command(*words, NUM_LOST, python_path=plant)
     return refused, left, accepted
@@ -102,7 +102,7 @@ def version(builds):
     assert builds[2].returncode == 0, builds[2].stderr
     line = json.loads(builds[2].stdout)
     dataset = builds[2].args[builds[2].args.index("--dataset") + 1]
-    return manifests.open_version(Path(dataset), line["version"])
+    return opening.open_version(Path(dataset), line["version"])
 
 
 def rows(version):

@@ -13,7 +13,7 @@ import pytest
 import simplejpeg
 
 from mindrecord_io import naming
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from tests.frame_files import NUM_FRAMES, jpeg, picture, write_folder
 
 pytestmark = pytest.mark.slow
@@ -94,7 +94,7 @@ def built(jester, tools, tmp_path_factory):
 
 
 def rows(dataset):
-    found = manifests.open_version(dataset).read_clips().to_pylist()
+    found = opening.open_version(dataset).read_clips().to_pylist()
     return {row["clip_id"]: row for row in found}
 
 
@@ -123,12 +123,12 @@ def test_the_table_and_the_lists_name_every_clip(built, jester):
     sizes = [path.stat().st_size for path in sorted(folder.iterdir())]
     assert (row["frame_sizes"], row["source_num_bytes"]) == (sizes, sum(sizes))
     assert (row["fps_from_header"], row["duration_seconds_from_content"]) == (0, 0)
-    labels = naming.labels_folder(manifests.open_version(built).folder)
+    labels = naming.labels_folder(opening.open_version(built).folder)
     assert (labels / "val_videofolder.txt").read_text() == "5 5 1"
 
 
 def test_plain_mindspore_reads_the_pixels_of_the_files(built, jester, tools):
-    version = manifests.open_version(built)
+    version = opening.open_version(built)
     paths = [version.shard_path(entry) for entry in version.manifest.shards]
 
     read = run(tools, READ_PIXELS, *paths)

@@ -15,7 +15,7 @@ import pytest
 
 from mindrecord_io import naming
 from mindrecord_io.storage import files
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.jobs import build, relabel
 from tests import tiny_dataset as tiny
 
@@ -110,7 +110,7 @@ def error_of(caplog):
 
 def assert_unharmed(dataset, before):
     """The version that was there is current, whole and alone, and nothing is left."""
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     assert version.manifest.version == "000001"
     assert tiny.files_of(version) == before
     assert tiny.work_in_progress(dataset) == []
@@ -119,7 +119,7 @@ def assert_unharmed(dataset, before):
 def test_a_disk_that_fills_up_costs_the_job_and_nothing_else(
     made, disk, other_labels, caplog
 ):
-    before = tiny.files_of(manifests.open_version(disk.dataset))
+    before = tiny.files_of(opening.open_version(disk.dataset))
     disk.leave(ROOM_FOR_ONE_SHARD)
 
     assert made.relabel(disk.dataset, other_labels) == (1, None)
@@ -162,7 +162,7 @@ def test_a_full_disk_is_told_by_a_build_too(made, disk, tmp_path, caplog):
     assert re.search(full, error_of(caplog))
     assert f"{disk.folder}/new/" in error_of(caplog)
     assert tiny.work_in_progress(disk.folder / "new") == []
-    assert manifests.current_version(disk.folder / "new") is None
+    assert opening.current_name(disk.folder / "new") is None
 
 
 @pytest.mark.parametrize("num_pages", [0, 3, 8, 12, 13, 14, 15, 16, 17])
@@ -170,7 +170,7 @@ def test_wherever_it_is_that_the_room_ends_it_is_told(
     made, disk, other_texts, caplog, num_pages
 ):
     """No shard is written here: receipts, table, label files, manifest, pointer."""
-    before = tiny.files_of(manifests.open_version(disk.dataset))
+    before = tiny.files_of(opening.open_version(disk.dataset))
     disk.leave(num_pages * PAGE)
 
     status, _ = made.relabel(disk.dataset, other_texts)
@@ -185,13 +185,13 @@ def test_wherever_it_is_that_the_room_ends_it_is_told(
     disk.make_room()
     status, result = made.relabel(disk.dataset, other_texts)
     assert (status, result["shards"]["reused"]) == (0, 4)
-    assert manifests.open_version(disk.dataset).category_names()[0] == "To the left"
+    assert opening.open_version(disk.dataset).category_names()[0] == "To the left"
 
 
 def test_a_data_set_that_is_read_only_is_one_clear_error(
     made, disk, other_labels, caplog
 ):
-    before = tiny.files_of(manifests.open_version(disk.dataset))
+    before = tiny.files_of(opening.open_version(disk.dataset))
     remount = ["mount", "-o", "remount,ro", str(disk.folder)]
     subprocess.run(remount, check=True)
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from mindrecord_io import records
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines import quarantine
 from pipelines.jobs import build, build_options, relabel
 
@@ -93,7 +93,7 @@ def test_relabelling_does_not_bring_back_what_new_limits_have_lifted(
     )
 
     assert status == 0
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     assert reasons(version) == {"101": "too_long"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.jobs import build, build_options, make_version
 from pipelines.jobs.make_version import JobError
 from pipelines.sources import clip_files, something_something
@@ -117,7 +117,7 @@ def test_nothing_new_makes_no_version(package, first, dataset, no_workers, caplo
     assert result.version == dataclasses.replace(first, dataset=dataset)
     assert result.num_shards == {"reused": 6, "relabelled": 0, "decoded": 0}
     assert "nothing changed: version 000001 stays" in caplog.messages
-    assert manifests.list_versions(dataset) == ["000001"]
+    assert opening.list_versions(dataset) == ["000001"]
 
 
 def test_a_changed_label_touches_its_shard_alone(first, relabelled):
@@ -131,7 +131,7 @@ def test_a_changed_label_touches_its_shard_alone(first, relabelled):
 def test_an_older_version_stays_readable(first, relabelled):
     dataset = relabelled.version.dataset
 
-    old = manifests.open_version(dataset, "000001")
+    old = opening.open_version(dataset, "000001")
 
     assert old.manifest == first.manifest
     assert old.read_clips() == first.read_clips()
@@ -175,7 +175,7 @@ def test_a_clip_that_is_removed_touches_its_shard_alone(
     assert result.num_shards == {"reused": 5, "relabelled": 1, "decoded": 0}
     assert changed_places(first, result.version) == {place_of("103")}
     assert statuses(result.version)["103"] == "unlisted"
-    assert statuses(manifests.open_version(dataset, "000001"))["103"] == "stored"
+    assert statuses(opening.open_version(dataset, "000001"))["103"] == "stored"
 
 
 def test_a_shard_without_clips_left_is_not_missed(

@@ -11,7 +11,7 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.shards import shard_folders, sharding
 from mindrecord_io.storage import incomplete
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, opening
 from pipelines import quarantine
 from pipelines.building import build_transforms, version_draft
 from pipelines.jobs import make_version
@@ -147,7 +147,7 @@ def test_published_shards_under_new_label_texts_are_a_new_version(version, caplo
         result = make_version.run(job_for(version, label_map=RENAMED))
 
     assert result.num_shards == {"reused": 4, "relabelled": 0, "decoded": 0}
-    assert result.version == manifests.open_version(version.dataset)
+    assert result.version == opening.open_version(version.dataset)
     assert result.version.manifest.version == "000002"
     assert result.version.manifest.parent == "000001"
     assert set(result.version.manifest.shards) == set(version.manifest.shards)
@@ -167,7 +167,7 @@ def test_nothing_new_leaves_the_version_as_it_is(version):
     third = make_version.run(job_for(second)).version
 
     assert (second.manifest.version, third) == ("000002", second)
-    assert manifests.list_versions(version.dataset) == ["000001", "000002"]
+    assert opening.list_versions(version.dataset) == ["000001", "000002"]
     assert naming.clips_table_path(version.folder).read_bytes() == table
 
 
@@ -246,8 +246,8 @@ def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(version):
         f"{path.parent}: published shard is damaged: "
         f"{path.name} has 123 bytes, not 124; remove it and build again"
     )
-    assert manifests.current_version(version.dataset) == "000001"
-    assert manifests.list_versions(version.dataset) == ["000001"]
+    assert opening.current_name(version.dataset) == "000001"
+    assert opening.list_versions(version.dataset) == ["000001"]
     assert work_in_progress(version.dataset) == []
 
 
@@ -261,7 +261,7 @@ def test_quarantined_clips_beyond_what_is_allowed_publish_nothing(tmp_path):
         "2 clips cannot be stored, --max_quarantined allows 1; nothing is published. "
         "The first: 103 (truncated: 3 of 8 frames); 301 (truncated: 3 of 8 frames)"
     )
-    assert manifests.list_versions(tmp_path) == ["000001"]
+    assert opening.list_versions(tmp_path) == ["000001"]
     assert work_in_progress(tmp_path) == []
 
 
@@ -276,7 +276,7 @@ def test_a_shard_that_vanishes_during_the_job_is_no_version(version, monkeypatch
     with pytest.raises(make_version.JobError, match="its shard is gone; something"):
         make_version.run(job_for(version, label_map=RENAMED))
 
-    assert manifests.list_versions(version.dataset) == ["000001"]
+    assert opening.list_versions(version.dataset) == ["000001"]
 
 
 def test_a_shard_that_leaves_no_receipt_is_noticed(version, monkeypatch):
@@ -306,7 +306,7 @@ def test_a_version_published_meanwhile_is_a_conflict(version, monkeypatch):
         "this one began from 000001; nothing is lost, run the same command again: "
         "finished shards are reused"
     )
-    assert manifests.list_versions(version.dataset) == ["000001", "000002"]
+    assert opening.list_versions(version.dataset) == ["000001", "000002"]
     assert work_in_progress(version.dataset) == []
 
 
@@ -323,5 +323,5 @@ def test_an_equal_job_that_published_meanwhile_is_as_good(version, monkeypatch):
 
     assert [result.version] == rivals
     assert result.to_json()["version"] == "000002"
-    assert manifests.list_versions(version.dataset) == ["000001", "000002"]
+    assert opening.list_versions(version.dataset) == ["000001", "000002"]
     assert work_in_progress(version.dataset) == []

@@ -6,7 +6,7 @@ import pytest
 
 from mindrecord_io import naming
 from mindrecord_io.storage import object_store
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, opening
 from pipelines.publishing import data_sets
 from pipelines.sources import clip_files
 from tests import s3_server
@@ -128,7 +128,7 @@ def test_requests_that_fail_are_made_again(tools, package, bucket, local):
 @pytest.fixture
 def staged(bucket, local):
     """A data set in the bucket without a version, and a version to be published."""
-    said = manifests.open_version(local).manifest
+    said = opening.open_version(local).manifest
     with (
         data_sets.opened("s3://clips/two_writers") as data_set,
         data_set.staging() as staging,
@@ -182,7 +182,7 @@ def test_what_a_dead_writer_claimed_is_passed_over(staged, bucket, monkeypatch):
 def test_a_shard_whose_upload_broke_off_is_not_taken_for_published(
     bucket, local, tmp_path
 ):
-    shard = manifests.open_version(local).manifest.shards[0]
+    shard = opening.open_version(local).manifest.shards[0]
     with data_sets.opened("s3://clips/cut") as data_set:
         path = f"clips/cut/{shard.path}"
         bucket.write(path, b"half")
@@ -190,7 +190,7 @@ def test_a_shard_whose_upload_broke_off_is_not_taken_for_published(
 
 
 def test_a_published_shard_that_lost_a_byte_is_an_error(bucket, local):
-    shard = manifests.open_version(local).manifest.shards[0]
+    shard = opening.open_version(local).manifest.shards[0]
     folder = (local / shard.path).parent
     root = f"clips/cut/{(shard.path).rpartition('/')[0]}"
     for path in folder.iterdir():

@@ -13,7 +13,7 @@ import pytest
 from mindrecord_io import naming
 from mindrecord_io.shards import shard_folders
 from mindrecord_io.storage import files, incomplete
-from mindrecord_io.versions import manifests, shard_checks, version_checks
+from mindrecord_io.versions import opening, shard_checks, version_checks
 from pipelines.jobs import prune
 from pipelines.publishing import removal
 from tests import versions_by_hand as by_hand
@@ -36,7 +36,7 @@ def command(dataset, keep=1, *more):
 
 def shard_of(dataset, version, split, index):
     """The folder of a version's shard, below the data set's."""
-    for entry in manifests.open_version(dataset, version).manifest.shards:
+    for entry in opening.open_version(dataset, version).manifest.shards:
         if (entry.split, entry.index) == (split, index):
             return f"shards/{split}/{entry.key}"
     raise LookupError
@@ -56,8 +56,8 @@ def num_bytes_below(folder):
 
 def assert_readable(dataset):
     """Every version that can be seen has all that it lists."""
-    for name in manifests.list_versions(dataset):
-        version = manifests.open_version(dataset, name)
+    for name in opening.list_versions(dataset):
+        version = opening.open_version(dataset, name)
         assert version_checks.check_version(version) == []
         for entry in version.manifest.shards:
             assert shard_checks.check_sizes(version, entry) == []
@@ -80,13 +80,13 @@ def test_the_newest_versions_stay_and_shards_of_the_others_go(dataset, capsys):
         "freed_bytes": num_bytes - num_bytes_below(dataset),
         "kept": ["000002", "000003"],
     }
-    assert manifests.list_versions(dataset) == ["000002", "000003"]
+    assert opening.list_versions(dataset) == ["000002", "000003"]
     assert_readable(dataset)
 
 
 def test_every_shard_that_stays_is_listed_by_a_version(dataset):
     prune.prune(dataset, 1)
-    entries = manifests.open_version(dataset).manifest.shards
+    entries = opening.open_version(dataset).manifest.shards
     assert shards_on_disk(dataset) == {f"shards/{e.split}/{e.key}" for e in entries}
     assert_readable(dataset)
     assert list(dataset.rglob(".incomplete-*")) == []
@@ -121,7 +121,7 @@ def test_the_current_version_stays_even_if_it_is_old(dataset):
     naming.current_path(dataset).write_text("000001\n")
     result = prune.prune(dataset, 1)
     assert result.kept == ("000001", "000003")
-    assert manifests.list_versions(dataset) == ["000001", "000003"]
+    assert opening.list_versions(dataset) == ["000001", "000003"]
     assert_readable(dataset)
 
 
@@ -198,7 +198,7 @@ def test_a_real_build_that_waits_for_a_clip_stops_it(
     removed = prune.prune(dataset, 1).removed_shards
     assert made - set(removed) == {
         f"shards/{e.split}/{e.key}"
-        for e in manifests.open_version(dataset).manifest.shards
+        for e in opening.open_version(dataset).manifest.shards
     }
 
 
@@ -238,7 +238,7 @@ def test_a_shard_made_again_meanwhile_is_left_to_the_job_that_made_it(
     with contextlib.ExitStack() as job, pytest.raises(removal.AtWorkError):
         prune.prune(dataset, 1)
     assert (gone / "summary.json").read_text() == "made again"
-    assert manifests.list_versions(dataset) == ["000001", "000002", "000003"]
+    assert opening.list_versions(dataset) == ["000001", "000002", "000003"]
 
 
 def test_nobody_can_publish_between_looking_and_moving(dataset, monkeypatch):
@@ -291,8 +291,8 @@ def test_killed_anywhere_every_version_that_is_left_is_whole(dataset, num_rename
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
-    assert "000003" in manifests.list_versions(dataset)
-    assert len(manifests.list_versions(dataset)) == max(1, 3 - num_renames)
+    assert "000003" in opening.list_versions(dataset)
+    assert len(opening.list_versions(dataset)) == max(1, 3 - num_renames)
     assert_readable(dataset)
 
     assert prune.prune(dataset, 1).kept == ("000003",)  # the next one finishes
@@ -371,6 +371,6 @@ def test_a_publication_at_the_same_moment_is_waited_for(dataset):
         )
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(timeout=1.5)
-        assert len(manifests.list_versions(dataset)) == 3
+        assert len(opening.list_versions(dataset)) == 3
     assert waiting.wait(timeout=60) == 0
-    assert manifests.list_versions(dataset) == ["000003"]
+    assert opening.list_versions(dataset) == ["000003"]

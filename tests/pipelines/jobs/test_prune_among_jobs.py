@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.versions import manifests, shard_checks, version_checks
+from mindrecord_io.versions import (
+    manifests,
+    opening,
+    publication,
+    shard_checks,
+    version_checks,
+)
 from pipelines.jobs import prune, relabel
 from pipelines.publishing import removal
 from tests import tiny_dataset as tiny
@@ -31,8 +37,8 @@ def assert_whole(version):
 
 def assert_readable(dataset):
     """Every version that can be seen is whole."""
-    for name in manifests.list_versions(dataset):
-        assert_whole(manifests.open_version(dataset, name))
+    for name in opening.list_versions(dataset):
+        assert_whole(opening.open_version(dataset, name))
 
 
 def before_move(monkeypatch, number, act):
@@ -66,14 +72,14 @@ def test_no_job_begins_between_the_look_at_others_and_the_last_move(
 ):
     only_first = {
         (entry.split, entry.key)
-        for entry in manifests.open_version(dataset, "000001").manifest.shards
+        for entry in opening.open_version(dataset, "000001").manifest.shards
     } - {
         (entry.split, entry.key)
-        for entry in manifests.open_version(dataset, "000002").manifest.shards
+        for entry in opening.open_version(dataset, "000002").manifest.shards
     }
 
     def begin_a_job():
-        with manifests.staging_folder(dataset):
+        with publication.staging_folder(dataset):
             job.begun.set()
             return [
                 shard_folders.read_summary(dataset, split, key)
@@ -107,15 +113,15 @@ def test_a_job_that_has_found_its_shards_keeps_them_until_it_has_published(
         refused.append(fields.parent)
         return publish(root, folder, fields)
 
-    publish = manifests.publish
+    publish = publication.publish
     monkeypatch.setattr(manifests, "publish", prune_and_publish)
 
-    with manifests.staging_folder(dataset):
+    with publication.staging_folder(dataset):
         version = by_hand.publish(dataset)
 
     assert refused == ["000002"]
     assert prune.prune(dataset, 1).removed_versions == ("000001", "000002")
-    assert manifests.open_version(dataset) == version
+    assert opening.open_version(dataset) == version
     assert_readable(dataset)
 
 
@@ -140,7 +146,7 @@ def test_what_cannot_be_put_back_does_not_keep_the_rest_from_it(dataset, monkeyp
     assert {dataset / Path(path).parent for path in gone} == {
         Path(error.value.filename2)
     }
-    assert manifests.list_versions(dataset) == ["000001", "000002"]
+    assert opening.list_versions(dataset) == ["000001", "000002"]
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +189,7 @@ def test_a_real_job_that_begins_meanwhile_waits_and_makes_again_what_went(
         job.join(120)
 
     assert job.result == 0
-    assert manifests.open_version(made.dataset).manifest.parent == kept[0]
+    assert opening.open_version(made.dataset).manifest.parent == kept[0]
     assert_readable(made.dataset)
     assert tiny.work_in_progress(made.dataset) == []
 
@@ -206,7 +212,7 @@ def test_jobs_do_not_notice_that_prune_runs_again_and_again(made, annotations):
     with tiny.lent_worker():
         for number in range(6):
             assert relabel_to(made.dataset, annotations[(number + 1) % 2]) == 0
-            assert_whole(manifests.open_version(made.dataset))
+            assert_whole(opening.open_version(made.dataset))
     is_done.set()
     pruning.join(60)
     assert wrong == []

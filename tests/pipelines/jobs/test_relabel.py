@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.jobs import relabel
 from tests import tiny_dataset as tiny
 
@@ -75,15 +75,15 @@ def test_versions_follow_each_other_and_go_back(made, dataset, tmp_path):
         "000004",
     ]
     assert [r["shards"]["relabelled"] for r in (there, back, again)] == [1, 0, 0]
-    assert tiny.files_of(manifests.open_version(dataset, "000003")) == tiny.files_of(
-        manifests.open_version(dataset, "000001")
+    assert tiny.files_of(opening.open_version(dataset, "000003")) == tiny.files_of(
+        opening.open_version(dataset, "000001")
     )
 
 
 def test_frames_of_a_relabelled_shard_can_be_copied_again(made, dataset, tmp_path):
     made.relabel(dataset, tiny.annotate(tmp_path / "second", tiny.changed(c102=2)))
     third = tiny.annotate(tmp_path / "third", tiny.changed(c102=0, c103=1))
-    shutil.rmtree(manifests.open_version(dataset, "000001").folder)
+    shutil.rmtree(opening.open_version(dataset, "000001").folder)
 
     status, result = made.relabel(dataset, third)
 
@@ -113,7 +113,7 @@ def test_clips_that_the_version_does_not_hold_are_named(
 
 
 def detail_of(dataset, clip_id):
-    rows = manifests.open_version(dataset).read_clips(["clip_id", "detail"]).to_pylist()
+    rows = opening.open_version(dataset).read_clips(["clip_id", "detail"]).to_pylist()
     return {row["clip_id"]: row["detail"] for row in rows}[clip_id]
 
 
@@ -135,12 +135,12 @@ def test_an_unlisted_file_that_is_annotated_waits_for_a_build(made, dataset, tmp
 
     made.relabel(dataset, annotations, "--max_quarantined", "4")
 
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     assert (version.manifest.num_missing, version.manifest.num_unlisted) == (2, 0)
 
 
 def test_damaged_frames_are_no_source(made, dataset, tmp_path, caplog):
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     rows = version.read_clips(["clip_id", "shard", "frames_offset"]).to_pylist()
     (row,) = (row for row in rows if row["clip_id"] == "103")
     with (dataset / row["shard"]).open("r+b") as file:
@@ -161,7 +161,7 @@ def test_damaged_frames_are_no_source(made, dataset, tmp_path, caplog):
 
 
 def test_a_source_that_is_gone_is_named(made, dataset, tmp_path, caplog):
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     entry = next(e for e in version.manifest.shards if e.split == "validation")
     shutil.rmtree(version.shard_path(entry).parent)
     annotations = tiny.annotate(tmp_path / "new", tiny.changed(c201=1))
@@ -169,7 +169,7 @@ def test_a_source_that_is_gone_is_named(made, dataset, tmp_path, caplog):
     assert made.relabel(dataset, annotations) == (1, None)
 
     assert f"shard validation/{entry.key} is gone" in caplog.messages[-1]
-    assert manifests.list_versions(dataset) == ["000001"]
+    assert opening.list_versions(dataset) == ["000001"]
 
 
 @pytest.mark.parametrize("is_there", [True, False])

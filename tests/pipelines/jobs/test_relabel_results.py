@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from mindrecord_io import records
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, opening
 from tests import tiny_dataset as tiny
 
 
@@ -77,7 +77,7 @@ def done(made, request, tmp_path_factory):
     case, folder = request.param, tmp_path_factory.mktemp("done")
     annotations = tiny.annotate(folder / "annotations", case.splits, case.labels)
     dataset = shutil.copytree(made.dataset, folder / "dataset")
-    parent = manifests.open_version(dataset)
+    parent = opening.open_version(dataset)
     hashes = [tiny.sha256s(dataset)]
     _, forecast = made.relabel(dataset, annotations, "--dry_run")
     hashes.append(tiny.sha256s(dataset))
@@ -86,7 +86,7 @@ def done(made, request, tmp_path_factory):
     # A split that is gone takes its shard along.
     num_shards = tiny.NUM_SHARDS - sum(not clips for clips in case.splits.values())
     fresh = made.build(folder / "fresh", annotations, num_shards)
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     return Done(case, parent, version, fresh, forecast, result, tuple(hashes))
 
 

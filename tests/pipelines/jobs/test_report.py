@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from mindrecord_io import naming, records
-from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions import clips_table, manifests, opening
 from pipelines.jobs import prune, report, rollback, verify
 from tests import versions_by_hand as by_hand
 
@@ -273,5 +273,5 @@ def test_no_other_job_minds_the_page(tmp_path, capsys):
     again = rollback.rollback(tmp_path, "000001").version
     assert not (naming.version_folder(tmp_path, again) / "report.html").exists()
     prune.prune(tmp_path, 1)
-    assert manifests.list_versions(tmp_path) == [again]
+    assert opening.list_versions(tmp_path) == [again]
     assert list(tmp_path.rglob("report.html")) == []

@@ -16,7 +16,7 @@ import pytest
 
 from mindrecord_io import records
 from mindrecord_io.storage import files
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.jobs import build, build_options
 from tests import tiny_dataset as tiny
 
@@ -123,9 +123,9 @@ class Reader(threading.Thread):
                 self.wrong.append(repr(error))
 
     def _read(self):
-        if not self.seen and manifests.current_version(self._dataset) is None:
+        if not self.seen and opening.current_name(self._dataset) is None:
             return
-        version = manifests.open_version(self._dataset)
+        version = opening.open_version(self._dataset)
         name = version.manifest.version
         is_new = name not in self.seen
         if is_new:
@@ -261,7 +261,7 @@ def test_a_build_that_is_killed_thirty_times_ends_as_if_it_had_not_been(
         for number in range(num_versions):
             annotations = annotations_of(tmp_path, number)
             version = build_undisturbed(clips, annotations, undisturbed)
-    assert tiny.files_of(manifests.open_version(dataset)) == tiny.files_of(version)
+    assert tiny.files_of(opening.open_version(dataset)) == tiny.files_of(version)
     assert tiny.sha256s(dataset / "shards") == tiny.sha256s(undisturbed / "shards")
     assert reader.wrong == []
     assert reader.seen == sorted(reader.seen)
@@ -377,4 +377,4 @@ def test_of_a_shard_only_the_clips_that_changed_are_decoded(package_copy, tools,
                 num_workers=1,
             )
         ).version
-    assert tiny.files_of(manifests.open_version(dataset)) == tiny.files_of(fresh)
+    assert tiny.files_of(opening.open_version(dataset)) == tiny.files_of(fresh)

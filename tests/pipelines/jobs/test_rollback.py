@@ -4,7 +4,7 @@ import re
 import pytest
 
 from mindrecord_io import naming
-from mindrecord_io.versions import manifests, shard_checks, version_checks
+from mindrecord_io.versions import opening, shard_checks, version_checks
 from pipelines.jobs import rollback
 from tests import versions_by_hand as by_hand
 
@@ -37,8 +37,8 @@ def test_the_old_content_becomes_a_new_version(dataset, capsys):
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last == {"version": "000003", "same_as": "000001"}
     version, old = (
-        manifests.open_version(dataset),
-        manifests.open_version(dataset, "000001"),
+        opening.open_version(dataset),
+        opening.open_version(dataset, "000001"),
     )
     assert version.manifest.version == "000003"
     assert version.manifest.parent == "000002"
@@ -67,8 +67,8 @@ def test_rolling_back_and_forth_only_adds_versions(dataset):
     for name in ("000001", "000002", "000001"):
         rollback.rollback(dataset, name)
     parents = [
-        manifests.open_version(dataset, name).manifest.parent
-        for name in manifests.list_versions(dataset)
+        opening.open_version(dataset, name).manifest.parent
+        for name in opening.list_versions(dataset)
     ]
     assert parents == ["", "000001", "000002", "000003", "000004"]
 
@@ -105,7 +105,7 @@ def remove_list(dataset, entry):
     ],
 )
 def test_a_damaged_version_is_not_published(dataset, caplog, damage, reason):
-    damage(dataset, manifests.open_version(dataset, "000001").manifest.shards[0])
+    damage(dataset, opening.open_version(dataset, "000001").manifest.shards[0])
     before = by_hand.snapshot(dataset)
 
     assert rollback.main(command(dataset)) == 1
@@ -132,8 +132,8 @@ def test_a_rival_that_publishes_meanwhile_wins(dataset, caplog, monkeypatch):
     monkeypatch.setattr(version_checks, "check_version", check_while_a_rival_publishes)
     assert rollback.main(command(dataset)) == 1
     assert "version 000003 was published by another process" in caplog.text
-    assert manifests.list_versions(dataset) == ["000001", "000002", "000003"]
-    assert manifests.current_version(dataset) == "000003"
+    assert opening.list_versions(dataset) == ["000001", "000002", "000003"]
+    assert opening.current_name(dataset) == "000003"
 
 
 @pytest.mark.parametrize("version", ["1", "../000001", "", "latest", "000000"])

@@ -9,7 +9,7 @@ from pyarrow import parquet
 from mindrecord_io import naming, records
 from mindrecord_io.shards import schema
 from mindrecord_io.storage import files
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.building import child_process, label_files, verify_transforms
 from pipelines.jobs import verify
 from tests import versions_by_hand as by_hand
@@ -75,7 +75,7 @@ def reader(monkeypatch):
 
 
 def shard_paths(dataset):
-    return [entry.path for entry in manifests.open_version(dataset).manifest.shards]
+    return [entry.path for entry in opening.open_version(dataset).manifest.shards]
 
 
 def overwrite(path, position, content):
@@ -184,7 +184,7 @@ def change_label(dataset, table_path, *, clip_id, label_id):
     (row,) = (row for row in rows if row["clip_id"] == clip_id)
     row["label_id"] = label_id
     parquet.write_table(pa.Table.from_pylist(rows, schema=table.schema), table_path)
-    said = manifests.open_version(dataset).manifest
+    said = opening.open_version(dataset).manifest
     said = dataclasses.replace(said, clips_table=files.fingerprint(table_path))
     path = naming.manifest_path(naming.version_folder(dataset, said.version))
     path.write_text(json.dumps(records.to_json(said)))

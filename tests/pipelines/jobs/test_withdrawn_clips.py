@@ -2,7 +2,7 @@
 
 import pytest
 
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.jobs import history
 from tests import tiny_dataset as tiny
 
@@ -27,12 +27,12 @@ def messages(caplog, *beginnings):
 
 def test_relabel_forgets_it_and_a_build_lists_its_file(made, tmp_path, caplog):
     fewer = tiny.annotate(tmp_path / "fewer", tiny.changed(c105=None))
-    before = statuses(manifests.open_version(made.dataset))
+    before = statuses(opening.open_version(made.dataset))
     caplog.set_level("INFO", logger="pipelines")
     told = "against version", "no label", "nothing changed", "version 0", "2 files"
     with tiny.lent_worker():
         status, result = made.relabel(made.dataset, fewer)
-        relabelled = manifests.open_version(made.dataset)
+        relabelled = opening.open_version(made.dataset)
         assert (status, result["version"]) == (0, "000002")
         assert result["shards"] == {"reused": 3, "relabelled": 1, "decoded": 0}
         assert statuses(relabelled) == {

@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from mindrecord_io import records
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.planning import checksums
 from tests import listings
 
@@ -176,7 +176,7 @@ def test_a_build_quarantines_what_the_list_contradicts_and_nothing_else(
     )
 
     def reasons():
-        rows = manifests.open_version(tmp_path / "dataset").read_clips().to_pylist()
+        rows = opening.open_version(tmp_path / "dataset").read_clips().to_pylist()
         return {r["clip_id"]: (r["reason"], r["detail"]) for r in rows if r["reason"]}
 
     for _ in range(2):  # the second time finds the first one's shards

@@ -6,7 +6,7 @@ import pytest
 
 from mindrecord_io import naming, records
 from mindrecord_io.shards import sharding
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.building import build_transforms
 from pipelines.jobs import make_version
 from pipelines.planning import matching
@@ -52,8 +52,7 @@ def published(dataset):
     told = job.listing.difference
     folder = naming.version_folder(dataset, "000001")
     plans = sorted(
-        (s.split, s.index, s.key)
-        for s in manifests.open_version(dataset).manifest.shards
+        (s.split, s.index, s.key) for s in opening.open_version(dataset).manifest.shards
     )
     names = [clip.clip_id for clip in annotated.clips]
     return {

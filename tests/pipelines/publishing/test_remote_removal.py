@@ -8,7 +8,7 @@ import pytest
 
 from mindrecord_io import naming
 from mindrecord_io.storage import object_store
-from mindrecord_io.versions import manifests, shard_checks, version_checks
+from mindrecord_io.versions import manifests, opening, shard_checks, version_checks
 from pipelines.jobs import history, prune, report, rollback, verify
 from pipelines.publishing import data_sets, remote_marks, remote_removal, removal
 from tests import versions_by_hand as by_hand
@@ -87,7 +87,7 @@ def test_rollback_publishes_the_old_content(remote, capsys):
 
 
 def test_rollback_refuses_a_version_whose_shard_is_gone(remote, local, caplog):
-    entry = manifests.open_version(local, "000001").manifest.shards[1]
+    entry = opening.open_version(local, "000001").manifest.shards[1]
     remote.delete(f"clips/set/{entry.path}")
     assert rollback.main(["--dataset", URI, "--version", "000001"]) == 1
     assert f"nothing is published: {entry.path} is missing, expected" in caplog.text
@@ -102,7 +102,7 @@ def test_a_quick_verification_compares_sizes_and_reads_no_shard(remote, local, c
 
 
 def test_a_quick_verification_tells_of_damage_as_of_a_local_one(remote, local, capsys):
-    first, second, *_ = manifests.open_version(local).manifest.shards
+    first, second, *_ = opening.open_version(local).manifest.shards
     folder = (local / first.path).parent
     (local / first.path).write_bytes(b"short")
     remote.write(f"clips/set/{first.path}", b"short")
@@ -298,7 +298,7 @@ def _current(bucket):
 
 
 def test_a_half_removed_shard_is_made_again_by_who_wants_it(remote, local):
-    entry = manifests.open_version(local).manifest.shards[0]
+    entry = opening.open_version(local).manifest.shards[0]
     with data_sets.opened(URI) as data_set:
         assert data_set.read_summary(entry.split, entry.key) is not None
         remote.delete(f"clips/set/{entry.path}")

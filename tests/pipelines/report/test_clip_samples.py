@@ -8,7 +8,7 @@ import pytest
 from pyarrow import compute
 
 from mindrecord_io import records
-from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions import clips_table, opening
 from pipelines.publishing import data_sets
 from pipelines.report import clip_samples
 from tests import versions_by_hand as by_hand
@@ -107,7 +107,7 @@ def test_frames_that_are_no_pictures_are_told_and_cost_nothing_else(tmp_path):
 
 def test_a_shard_that_is_gone_is_told(published_version, tmp_path):
     dataset = shutil.copytree(published_version.dataset, tmp_path / "dataset")
-    version = manifests.open_version(dataset)
+    version = opening.open_version(dataset)
     entry = next(e for e in version.manifest.shards if e.split == "validation")
     version.shard_path(entry).unlink()
     by_split = {s.split: s for s in samples(version)}

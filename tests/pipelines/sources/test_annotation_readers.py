@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import opening
 from pipelines.sources import annotation_readers, clip_files
 from tests import listings
 from tests.annotation_files import refusal, summary, written
@@ -293,7 +293,7 @@ def test_one_build_for_every_source(package, tools, tmp_path):
 
     # The list says what the folders say, so there is nothing to build.
     assert said[0]["shards"]["decoded"] == said[1]["shards"]["reused"] == 2
-    rows = manifests.open_version(tmp_path / "dataset").read_clips().to_pylist()
+    rows = opening.open_version(tmp_path / "dataset").read_clips().to_pylist()
     assert {row["clip_id"]: (row["label"], row["num_frames"]) for row in rows} == {
         "1": ("x", 6),
         "2": ("y", 3),
