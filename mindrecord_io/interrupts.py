@@ -1,8 +1,8 @@
-"""Ctrl-C ends a command with one line and exit status 130, wherever it is.
+"""Ends a command at Ctrl-C with one line and exit status 130, wherever it is.
 
 A KeyboardInterrupt cannot do that. While MindSpore is loaded it aborts the interpreter,
 frames of its compiler swallow it, and once a data set is read MindSpore has a handler
-of its own; Beam's threads tell of it in pages and are waited for. So the signal is
+of its own; Beam's threads log pages about it and are waited for. So the signal is
 blocked, in all threads and processes to come, and one thread waits for it and ends the
 process. What is on the disk then can stand that, as it can stand a SIGKILL: unfinished
 work is recognised and removed by the next job.
@@ -35,12 +35,12 @@ def exit_at_sigint(line: str) -> None:
 
 
 def add_clean_up(clean_up: Callable[[], object]) -> None:
-    """Has something called before a SIGINT ends this process; order is not promised."""
+    """Registers a callback to run before SIGINT ends the process, in no fixed order."""
     _clean_ups[clean_up] = None
 
 
 def discard_clean_up(clean_up: Callable[[], object]) -> None:
-    """Takes back `add_clean_up`; does nothing where it was not called."""
+    """Removes a callback that `add_clean_up` registered, if it did."""
     _clean_ups.pop(clean_up, None)
 
 
@@ -49,7 +49,7 @@ def _exit_at_sigint(line: str) -> None:
     end_of_bar = "\n" if sys.stderr.isatty() else ""
     with contextlib.suppress(OSError):  # as where the terminal is gone
         os.write(2, f"{end_of_bar}{line}\n".encode())
-    # Nobody is interested in what other threads say to the death of their children.
+    # Other threads would now log that their child processes died.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for clean_up in tuple(_clean_ups):
         with contextlib.suppress(OSError):

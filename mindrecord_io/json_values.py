@@ -1,4 +1,4 @@
-"""Values of frozen dataclasses as JSON and back, names and types checked."""
+"""Turns frozen dataclasses into JSON and back, checking names and types."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def to_json(value: Any) -> dict[str, Any]:
 
 
 def from_json(cls: type, fields: Any) -> Any:
-    """Builds `cls` from what `to_json` gave, checking names and types.
+    """Returns a value of `cls` from the fields that `to_json` returns.
 
     Raises:
       ValueError: a field is missing, unknown or of the wrong type.

@@ -1,4 +1,4 @@
-"""Every file and folder name of a data set is made, and read back, here.
+"""Makes and parses every file and folder name of a data set.
 
 DATASET/CURRENT
 DATASET/versions/000003/{manifest.json,clips.parquet,labels/}
@@ -80,7 +80,7 @@ class ShardName:
 
 
 def shard_folder(dataset: Path, split: str, key: str) -> Path:
-    """Returns where the shard with this key is, or will be, published."""
+    """Returns the final folder of the shard with this key, published or not."""
     if split not in records.SPLITS or not _KEY.fullmatch(key):
         raise ValueError(f"no shard can be in split {split!r} with key {key!r}")
     return dataset / "shards" / split / key
@@ -97,17 +97,17 @@ def incomplete_folder(parent: Path) -> Path:
 
 
 def is_of_this_host(folder: Path) -> bool:
-    """Tells whether work in progress was begun on this machine, by its name."""
+    """Returns whether work in progress was begun on this machine, by its name."""
     return folder.name.startswith(f"{_INCOMPLETE}{_this_host()}-")
 
 
 def is_incomplete(folder: Path) -> bool:
-    """Tells whether a folder's name marks it as work in progress."""
+    """Returns whether a folder's name marks it as work in progress."""
     return is_incomplete_name(folder.name)
 
 
 def is_incomplete_name(name: str) -> bool:
-    """Tells whether a base name marks work in progress."""
+    """Returns whether a base name marks work in progress."""
     return name.startswith(_INCOMPLETE)
 
 
@@ -131,7 +131,7 @@ def version_number(name: str) -> int:
 
 
 def is_version_name(name: str) -> bool:
-    """Tells whether a name is one that `version_name` makes."""
+    """Returns whether a name is one that `version_name` makes."""
     return bool(_VERSION.fullmatch(name)) and int(name) > 0
 
 

@@ -1,4 +1,4 @@
-"""The values that cross a stage: frozen, checked at construction, plain to serialise.
+"""Values that cross a stage: frozen, checked at construction, plain to serialise.
 
 `to_json` and `from_json` turn any of them into JSON and back; nothing is pickled.
 """
@@ -105,7 +105,7 @@ class LabelMap:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What the annotation files say of one clip."""
+    """The split and label of one clip, from the annotation files."""
 
     clip_id: str
     split: str
@@ -150,7 +150,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
-    """Everything but the clip itself that decides the bytes of its stored frames.
+    """All that decides the bytes of a clip's stored frames, apart from the clip.
 
     Attributes:
       short_side_px: frames whose short side is longer are reduced to it; 0 keeps the
@@ -202,7 +202,7 @@ class PlannedClip:
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """One shard to be: its place in its split and its clips in storage order.
+    """A shard to be made: its place in its split and its clips in storage order.
 
     Attributes:
       key: hash of everything the shard's bytes depend on, labels included.
@@ -227,7 +227,7 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """Bytes that lie in a file: `num_bytes` of them, from `offset` on."""
+    """A range of bytes in a file: `num_bytes` from `offset` on."""
 
     path: Path
     offset: int

@@ -1,4 +1,4 @@
-"""How MindRecord 3.0 encodes a row, and the index beside a file.
+"""Encodes a row as MindRecord 3.0 does, and the index beside a file.
 
 blob row  u64 LE length, then of each blob field: u64 BE length, bytes
 raw row   u64 LE length, MessagePack map of the others, keys in alphabetical order
@@ -60,7 +60,7 @@ class Row:
 
 
 def blob_row_head(frame_sizes: Sequence[int], frames_num_bytes: int) -> bytes:
-    """Returns what stands before a row's JPEGs in its blob page."""
+    """Returns the bytes before a row's JPEGs in its blob page."""
     sizes = _compressed(frame_sizes)
     head = struct.pack(">Q", len(sizes)) + sizes + struct.pack(">Q", frames_num_bytes)
     return struct.pack("<Q", len(head) + frames_num_bytes) + head

@@ -29,7 +29,7 @@ _READ_NUM_BYTES = 1 << 20
 
 @dataclass(slots=True)
 class _Page:
-    """What the header says of a page; a blob page's rows are one row group."""
+    """A page as the header describes it; a blob page's rows are one row group."""
 
     page_id: int
     page_type: str
@@ -55,7 +55,7 @@ class _Page:
 class MindRecordFile:
     """One .mindrecord file and its .db: rows are appended, `finish` completes both.
 
-    Until then the header is zeros: nobody takes a file for whole that is not.
+    Until then the header is zeros: an unfinished file is not taken for a whole one.
     """
 
     def __init__(self, path: Path, page_num_bytes: int) -> None:
@@ -107,7 +107,7 @@ class MindRecordFile:
         return offset + len(head)
 
     def finish(self) -> None:
-        """Writes what is left, the header and the .db file, and closes the file.
+        """Writes the last pages, the header and the .db file, and closes the file.
 
         Raises:
           ValueError: there are more pages than the header has room for.

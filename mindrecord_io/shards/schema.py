@@ -1,4 +1,4 @@
-"""What one row of a shard holds, and where its frames lie in the file.
+"""The columns of a shard's rows, and where a row's frames lie in the file.
 
 One row is one clip. Plain `mindspore.dataset.MindDataset(files)` reads it:
 
@@ -13,8 +13,8 @@ One row is one clip. Plain `mindspore.dataset.MindDataset(files)` reads it:
 MindRecord lays a file out as one header of HEADER_NUM_BYTES and then pages of one
 size. The variable-width fields of a row ("blob") stand together in a page, in
 alphabetical order, so that `frames` is the last: it ends where the row's blob ends.
-clips.parquet tells where in the file that is: a reader that wants 8 frames of 45 reads
-just those, with no library between it and the file.
+clips.parquet records where in the file that is: a reader that wants 8 frames of 45
+reads just those, with no library between it and the file.
 """
 
 from typing import Any
@@ -49,12 +49,12 @@ _ROW_OVERHEAD_NUM_BYTES = 64  # length fields around the two blobs of a row
 
 
 def max_frames_num_bytes(page_num_bytes: int, num_frames: int) -> int:
-    """Returns how many bytes of JPEG a clip of so many frames may have: one page's."""
+    """Returns the largest total JPEG size of a clip with `num_frames`: one page."""
     return page_num_bytes - _ROW_OVERHEAD_NUM_BYTES - 8 * num_frames
 
 
 def too_large(page_num_bytes: int) -> str:
-    """Returns what to tell of a clip that does not fit in a page."""
+    """Returns the message for a clip that does not fit in a page."""
     return (
         f"its JPEGs do not fit in a page, which has {page_num_bytes} bytes; raise "
         f"--page_mib"

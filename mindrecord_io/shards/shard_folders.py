@@ -1,7 +1,7 @@
 """A shard's folder: made under a passing name, published by one rename, never changed.
 
-The summary beside the shard's files is what makes building memoised: whoever plans a
-shard with the same key finds the folder and knows all that a build would have said.
+The summary beside the shard's files makes building memoised: a job that plans a shard
+with the same key reads there all that building it again would return.
 """
 
 import contextlib
@@ -38,14 +38,14 @@ def write_summary(folder: Path, summary: records.ShardSummary) -> None:
 
 
 def publish(dataset: Path, folder: Path, summary: records.ShardSummary) -> None:
-    """Gives a finished shard its final name; an equal one already there is kept."""
+    """Renames a finished shard to its final name; an equal one already there stays."""
     final = naming.shard_folder(dataset, summary.split, summary.key)
     with contextlib.suppress(FileExistsError):
         files.publish_folder(folder, final)
 
 
 def read_summary(dataset: Path, split: str, key: str) -> records.ShardSummary | None:
-    """Returns what the shard with this key says of itself, None if there is none.
+    """Reads the summary of the shard with this key; None if there is no such shard.
 
     Raises:
       ShardError: the shard is there, but its files are not those it was published with.
@@ -65,7 +65,7 @@ def read_summary(dataset: Path, split: str, key: str) -> records.ShardSummary | 
 def parse_summary(
     content: bytes, split: str, key: str, folder: str
 ) -> records.ShardSummary:
-    """Returns what a shard's summary.json says; `folder` is for messages.
+    """Returns a summary from its JSON; `folder` is for messages.
 
     Raises:
       ShardError: it is damaged, or another shard's.

@@ -18,7 +18,7 @@ class ProofError(ValueError):
 
 
 def prove_rows(path: Path, stored: Sequence[ClipOutcome], plan: ShardPlan) -> None:
-    """Compares every row, as MindDataset gives it, with what was appended.
+    """Compares every row, as MindDataset reads it, with what was appended.
 
     The frames are compared twice: with their hash, and with what lies at the offset
     from which training will read them.

@@ -1,4 +1,4 @@
-"""Decides, before anything is decoded, which clip goes to which shard.
+"""Assigns clips to shards before anything is decoded.
 
 All of it is arithmetic on clip ids: no arrival order, no process state. A clip's shard
 is the bucket of its keyed hash, buckets being equal ranges of the hash (not its
@@ -34,7 +34,7 @@ NUM_PARTITIONS = 256
 100,000 clips of 25 million."""
 
 _CLIPS_PER_SHARD = 64
-_FEW_SHARDS = 512  # MindDataset keeps every file open in each worker
+_FEW_SHARDS = 512  # a plain MindDataset keeps all open, in each of its workers
 _MOST_CLIPS_PER_SHARD = 431  # Something-Something-v2's in 512 shards: 0.2 to 0.4 GB
 _KEY_NUM_BYTES = 16
 
@@ -59,7 +59,7 @@ def partition_of(clip_id: str, salt: str = DEFAULT_SALT) -> int:
 
 
 def default_num_shards(num_clips: int) -> int:
-    """Returns how many shards to make of so many clips where nobody says.
+    """Returns the number of shards to make of `num_clips` by default.
 
     One for every 64 clips; of many clips 512, until shards have 431 clips each.
     """
@@ -68,7 +68,7 @@ def default_num_shards(num_clips: int) -> int:
 
 
 def split_num_shards(num_clips: Mapping[str, int], num_shards: int) -> dict[str, int]:
-    """Shares `num_shards` out among the splits by their clips.
+    """Returns each split's part of `num_shards`, by its clips.
 
     Every split that has clips gets at least one; the rest goes by largest remainder
     (Hamilton's method), ties to the earlier of records.SPLITS.
@@ -100,7 +100,7 @@ def plan_shard(
     settings: records.DecodeSettings,
     salt: str = DEFAULT_SALT,
 ) -> records.ShardPlan:
-    """Puts a shard's clips in order and computes its keys.
+    """Returns the plan of a shard: its clips in order, and its keys.
 
     Raises:
       ValueError: two clips have one id.
@@ -129,7 +129,7 @@ def key_under_limits(key: str, limits: str) -> str:
 
 
 def _identity(clip: records.PlannedClip) -> list[object]:
-    """Returns what a clip's part in its shard's frames depends on."""
+    """Returns all that a clip's frames in a shard depend on, for the key."""
     identity = [clip.clip_id, clip.source.num_bytes, clip.source.sha256]
     return [*identity, clip.expected_sha256] if clip.expected_sha256 else identity
 

@@ -1,4 +1,4 @@
-"""Frames that are published already, for shards that can do without decoding."""
+"""Reads frames that are published already, so that no clip is decoded twice."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ class StoredClips:
     def read(
         self, clip: records.PlannedClip
     ) -> records.ClipFrames | records.Quarantined:
-        """Returns what decoding the clip gave when its shard was made.
+        """Returns the frames that were stored when the clip was decoded.
 
         The frames stay where they are, and come with the hash that they had when they
         were stored; who copies them checks it.

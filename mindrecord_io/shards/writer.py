@@ -18,7 +18,7 @@ from mindrecord_io.storage import files
 
 __all__ = ["ShardWriteError", "ShardWriter"]
 
-_REASON = "[ERROR]"  # MindSpore marks with it the one line of its texts that tells
+_REASON = "[ERROR]"  # marks the line of MindSpore's messages that has the cause
 
 
 class ShardWriteError(RuntimeError):
@@ -156,7 +156,7 @@ class ShardWriter:
 
     @contextlib.contextmanager
     def _synced(self) -> Iterator[None]:
-        """Forces the files to disk while the block reads them: it takes as long."""
+        """Forces the files to disk while the block reads them, which takes as long."""
         with futures.ThreadPoolExecutor(1) as executor:
             syncing = executor.map(files.sync, (self._path, self._index_path))
             yield
@@ -189,7 +189,7 @@ def _sha256(jpegs: bytes | records.FileRange) -> str:
 
 
 def _first_reason(error: Exception) -> str:
-    """Returns what went wrong, of all the lines that MindSpore says it in."""
+    """Returns the line with the cause from a message of MindSpore."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     marked = [line for line in lines if line.startswith(_REASON)]
     return (marked or lines or [repr(error)])[0].removeprefix(_REASON).strip()

@@ -77,7 +77,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Forces to disk what others have written to a file."""
+    """Forces a file that was written elsewhere to disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -118,7 +118,7 @@ def synced_directory(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_directory(folder: Path) -> Iterator[None]:
-    """Lets one process at a time into the block; the lock of a dead one is void."""
+    """Locks a folder for the block; the lock of a dead process is void."""
     # A file, because network file systems lock only what is open for writing.
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

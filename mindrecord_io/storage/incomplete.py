@@ -1,9 +1,9 @@
-"""Folders of work in progress: recognisable by name, and by a lock while in use.
+"""Makes folders of work in progress: known by name, and locked while in use.
 
 The process that makes such a folder holds a lock (flock) on it. The kernel lets go of
-the lock when the process dies, however it dies; so whoever can take the lock has found
-a dead process's leftovers and may remove them. A lock says nothing between machines
-that share a file system, where it may not even be had: what another machine began is
+the lock when the process dies, however it dies; so a process that can take the lock has
+a dead one's leftovers before it and may remove them. Locks do not hold between machines
+that share a file system, where there may be none at all: what another machine began is
 left alone for a day after its last change.
 """
 

@@ -1,4 +1,4 @@
-"""Data sets in object stores: from a URI to a pyarrow file system, with retries.
+"""Opens data sets in object stores as pyarrow file systems, with retries.
 
 A data set is named by a path, or by a URI (see locations). Credentials come from the
 environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDENTIALS),
@@ -102,7 +102,7 @@ class Storage:
         return sorted(info.base_name for info in self.list_infos(folder))
 
     def list_infos(self, folder: str, *, recursive: bool = False) -> list[fs.FileInfo]:
-        """Returns what is in a folder, or also below; nothing where there is none."""
+        """Returns the entries of a folder, or all below; none if it does not exist."""
         # Of gs:// pyarrow lists folders only where an empty object stands for one.
         as_seen = recursive or self._type_name != "gcs"
         selector = fs.FileSelector(
@@ -122,7 +122,7 @@ class Storage:
         return str(base.type_name)
 
     def info(self, path: str) -> fs.FileInfo:
-        """Returns what is at a path; its type may be that there is nothing."""
+        """Returns the type and size of a path; the type may be NotFound."""
         (found,) = retried(
             lambda: self.filesystem.get_file_info([path]),
             f"look at {self.uri}/{path}",
@@ -175,7 +175,7 @@ def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Stora
 
 
 def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -> T:
-    """Returns what `action` returns, trying again when it fails, ever later.
+    """Returns the result of `action`, repeating it after ever longer pauses.
 
     Args:
       action: fails by an OSError; one that says that there is no such file is final.
@@ -226,7 +226,7 @@ def _open_s3(
     return fs.S3FileSystem(
         endpoint_override=parts.netloc or None,
         scheme=parts.scheme or "https",
-        # Elsewhere than at Amazon's nobody can be asked for a bucket's region.
+        # Only Amazon's servers answer which region a bucket is in.
         region=region or ("us-east-1" if endpoint else fs.resolve_s3_region(bucket)),
         force_virtual_addressing=style == "virtual",
         connect_timeout=_CONNECT_SECONDS,
@@ -250,7 +250,7 @@ def _open_gs(environment: Mapping[str, str]) -> fs.FileSystem:
 
 
 def _directly_in(folder: str, found: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
-    """Returns of all files below a folder what is in it: files, and folders once."""
+    """Returns the entries of a folder from all files below it, each folder once."""
     prefix = f"{folder}/" if folder else ""
     infos: dict[str, fs.FileInfo] = {}
     for info in found:

@@ -1,7 +1,7 @@
-"""Shards of remote data sets on the local disk: fetched once, checked, limited in size.
+"""Keeps shards of remote data sets on the local disk: checked, limited in size.
 
     CACHE/shards/<sha256>/train-00017-of-00512.mindrecord
-    CACHE/versions/<hash>/...      what else a version consists of (see remote_version)
+    CACHE/versions/<hash>/...      what else a version consists of (see opening)
     CACHE/leases/<id>              the shards that a living process is about to read
     CACHE/.lock, CACHE/locks/      held for moments, and while a shard arrives
 
@@ -49,7 +49,7 @@ class CacheSettings:
     def from_environment(
         cls, environment: Mapping[str, str] = os.environ
     ) -> "CacheSettings":
-        """Returns what CLIPMILL_CACHE (a folder) and CLIPMILL_CACHE_GIB say.
+        """Returns the settings in CLIPMILL_CACHE (a folder) and CLIPMILL_CACHE_GIB.
 
         Without them: clipmill in the user's cache folder, and 64.
         """
@@ -94,7 +94,7 @@ class ShardCache:
         self._lease = _Lease(self._folder / "leases")
 
     def path(self, shard: RemoteShard) -> Path:
-        """Returns where a shard is once it is fetched."""
+        """Returns the path of a shard once it is fetched."""
         name = shard.path.rpartition("/")[2]
         return self._folder / "shards" / shard.content.sha256 / name
 
@@ -123,7 +123,7 @@ class ShardCache:
         return path
 
     def release(self) -> None:
-        """Holds no shard any more, and removes what is beyond the limit."""
+        """Ends the hold on all shards, and removes what is beyond the limit."""
         self.hold([])
         self._make_room(0)
 
@@ -162,14 +162,14 @@ class ShardCache:
     def _make_room(self, num_bytes: int) -> None:
         """Removes the shards leased longest ago until so many bytes fit."""
         with self._locked(".lock"):
-            held = self._lease.all_held()
+            leased = self._lease.all_held()
             stored = sorted(_stored_shards(self._folder / "shards"))
             excess = sum(size for _, size, _ in stored) + num_bytes
             excess -= self.settings.max_num_bytes
             for _, size, path in stored:
                 if excess <= 0:
                     return
-                if path.parent.name not in held:
+                if path.parent.name not in leased:
                     path.unlink()
                     excess -= size
                     logger.debug("removed %s: %d bytes", path.name, size)
@@ -181,7 +181,7 @@ class ShardCache:
 
 
 class _Lease:
-    """A file that lists what a process holds; void when nobody keeps it locked."""
+    """A file that lists the shards a process holds; void when no process locks it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -193,15 +193,15 @@ class _Lease:
         self._path.write_text(json.dumps(sorted(set(sha256s))))
 
     def all_held(self) -> set[str]:
-        """Returns what any living process holds; removes the leases of dead ones."""
-        held: set[str] = set()
+        """Returns the hashes that living processes hold; removes dead ones' leases."""
+        leased: set[str] = set()
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if path != self._path and _is_void(path):
                     path.unlink()
                     continue
-                held.update(json.loads(path.read_text() or "[]"))
-        return held
+                leased.update(json.loads(path.read_text() or "[]"))
+        return leased
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -233,7 +233,7 @@ def _open_locked(path: Path) -> Iterator[None]:
 
 
 def _stored_shards(folder: Path) -> Iterator[tuple[int, int, Path]]:
-    """Gives (time of its last lease, bytes, path) of every shard in the cache."""
+    """Yields (time of its last lease, bytes, path) of every shard in the cache."""
     for path in folder.glob("*/*.mindrecord"):
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()

@@ -1,4 +1,4 @@
-"""Rows that wait on the disk, so that memory does not grow with their number.
+"""Keeps rows on the disk, so that memory does not grow with their number.
 
 They lie in a file without a name, which goes with the process however that ends, in the
 folder of temporary files (TMPDIR). Partitions are read one at a time, in any order.
@@ -91,7 +91,7 @@ class SpilledView(Sequence[T]):
         columns: Sequence[str],
         value_of: Callable[..., T],
     ) -> None:
-        """Takes the rows and what makes a value of some of their columns."""
+        """Keeps the rows; `value_of` makes a value of some of their columns."""
         self._spilled = spilled
         self._columns = columns
         self._value_of = value_of
@@ -142,7 +142,7 @@ def encoded(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> bytes:
 
 
 def decoded(content: bytes, schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the rows that `encoded` made bytes of.
+    """Returns the rows in bytes that `encoded` returned.
 
     Raises:
       ValueError: these are not such bytes.

@@ -1,4 +1,4 @@
-"""Files on their way to and from an object store: whole, checked, tried again.
+"""Copies files to and from an object store: whole, checked, tried again.
 
 A local file that is finished is copied and read back, until its size and SHA-256 are
 right. Nothing is ever written straight into the store: a stream that breaks off there
@@ -23,7 +23,7 @@ class WrongContentError(object_store.StorageError):
 
 
 def upload(remote: object_store.Storage, path: str, source: Path) -> None:
-    """Copies a local file to the store and proves that it is there.
+    """Copies a local file to the store and reads it back to check it.
 
     Raises:
       StorageError: it cannot be written, or is not read back as it was written.
@@ -41,7 +41,7 @@ def upload(remote: object_store.Storage, path: str, source: Path) -> None:
 
 
 def put(remote: object_store.Storage, path: str, content: bytes) -> None:
-    """Writes a small file, replacing what is there, and proves that it is there.
+    """Writes or replaces a small file and reads it back to check it.
 
     Raises:
       StorageError: as `upload`.
@@ -88,7 +88,7 @@ def download(
 
 
 def fingerprint(remote: object_store.Storage, path: str) -> records.Fingerprint:
-    """Returns the size and SHA-256 of a remote file, which is read; tries it once.
+    """Reads a remote file and returns its size and SHA-256; tries it once.
 
     Raises:
       OSError: it cannot be read.

@@ -1,4 +1,4 @@
-"""clips.parquet: one row for every clip that was asked for, whatever became of it.
+"""Reads and writes clips.parquet: one row for every clip annotated or present.
 
 A row group holds one shard's clips, so a reader of a few shards reads a few groups.
 Column meanings are those of records.ClipOutcome and records.Annotation; `shard` is the

@@ -70,7 +70,7 @@ class ShardEntry(records.PublishedShard):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a version consists of; manifest.json is this, field by field.
+    """The content of a version; manifest.json is this, field by field.
 
     Attributes:
       parent: the version that was current when this one was begun, "" for the first.
@@ -109,7 +109,7 @@ class Manifest:
         return {shard.split: shard.num_shards for shard in self.shards}
 
     def says_the_same(self, other: "Manifest") -> bool:
-        """Tells whether two versions differ in nothing but name, parent and time."""
+        """Returns whether two versions are equal but for name, parent and time."""
         return self == replace(
             other, version=self.version, parent=self.parent, created_at=self.created_at
         )
@@ -142,8 +142,8 @@ class Version:
         """Reads clips.parquet (see clips_table) whole, or some columns or one split.
 
         Raises:
-          ManifestError: it is not the file that was published; Parquet would not tell.
-          TableError: it cannot be read.
+          ManifestError: it is not the file that was published; Parquet itself does not
+          notice. TableError: it cannot be read.
         """
         return clips_table.read(self._published_table(), columns, split)
 
@@ -183,7 +183,7 @@ class Version:
 
 
 def parse(content: bytes, dataset: Path | str, name: str) -> Manifest:
-    """Returns what a version's manifest.json says; `dataset` is for messages.
+    """Returns the manifest in the content of manifest.json; `dataset` is for messages.
 
     Raises:
       ManifestError: it is damaged, another version's or a newer program's.

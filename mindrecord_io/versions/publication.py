@@ -20,7 +20,7 @@ __all__ = ["publish", "staging_folder"]
 
 @contextlib.contextmanager
 def staging_folder(dataset: Path) -> Iterator[Path]:
-    """Makes a folder for a version in the making; removes what is left of it after.
+    """Makes a folder for an unfinished version; removes it after the block.
 
     While it is there, prune removes nothing. It is made before a job looks at any
     shard, and in turn with prune: so no job finds shards that are about to go.
@@ -34,7 +34,7 @@ def staging_folder(dataset: Path) -> Iterator[Path]:
 
 
 def publish(dataset: Path, folder: Path, manifest: Manifest) -> Version:
-    """Makes a folder of finished files the newest version.
+    """Publishes a folder of finished files as the newest version.
 
     Args:
       folder: incomplete; holds clips.parquet and labels/; the manifest is added here.

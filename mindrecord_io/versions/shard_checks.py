@@ -1,8 +1,8 @@
-"""Finds what is wrong with one published shard, without MindRecord's own reader.
+"""Checks one published shard without MindRecord's own reader.
 
-MindRecord has no integrity check: of a flipped byte its reader makes silent garbage or
-a crash of the process. So a shard's files are hashed before anything else looks at
-them. `rows.check_rows` is the other half, for shards that pass here.
+MindRecord has no integrity check: at a flipped byte its reader returns garbage or
+crashes the process. So a shard's files are hashed before anything else looks at
+them. `row_checks.check_rows` is the other half, for shards that pass here.
 """
 
 import contextlib
@@ -209,7 +209,7 @@ def _wrong_summary(
     try:
         fields = json.loads(path.read_bytes())
         summary: records.ShardSummary = records.from_json(records.ShardSummary, fields)
-        told = records.to_json(manifests.ShardEntry.of(summary))
+        in_summary = records.to_json(manifests.ShardEntry.of(summary))
     except FileNotFoundError:
         return []  # reported already
     except OSError as error:
@@ -217,9 +217,9 @@ def _wrong_summary(
     except (ValueError, RecursionError) as error:
         return [f"is not a shard's summary: {error}"]
     wrong = [
-        f"says {name} {told[name]!r}, the manifest says {expected!r}"
+        f"says {name} {in_summary[name]!r}, the manifest says {expected!r}"
         for name, expected in records.to_json(entry).items()
-        if told[name] != expected
+        if in_summary[name] != expected
     ]
     if clips is None:
         return wrong
@@ -253,7 +253,7 @@ def _differing_clips(
 
 
 def _wrong_frames(path: Path, clips: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yields what is found where a JPEG's first and last two bytes must be."""
+    """Yields the frames that do not begin and end as a JPEG does."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         for clip in clips:

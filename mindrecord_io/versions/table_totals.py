@@ -1,6 +1,6 @@
-"""What adds up over a table of clips that is read a row group at a time.
+"""Counts the clips of a table that is read a row group at a time.
 
-Of each clip a line waits on the disk (see spilled_rows) and four bytes in memory.
+For each clip a line stays on the disk (see spilled_rows) and four bytes in memory.
 """
 
 import array
@@ -101,7 +101,7 @@ class TableTotals:
         return twice
 
     def read_list(self, split: str, path: Path) -> None:
-        """Takes in a split's list file, to be compared.
+        """Reads a split's list file, to be compared.
 
         Raises:
           OSError, UnicodeDecodeError: it cannot be read.
@@ -134,12 +134,12 @@ def _spilled() -> spilled_rows.SpilledRows:
 
 
 def _partition_of(line: str) -> int:
-    """Returns where a line is looked at: with all of the same clip."""
+    """Returns a line's partition, which is that of its clip."""
     return sharding.partition_of(line.partition(" ")[0])
 
 
 def _lines_of(path: Path) -> Iterator[str]:
-    """Yields what is between line breaks; of an empty file nothing."""
+    """Yields the texts between line breaks; none from an empty file."""
     line = ""
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:

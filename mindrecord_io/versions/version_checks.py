@@ -1,4 +1,4 @@
-"""Finds what is wrong with a version, its shards aside: table, labels, counts.
+"""Checks a version without its shards: table, labels, counts.
 
 Nothing here stops at the first damage, and nothing is changed.
 """
@@ -19,7 +19,7 @@ class Damage:
 
     Attributes:
       path: of the file or folder, below the data set's folder.
-      reason: what was found and what was expected, on one line.
+      reason: what is there and what was expected, on one line.
     """
 
     path: str
@@ -61,9 +61,9 @@ def check_file(
         if num_bytes != published.num_bytes:
             why = f"has {num_bytes} bytes, expected {published.num_bytes}"
         else:
-            found = files.fingerprint(dataset / path)
-            why = f"has SHA-256 {found.sha256}, expected {published.sha256}"
-            if found == published:
+            content = files.fingerprint(dataset / path)
+            why = f"has SHA-256 {content.sha256}, expected {published.sha256}"
+            if content == published:
                 return []
     except FileNotFoundError:
         why = f"is missing, expected {published.num_bytes} bytes"
@@ -76,19 +76,19 @@ def _wrong_counts(
     version: manifests.Version, totals: table_totals.TableTotals
 ) -> list[str]:
     """Returns where the manifest's numbers are not those of the table."""
-    said = version.manifest
+    manifest = version.manifest
     by_status, by_shard = totals.by_status.copy(), totals.by_shard.copy()
     counts = {
-        "num_clips": (said.num_clips, by_status.pop(records.STORED, 0)),
+        "num_clips": (manifest.num_clips, by_status.pop(records.STORED, 0)),
         "num_quarantined": (
-            said.num_quarantined,
+            manifest.num_quarantined,
             by_status.pop(records.QUARANTINED, 0),
         ),
-        "num_missing": (said.num_missing, by_status.pop(records.MISSING, 0)),
-        "num_unlisted": (said.num_unlisted, by_status.pop(records.UNLISTED, 0)),
-        "num_frames": (said.num_frames, totals.num_frames),
+        "num_missing": (manifest.num_missing, by_status.pop(records.MISSING, 0)),
+        "num_unlisted": (manifest.num_unlisted, by_status.pop(records.UNLISTED, 0)),
+        "num_frames": (manifest.num_frames, totals.num_frames),
     }
-    for entry in said.shards:
+    for entry in manifest.shards:
         name = f"num_rows of {entry.path}"
         counts[name] = (entry.num_rows, by_shard.pop(entry.path, 0))
     for path, num_rows in by_shard.items():
@@ -171,10 +171,10 @@ def _wrong_categories(
     for label_id, label in sorted(totals.labels):
         if label_id == records.UNLABELLED:
             continue
-        found = names[label_id] if 0 <= label_id < len(names) else None
-        if found != label:
+        name = names[label_id] if 0 <= label_id < len(names) else None
+        if name != label:
             wrong.append(
-                f"label_id {label_id} is {found!r}, in clips.parquet it is {label!r}"
+                f"label_id {label_id} is {name!r}, in clips.parquet it is {label!r}"
             )
     return wrong
 

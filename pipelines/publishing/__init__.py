@@ -1,1 +1,1 @@
-"""A data set as jobs write it: on this machine, or in an object store."""
+"""Publishes and removes versions, on this machine or in an object store."""

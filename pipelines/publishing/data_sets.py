@@ -1,9 +1,9 @@
-"""A data set as the jobs see that write it: on this machine, or in an object store.
+"""Opens a data set for the jobs that write it, here or in an object store.
 
 Shards are made and read in a local folder in either case. Of a data set on this machine
 that folder is the data set. Of a remote one it holds what is on its way: a shard that
 is finished is uploaded, under the names that it keeps, and one whose frames are needed
-is downloaded. So a job is written once, and only this file knows the difference.
+is downloaded. So a job is written once, and only this room has the difference.
 """
 
 import contextlib
@@ -28,24 +28,24 @@ __all__ = ["DataSet", "LocalDataSet", "opened"]
 
 
 class DataSet(Protocol):
-    """What jobs ask of a data set.
+    """A data set as jobs read and write it.
 
     Attributes:
       location: the path or URI that names it.
-      folder: where shards and versions are made, and found once they are fetched.
+      folder: where shards and versions are made, and lie once they are fetched.
     """
 
     location: Path | str
     folder: Path
 
     def list_versions(self) -> list[str]:
-        """Returns the names of all versions, oldest first, CURRENT or not."""
+        """Returns the names of all versions with a manifest, oldest first."""
 
     def current_name(self) -> str | None:
         """Returns the name of the current version, None if there is none yet."""
 
     def read_manifest(self, name: str | None = None) -> manifests.Manifest:
-        """Returns what a version consists of, the current one by default."""
+        """Reads the manifest of a version, the current one by default."""
 
     def open_version(self, name: str | None = None) -> manifests.Version:
         """Opens a version, the current one by default, all but its shards."""
@@ -57,19 +57,19 @@ class DataSet(Protocol):
         """Returns the keys of the published shards of a split."""
 
     def read_summary(self, split: str, key: str) -> records.ShardSummary | None:
-        """Returns what a published shard says of itself, None if there is none."""
+        """Reads the summary of a published shard; None if there is no such shard."""
 
     def fetch(self, split: str, key: str) -> None:
-        """Makes a published shard available below `folder`."""
+        """Copies a published shard to below `folder`, unless it is there."""
 
     def keep(self, split: str, key: str) -> None:
-        """Makes a shard that is published below `folder` available to everybody."""
+        """Publishes a shard that lies finished below `folder`."""
 
     def drop(self, split: str, key: str) -> None:
-        """Lets go of what `fetch` or `keep` left below `folder`."""
+        """Removes the copy that `fetch` or `keep` left below `folder`."""
 
     def receipts(self, staging: Path) -> Path | str:
-        """Returns where the tasks of the job that owns `staging` leave receipts."""
+        """Returns the folder for the receipts of the job that owns `staging`."""
 
     def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
         """Returns bytes of a file, its path below the data set; fewer at its end."""
@@ -87,16 +87,16 @@ class DataSet(Protocol):
         """Removes what dead jobs left of unfinished work."""
 
     def staging(self) -> contextlib.AbstractContextManager[Path]:
-        """Lends a folder for a version in the making; nothing is pruned meanwhile."""
+        """Makes a folder for an unfinished version; nothing is pruned in the block."""
 
     def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
-        """Lends the right to remove, if no job is at work; see removal.removing."""
+        """Holds the data set exclusively for the block; see removal.removing."""
 
-    def publish(self, folder: Path, said: manifests.Manifest) -> manifests.Version:
-        """Makes a folder of finished files the newest version; see manifest.publish.
+    def publish(self, folder: Path, manifest: manifests.Manifest) -> manifests.Version:
+        """Publishes a folder of finished files as the newest version (publication).
 
         Args:
-          folder: in one that `staging` lends.
+          folder: in one that `staging` made.
         """
 
 
@@ -171,13 +171,13 @@ class LocalDataSet:
     def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
         return removal.removing(self.folder)
 
-    def publish(self, folder: Path, said: manifests.Manifest) -> manifests.Version:
-        return publication.publish(self.folder, folder, said)
+    def publish(self, folder: Path, manifest: manifests.Manifest) -> manifests.Version:
+        return publication.publish(self.folder, folder, manifest)
 
 
 @contextlib.contextmanager
 def opened(location: Path | str) -> Iterator[DataSet]:
-    """Lends the data set at a path or URI (see storage); whether there is one is open.
+    """Opens a data set for the block; it need not exist yet.
 
     Raises:
       StorageError: the object store cannot be opened.
@@ -191,12 +191,12 @@ def opened(location: Path | str) -> Iterator[DataSet]:
 
 @contextlib.contextmanager
 def fetched(data_set: DataSet, places: Iterable[str]) -> Iterator[None]:
-    """Has shards ("<split>/<key>") available while the block runs."""
-    held = [place.split("/") for place in places]
-    for split, key in held:
+    """Fetches shards ("<split>/<key>") for the block."""
+    shards = [place.split("/") for place in places]
+    for split, key in shards:
         data_set.fetch(split, key)
     try:
         yield
     finally:
-        for split, key in held:
+        for split, key in shards:
             data_set.drop(split, key)

@@ -1,12 +1,12 @@
-"""Writing a data set in an object store, which has neither renames nor locks.
+"""Writes a data set in an object store, which has neither renames nor locks.
 
 A shard's files are uploaded under their final names, which hold the shard's key; its
-summary follows when they are proved, and nobody takes a shard for published before.
-Whoever makes the same shard meanwhile uploads the same bytes. A version is published by
-a claim on its number, its files, its manifest and, last, CURRENT.
+summary follows when they are proved, and only then it counts as published. Another job
+that makes the same shard meanwhile uploads the same bytes. A version is published by a
+claim on its number, its files, its manifest and, last, CURRENT.
 
 Of two writers that publish at the same time at most one succeeds. Each first writes its
-claim, then lists: whoever finds another's, or a version that CURRENT does not know yet,
+claim, then lists: one that sees another's, or a version that CURRENT does not name yet,
 yields. (Both listing before either writes is impossible; both yielding is not, and
 loses nothing.) This needs a store whose listings are consistent, as S3's have been
 since 2020. A claim that its writer died with is void after an hour.
@@ -88,13 +88,13 @@ class RemoteDataSet:
         where = f"{self._remote.uri}/{folder.as_posix()}"
         summary = shard_folders.parse_summary(content, split, key, where)
         for name, expected in shard_folders.file_fingerprints(summary).items():
-            found = self._remote.info((folder / name).as_posix())
-            if found.type == fs.FileType.NotFound:  # removed while it was uploaded
+            info = self._remote.info((folder / name).as_posix())
+            if info.type == fs.FileType.NotFound:  # removed while it was uploaded
                 logger.warning("%s: %s is missing, it is made again", where, name)
                 return None
-            if found.size != expected.num_bytes:
+            if info.size != expected.num_bytes:
                 raise shard_folders.ShardError(
-                    f"{where}: published shard is damaged: {name} has {found.size} "
+                    f"{where}: published shard is damaged: {name} has {info.size} "
                     f"bytes, not {expected.num_bytes}; remove it and build again"
                 )
         return summary
@@ -155,7 +155,7 @@ class RemoteDataSet:
 
     def remove_abandoned(self) -> None:
         # In the store a job removes nothing: what was half uploaded is finished by
-        # whoever makes the shard again, and the rest waits for a prune.
+        # the next job that makes the shard, and the rest waits for a prune.
         incomplete.remove_abandoned(self.folder.parent)
 
     @contextlib.contextmanager
@@ -172,21 +172,22 @@ class RemoteDataSet:
             granted.clear(self._versions_without_manifest())
             yield granted
 
-    def publish(self, folder: Path, said: manifests.Manifest) -> manifests.Version:
-        """Makes a folder of finished files the newest version.
+    def publish(self, folder: Path, manifest: manifests.Manifest) -> manifests.Version:
+        """Publishes a folder of finished files as the newest version.
 
         Raises:
-          PublishConflictError: CURRENT is no longer `said.parent`, or another writer
+          PublishConflictError: CURRENT is no longer `manifest.parent`, or another
+          writer
             is about to change it; or this one was taken for dead meanwhile.
         """
-        number = self._next_number(said)
+        number = self._next_number(manifest)
         name = naming.version_name(number)
         claim = f"versions/{name}/{_CLAIMS}/{uuid.uuid4().hex}"
         with contextlib.ExitStack() as undo:
             undo.callback(self._forget, claim)
             transfers.put(self._remote, claim, manifests.utc_now().encode())
-            self._refuse_rivals(said, claim, number)
-            published = dataclasses.replace(said, version=name)
+            self._refuse_rivals(manifest, claim, number)
+            published = dataclasses.replace(manifest, version=name)
             content = manifests.encoded(published)
             paths = sorted(path for path in folder.rglob("*") if path.is_file())
             with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
@@ -203,15 +204,15 @@ class RemoteDataSet:
         return manifests.Version(self.folder, published)
 
     def _wait_for_prune(self, mark: remote_marks.Mark) -> None:
-        told = False
+        is_logged = False
         while True:
             others = mark.others()
             pruning = [o for o in others if o.kind == "prune" and not o.is_void]
             if not pruning:
                 return
-            if not told:
+            if not is_logged:
                 logger.info("waiting for the end of %s", ", ".join(map(str, pruning)))
-            told = True
+            is_logged = True
             time.sleep(_POLL_SECONDS)
 
     def _refuse_unmarked(self, name: str) -> None:
@@ -224,7 +225,7 @@ class RemoteDataSet:
             )
 
     def _versions_without_manifest(self) -> list[str]:
-        """Returns what is left of versions older than the current one, as folders.
+        """Returns the folders of unfinished versions older than the current one.
 
         Numbers above the current one's may yet be taken for another writer's.
         """
@@ -242,25 +243,27 @@ class RemoteDataSet:
         below = path.relative_to(folder).as_posix()
         transfers.upload(self._remote, f"versions/{name}/{below}", path)
 
-    def _next_number(self, said: manifests.Manifest) -> int:
+    def _next_number(self, manifest: manifests.Manifest) -> int:
         current = self.current_name() or ""
         newest = naming.version_number(current) if current else 0
-        if current != said.parent:
-            raise self._conflict(said)
+        if current != manifest.parent:
+            raise self._conflict(manifest)
         for name, is_young in self._versions():
             number = naming.version_number(name)
             if number > newest and is_young:
-                raise self._conflict(said)
+                raise self._conflict(manifest)
             newest = max(newest, number)
         return newest + 1
 
-    def _refuse_rivals(self, said: manifests.Manifest, claim: str, number: int) -> None:
+    def _refuse_rivals(
+        self, manifest: manifests.Manifest, claim: str, number: int
+    ) -> None:
         claims = self._remote.list_infos(claim.rpartition("/")[0])
-        if len(claims) > 1 or (self.current_name() or "") != said.parent:
-            raise self._conflict(said)
+        if len(claims) > 1 or (self.current_name() or "") != manifest.parent:
+            raise self._conflict(manifest)
         for name, is_young in self._versions():
             if naming.version_number(name) > number and is_young:
-                raise self._conflict(said)
+                raise self._conflict(manifest)
 
     def _versions(self) -> list[tuple[str, bool]]:
         """Returns the names of all versions, oldest first, and which are new."""
@@ -274,11 +277,11 @@ class RemoteDataSet:
                 versions.append((name, is_young))
         return versions
 
-    def _conflict(self, said: manifests.Manifest) -> manifests.PublishConflictError:
+    def _conflict(self, manifest: manifests.Manifest) -> manifests.PublishConflictError:
         return manifests.PublishConflictError(
             f"{self._remote.uri}: version {self.current_name()} is current, or about "
             f"to be followed by another writer's, and this one began from "
-            f"{said.parent or 'nothing'}; nothing is lost, run the same command "
+            f"{manifest.parent or 'nothing'}; nothing is lost, run the same command "
             f"again: finished shards are reused"
         )
 

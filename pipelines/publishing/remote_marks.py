@@ -1,16 +1,16 @@
-"""Who is at work on a data set in an object store, which has no locks.
+"""Marks the jobs at work on a data set in an object store, which has no locks.
 
     versions/.incomplete-<id>/job      a job that makes a version
     versions/.incomplete-<id>/prune    one that removes versions and shards
 
 Each first writes its mark, then looks for others': of two that begin at the same moment
 at least one sees the other. A job that sees a prune waits for its end, and looks at no
-shard before; a prune that sees anybody removes nothing. So a shard that a job has made,
-or found and counts on, is there when it publishes. This needs a store whose listings
-are consistent, as S3's have been since 2020.
+shard before; a prune that sees any other removes nothing. So a shard that a job has
+made, or counts on, is there when it publishes. This needs a store whose listings are
+consistent, as S3's have been since 2020.
 
 A mark is written again every few minutes, and void when that did not happen for an
-hour: its process is dead. How old a mark is, is told by the store's clock alone. A
+hour: its process is dead. The age of a mark is measured by the store's clock alone. A
 process that could not write its own for half of that time may have been taken for dead
 and gives up, whatever it was doing (`Mark.check`). What remains is one that is stopped
 for half an hour between its last check and the request that follows it.
@@ -47,7 +47,7 @@ class LostMarkError(object_store.StorageError):
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Work in progress of somebody else.
+    """Work in progress of another process.
 
     Attributes:
       folder: below the data set's.
@@ -110,8 +110,8 @@ class Mark:
         if now is None:
             self._is_lost = True
             raise LostMarkError(
-                f"{self._remote.uri}/{self._path}: somebody removed it, and may have "
-                f"removed what this process counts on; run the same command again"
+                f"{self._remote.uri}/{self._path}: another process removed it, and "
+                f"may have removed what this process counts on; run the same command again"
             )
         others = []
         for info in self._remote.list_infos(_FOLDER):
@@ -124,14 +124,14 @@ class Mark:
         for info in self._remote.list_infos(folder):
             if info.base_name in ("job", "prune"):
                 return Other(folder, info.base_name, info.mtime, _is_old(info, now))
-        # A verification's receipts: it keeps nobody from anything.
-        found = self._remote.list_infos(folder, recursive=True)
-        return Other(folder, "", None, all(_is_old(info, now) for info in found))
+        # A verification's receipts: it hinders no other job.
+        infos = self._remote.list_infos(folder, recursive=True)
+        return Other(folder, "", None, all(_is_old(info, now) for info in infos))
 
 
 @contextlib.contextmanager
 def held(remote: object_store.Storage, name: str, kind: Kind) -> Iterator[Mark]:
-    """Has everybody see that this process is at work, while the block runs.
+    """Shows other processes that this one is at work, while the block runs.
 
     Args:
       name: of the folder of work in progress beside the versions; what is in it in the

@@ -1,11 +1,12 @@
-"""Removing versions and shards from an object store, where nothing can be undone.
+"""Removes versions and shards from an object store, where nothing can be undone.
 
 Nothing is removed while a job is at work, and none begins before the end: remote_marks.
 A version loses its manifest before anything else of it, and all that go lose theirs
 before any shard goes; a shard loses its summary first. So wherever this stops, every
 version that can be read has its shards, and what is left of the others is no version
 and no published shard: the next prune removes it. Files that a dead job's workers
-upload afterwards are found incomplete by whoever wants that shard, and made again.
+upload afterwards are incomplete to the next job that wants that shard, which makes it
+again.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ _NUM_REQUESTS = 16  # at once: each is mostly waiting
 
 @contextlib.contextmanager
 def begun(remote: object_store.Storage) -> Iterator["RemoteRemoval"]:
-    """Lends the right to remove; what dead jobs left is removed already.
+    """Holds the data set exclusively for the block, cleared of dead jobs' leftovers.
 
     Raises:
       AtWorkError: a job is at work, or another prune.
@@ -49,15 +50,15 @@ def num_bytes(remote: object_store.Storage, places: Sequence[str]) -> int:
     """Returns the size of all files in folders below the data set."""
 
     def of_one(place: str) -> int:
-        found = remote.list_infos(place, recursive=True)
-        return sum(info.size for info in found if info.is_file)
+        infos = remote.list_infos(place, recursive=True)
+        return sum(info.size for info in infos if info.is_file)
 
     with futures.ThreadPoolExecutor(_NUM_REQUESTS) as executor:
         return sum(executor.map(of_one, places))
 
 
 class RemoteRemoval:
-    """What may be done while no job can begin; see removal.Removal."""
+    """Removes folders while no job can begin; see removal.Removal."""
 
     def __init__(self, remote: object_store.Storage, mark: remote_marks.Mark) -> None:
         self._remote, self._mark = remote, mark

@@ -1,10 +1,10 @@
-"""Taking versions and shards out of a data set on this machine, all of them or none.
+"""Removes versions and shards from a data set on this machine, all or none.
 
-A shard that no manifest lists may be one that a job at this moment makes, or has found
-and counts on, for the version it will publish. Such a job holds, from before it looks
-at the first shard until it has published, a folder of work in progress beside the
-versions (manifest.staging_folder). So, while nobody can begin such a folder or publish
-a version (these and this take turns by one lock):
+A shard that no manifest lists may be one that a job at this moment makes, or counts on,
+for the version it will publish. Such a job holds, from before it looks at the first
+shard until it has published, a folder of work in progress beside the versions
+(publication.staging_folder). So, while no job can begin such a folder or publish a
+version (these and this take turns by one lock):
 
 1. if such a folder is there, and its process lives, nothing is removed;
 2. what goes is moved out of sight, into folders of work in progress;
@@ -37,7 +37,7 @@ class AtWorkError(RuntimeError):
 
 
 class Removal(Protocol):
-    """What may be done while no job can begin.
+    """Removes folders while no job can begin.
 
     Attributes:
       num_abandoned_bytes: of dead jobs' unfinished work, which is removed already.
@@ -51,7 +51,7 @@ class Removal(Protocol):
 
 @contextlib.contextmanager
 def removing(dataset: Path) -> Iterator[Removal]:
-    """Lends the right to remove: no job is at work, and none begins, in the block.
+    """Holds the data set exclusively for the block; no job is at work in it.
 
     Raises:
       AtWorkError: a job is at work; if it began in the block, all is put back.
@@ -77,8 +77,8 @@ def remove_abandoned(dataset: Path) -> int:
     removed = 0
     for parent in (dataset / "versions", *_split_folders(dataset)):
         if parent.is_dir():
-            found = filter(naming.is_incomplete, parent.iterdir())
-            sizes = {folder: num_bytes(folder) for folder in found}
+            folders = filter(naming.is_incomplete, parent.iterdir())
+            sizes = {folder: num_bytes(folder) for folder in folders}
             removed += sum(sizes.get(f, 0) for f in incomplete.remove_abandoned(parent))
     return removed
 
@@ -89,8 +89,8 @@ def num_bytes(folder: Path) -> int:
     for parent, _, names in os.walk(folder):  # which is silent about folders that do
         for name in names:
             with contextlib.suppress(FileNotFoundError):
-                found = Path(parent, name).lstat()
-                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+                status = Path(parent, name).lstat()
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
 
 
@@ -117,7 +117,7 @@ def _split_folders(dataset: Path) -> list[Path]:
 
 
 def _refuse_others(versions: Path, own: Path) -> None:
-    """Raises AtWorkError if another job is at work, telling which and since when."""
+    """Raises AtWorkError if another job is at work; names it and since when."""
     incomplete.remove_abandoned(versions)
     others = []
     for folder in sorted(filter(naming.is_incomplete, versions.iterdir())):
@@ -135,7 +135,7 @@ def _refuse_others(versions: Path, own: Path) -> None:
 
 @contextlib.contextmanager
 def _put_back_unless_done() -> Iterator[dict[Path, Path]]:
-    """Lends a record of what was moved to where; an error undoes the moves."""
+    """Yields a record of what was moved to where; an error undoes the moves."""
     moved: dict[Path, Path] = {}
     with contextlib.ExitStack() as undo:  # whatever goes wrong with one, to the last
         undo.callback(_put_back, moved)
