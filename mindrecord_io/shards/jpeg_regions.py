@@ -19,7 +19,6 @@ import numpy.typing as npt
 __all__ = [
     "START_OF_SCAN",
     "RestartGrid",
-    "Stack",
     "header_segments",
     "max_num_stacked",
     "read_grid",

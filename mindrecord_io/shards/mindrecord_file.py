@@ -16,9 +16,10 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindrecord_io import records
+from mindrecord_io.records import FileRange
 from mindrecord_io.shards import mindrecord_encoding as encoding
 from mindrecord_io.shards import schema
+from mindrecord_io.shards.mindrecord_encoding import IndexRow, Row
 
 __all__ = ["MindRecordFile"]
 
@@ -70,12 +71,12 @@ class MindRecordFile:
         self._blob_page: _Page | None = None
         self._raw_page: _Page | None = None
         self._raw_rows: list[bytes] = []  # of the raw page that is being filled
-        self._index_rows: list[encoding.IndexRow] = []
+        self._index_rows: list[IndexRow] = []
         self._num_saved_bytes = 0
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
 
-    def append(self, row: encoding.Row, frames: bytes | records.FileRange) -> int:
+    def append(self, row: Row, frames: bytes | FileRange) -> int:
         """Writes the next row; returns the offset of its JPEGs in the file.
 
         Args:
@@ -97,7 +98,7 @@ class MindRecordFile:
         blob_page, raw_page = self._pages_for(row, len(head) + num_bytes, len(raw))
         offset = self._offset(blob_page) + blob_page.num_bytes
         _write(self._descriptor, head, offset)
-        if isinstance(frames, records.FileRange):
+        if isinstance(frames, FileRange):
             _copy(frames, self._descriptor, offset + len(head))
         else:
             _write(self._descriptor, frames, offset + len(head))
@@ -127,7 +128,7 @@ class MindRecordFile:
             os.close(descriptor)
 
     def _pages_for(
-        self, row: encoding.Row, blob_num_bytes: int, raw_num_bytes: int
+        self, row: Row, blob_num_bytes: int, raw_num_bytes: int
     ) -> tuple[_Page, _Page]:
         """Returns the pages that the next row goes to, new ones where it must."""
         if max(blob_num_bytes, raw_num_bytes) > self._page_num_bytes:
@@ -163,7 +164,7 @@ class MindRecordFile:
 
     def _note(
         self,
-        row: encoding.Row,
+        row: Row,
         blob: _Page,
         blob_num_bytes: int,
         raw: _Page,
@@ -237,7 +238,7 @@ def _write(descriptor: int, content: bytes, offset: int) -> None:
         view, offset = view[num_written:], offset + num_written
 
 
-def _copy(source: records.FileRange, descriptor: int, offset: int) -> None:
+def _copy(source: FileRange, descriptor: int, offset: int) -> None:
     """Copies inside the kernel, which on some file systems shares the blocks."""
     with source.path.open("rb") as file:
         done = 0

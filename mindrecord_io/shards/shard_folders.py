@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 
 from mindrecord_io import naming, records
+from mindrecord_io.naming import ShardName
+from mindrecord_io.records import Fingerprint, PublishedShard, ShardSummary
 from mindrecord_io.storage import files
 
 __all__ = [
@@ -31,20 +33,20 @@ def split_folder(dataset: Path, split: str) -> Path:
     return dataset / "shards" / split
 
 
-def write_summary(folder: Path, summary: records.ShardSummary) -> None:
+def write_summary(folder: Path, summary: ShardSummary) -> None:
     """Writes a shard's summary beside its files, as the last of them."""
     text = json.dumps(records.to_json(summary), separators=(",", ":"))
     files.write_synced(naming.summary_path(folder), text.encode())
 
 
-def publish(dataset: Path, folder: Path, summary: records.ShardSummary) -> None:
+def publish(dataset: Path, folder: Path, summary: ShardSummary) -> None:
     """Renames a finished shard to its final name; an equal one already there stays."""
     final = naming.shard_folder(dataset, summary.split, summary.key)
     with contextlib.suppress(FileExistsError):
         files.publish_folder(folder, final)
 
 
-def read_summary(dataset: Path, split: str, key: str) -> records.ShardSummary | None:
+def read_summary(dataset: Path, split: str, key: str) -> ShardSummary | None:
     """Reads the summary of the shard with this key; None if there is no such shard.
 
     Raises:
@@ -62,9 +64,7 @@ def read_summary(dataset: Path, split: str, key: str) -> records.ShardSummary | 
     return summary
 
 
-def parse_summary(
-    content: bytes, split: str, key: str, folder: str
-) -> records.ShardSummary:
+def parse_summary(content: bytes, split: str, key: str, folder: str) -> ShardSummary:
     """Returns a summary from its JSON; `folder` is for messages.
 
     Raises:
@@ -72,7 +72,7 @@ def parse_summary(
     """
     try:
         fields = json.loads(content)
-        summary: records.ShardSummary = records.from_json(records.ShardSummary, fields)
+        summary: ShardSummary = records.from_json(ShardSummary, fields)
     except (ValueError, RecursionError) as cause:
         raise ShardError(_damaged(folder, f"bad summary.json: {cause}")) from cause
     if (summary.split, summary.key) != (split, key):
@@ -80,14 +80,14 @@ def parse_summary(
     return summary
 
 
-def file_fingerprints(shard: records.PublishedShard) -> dict[str, records.Fingerprint]:
+def file_fingerprints(shard: PublishedShard) -> dict[str, Fingerprint]:
     """Returns the content of a shard's files by name; none where it has no clips."""
-    name = naming.ShardName(shard.split, shard.index, shard.num_shards)
+    name = ShardName(shard.split, shard.index, shard.num_shards)
     both = {str(name): shard.mindrecord, name.index_file: shard.mindrecord_index}
     return {file: content for file, content in both.items() if content is not None}
 
 
-def _check_sizes(folder: Path, summary: records.ShardSummary) -> None:
+def _check_sizes(folder: Path, summary: ShardSummary) -> None:
     for file_name, expected in file_fingerprints(summary).items():
         try:
             num_bytes = (folder / file_name).stat().st_size

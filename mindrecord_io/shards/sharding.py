@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from mindrecord_io import records
+from mindrecord_io.records import DecodeSettings, PlannedClip, ShardPlan
 from mindrecord_io.shards import schema
 
 __all__ = [
@@ -96,10 +97,10 @@ def plan_shard(
     index: int,
     num_shards: int,
     *,
-    clips: Iterable[records.PlannedClip],
-    settings: records.DecodeSettings,
+    clips: Iterable[PlannedClip],
+    settings: DecodeSettings,
     salt: str = DEFAULT_SALT,
-) -> records.ShardPlan:
+) -> ShardPlan:
     """Returns the plan of a shard: its clips in order, and its keys.
 
     Raises:
@@ -112,7 +113,7 @@ def plan_shard(
     place = [split, index, num_shards, schema.FORMAT_VERSION, records.to_json(settings)]
     frames = [_identity(clip) for clip in ordered]
     labels = [c.label_id for c in ordered]
-    return records.ShardPlan(
+    return ShardPlan(
         split=split,
         index=index,
         num_shards=num_shards,
@@ -128,7 +129,7 @@ def key_under_limits(key: str, limits: str) -> str:
     return _key([key, limits])
 
 
-def _identity(clip: records.PlannedClip) -> list[object]:
+def _identity(clip: PlannedClip) -> list[object]:
     """Returns all that a clip's frames in a shard depend on, for the key."""
     identity = [clip.clip_id, clip.source.num_bytes, clip.source.sha256]
     return [*identity, clip.expected_sha256] if clip.expected_sha256 else identity

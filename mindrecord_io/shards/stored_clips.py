@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from mindrecord_io import naming, records
+from mindrecord_io.naming import ShardName
+from mindrecord_io.records import (
+    ClipFrames,
+    ClipOutcome,
+    FileRange,
+    PlannedClip,
+    Quarantined,
+    ShardSummary,
+)
 from mindrecord_io.shards import shard_folders
+from mindrecord_io.shards.shard_folders import ShardError
 
 __all__ = ["StoredClips"]
 
@@ -13,12 +23,10 @@ class StoredClips:
 
     def __init__(self, dataset: Path) -> None:
         self._dataset = dataset
-        self._summaries: dict[str, records.ShardSummary] = {}
-        self._clips: dict[str, dict[str, records.ClipOutcome]] = {}
+        self._summaries: dict[str, ShardSummary] = {}
+        self._clips: dict[str, dict[str, ClipOutcome]] = {}
 
-    def read(
-        self, clip: records.PlannedClip
-    ) -> records.ClipFrames | records.Quarantined:
+    def read(self, clip: PlannedClip) -> ClipFrames | Quarantined:
         """Returns the frames that were stored when the clip was decoded.
 
         The frames stay where they are, and come with the hash that they had when they
@@ -29,8 +37,8 @@ class StoredClips:
         """
         outcome = self._outcome(clip)
         if outcome.status == records.QUARANTINED:
-            return records.Quarantined(outcome.reason, outcome.detail, outcome.limits)
-        return records.ClipFrames(
+            return Quarantined(outcome.reason, outcome.detail, outcome.limits)
+        return ClipFrames(
             jpegs=self._frames(clip.stored_in, outcome),
             frame_sizes=outcome.frame_sizes,
             height=outcome.height,
@@ -40,26 +48,24 @@ class StoredClips:
             sha256=outcome.frames_sha256,
         )
 
-    def _outcome(self, clip: records.PlannedClip) -> records.ClipOutcome:
+    def _outcome(self, clip: PlannedClip) -> ClipOutcome:
         place = clip.stored_in
         if place not in self._clips:
             split, _, key = place.partition("/")
             summary = shard_folders.read_summary(self._dataset, split, key)
             if summary is None:
-                raise shard_folders.ShardError(f"{clip.clip_id}: shard {place} is gone")
+                raise ShardError(f"{clip.clip_id}: shard {place} is gone")
             self._summaries[place] = summary
             self._clips[place] = {c.clip_id: c for c in summary.clips}
         outcome = self._clips[place].get(clip.clip_id)
         if outcome is None or outcome.source != clip.source:
-            raise shard_folders.ShardError(
-                f"{clip.clip_id}: shard {place} does not hold it"
-            )
+            raise ShardError(f"{clip.clip_id}: shard {place} does not hold it")
         return outcome
 
-    def _frames(self, place: str, outcome: records.ClipOutcome) -> records.FileRange:
+    def _frames(self, place: str, outcome: ClipOutcome) -> FileRange:
         summary = self._summaries[place]
-        name = naming.ShardName(summary.split, summary.index, summary.num_shards)
+        name = ShardName(summary.split, summary.index, summary.num_shards)
         folder = naming.shard_folder(self._dataset, summary.split, summary.key)
-        return records.FileRange(
+        return FileRange(
             folder / str(name), outcome.frames_offset, sum(outcome.frame_sizes)
         )

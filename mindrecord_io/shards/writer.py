@@ -7,13 +7,23 @@ from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
 
-from mindrecord_io import naming, records
+from mindrecord_io import records
+from mindrecord_io.naming import ShardName
+from mindrecord_io.records import (
+    ClipFrames,
+    ClipOutcome,
+    FileRange,
+    PlannedClip,
+    Quarantined,
+    ShardPlan,
+    ShardSummary,
+)
 from mindrecord_io.shards import (
-    mindrecord_encoding,
-    mindrecord_file,
     schema,
     shard_folders,
 )
+from mindrecord_io.shards.mindrecord_encoding import Row
+from mindrecord_io.shards.mindrecord_file import MindRecordFile
 from mindrecord_io.storage import files
 
 __all__ = ["ShardWriteError", "ShardWriter"]
@@ -32,17 +42,17 @@ class ShardWriter:
     then `finish`.
     """
 
-    def __init__(self, folder: Path, plan: records.ShardPlan) -> None:
+    def __init__(self, folder: Path, plan: ShardPlan) -> None:
         self._folder = folder
         self._plan = plan
-        name = naming.ShardName(plan.split, plan.index, plan.num_shards)
+        name = ShardName(plan.split, plan.index, plan.num_shards)
         self._path = folder / str(name)
         self._index_path = folder / name.index_file
-        self._outcomes: list[records.ClipOutcome] = []
+        self._outcomes: list[ClipOutcome] = []
         self._num_rows = 0
-        self._file: mindrecord_file.MindRecordFile | None = None
+        self._file: MindRecordFile | None = None
 
-    def append(self, clip: records.PlannedClip, frames: records.ClipFrames) -> None:
+    def append(self, clip: PlannedClip, frames: ClipFrames) -> None:
         """Stores a clip as the shard's next row.
 
         A clip that does not fit in a page is quarantined instead.
@@ -57,18 +67,16 @@ class ShardWriter:
         )
         if len(frames.jpegs) > limit:
             detail = schema.too_large(self._plan.settings.page_num_bytes)
-            self.quarantine(clip, records.Quarantined("too_large", detail))
+            self.quarantine(clip, Quarantined("too_large", detail))
             return
-        row = mindrecord_encoding.Row(
-            clip.clip_id, clip.label_id, sizes, frames.height, frames.width
-        )
+        row = Row(clip.clip_id, clip.label_id, sizes, frames.height, frames.width)
         try:
             offset = self._opened_file().append(row, frames.jpegs)
         except (OSError, EOFError) as cause:
             what = f"{clip.clip_id}: cannot be written"
             raise self._failed(what, cause) from cause
         self._outcomes.append(
-            records.ClipOutcome(
+            ClipOutcome(
                 clip_id=clip.clip_id,
                 label_id=clip.label_id,
                 source=clip.source,
@@ -87,11 +95,11 @@ class ShardWriter:
         )
         self._num_rows += 1
 
-    def quarantine(self, clip: records.PlannedClip, why: records.Quarantined) -> None:
+    def quarantine(self, clip: PlannedClip, why: Quarantined) -> None:
         """Records that a clip is not stored."""
         self._expect(clip)
         self._outcomes.append(
-            records.ClipOutcome(
+            ClipOutcome(
                 clip_id=clip.clip_id,
                 label_id=clip.label_id,
                 source=clip.source,
@@ -102,7 +110,7 @@ class ShardWriter:
             )
         )
 
-    def finish(self) -> records.ShardSummary:
+    def finish(self) -> ShardSummary:
         """Completes the files, reads every row back, and writes the summary.
 
         Raises:
@@ -122,7 +130,7 @@ class ShardWriter:
                 self._prove_rows()
                 file = files.fingerprint(self._path)
                 index_file = files.fingerprint(self._index_path)
-        summary = records.ShardSummary(
+        summary = ShardSummary(
             split=self._plan.split,
             index=self._plan.index,
             num_shards=self._plan.num_shards,
@@ -135,20 +143,20 @@ class ShardWriter:
         shard_folders.write_summary(self._folder, summary)
         return summary
 
-    def _expect(self, clip: records.PlannedClip) -> None:
+    def _expect(self, clip: PlannedClip) -> None:
         position = len(self._outcomes)
         if position >= len(self._plan.clips) or self._plan.clips[position] != clip:
             raise ShardWriteError(
                 f"{self._path.name}: {clip.clip_id} is not clip {position} of the plan"
             )
 
-    def _opened_file(self) -> mindrecord_file.MindRecordFile:
+    def _opened_file(self) -> MindRecordFile:
         if self._file is None:
             page_num_bytes = self._plan.settings.page_num_bytes
-            self._file = mindrecord_file.MindRecordFile(self._path, page_num_bytes)
+            self._file = MindRecordFile(self._path, page_num_bytes)
         return self._file
 
-    def _complete(self, file: mindrecord_file.MindRecordFile) -> None:
+    def _complete(self, file: MindRecordFile) -> None:
         try:
             file.finish()
         except (OSError, ValueError) as cause:
@@ -183,7 +191,7 @@ class ShardWriter:
         return ShardWriteError(f"{self._path}: {what}: {why} ({free} bytes free there)")
 
 
-def _sha256(jpegs: bytes | records.FileRange) -> str:
+def _sha256(jpegs: bytes | FileRange) -> str:
     assert isinstance(jpegs, bytes)  # what lies in a file has its hash already
     return hashlib.sha256(jpegs).hexdigest()
 

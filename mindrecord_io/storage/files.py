@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindrecord_io import records
+from mindrecord_io.records import Fingerprint
 
 __all__ = [
     "errors_name",
@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 
-def fingerprint(path: Path) -> records.Fingerprint:
+def fingerprint(path: Path) -> Fingerprint:
     """Returns the size and SHA-256 of a file's content."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-        return records.Fingerprint(num_bytes=file.tell(), sha256=digest.hexdigest())
+        return Fingerprint(num_bytes=file.tell(), sha256=digest.hexdigest())
 
 
 def printable(file_name: str) -> str:

@@ -6,7 +6,7 @@ Needs no file system's library, so that a command can check its flags at once.
 import urllib.parse
 from pathlib import Path
 
-__all__ = ["SCHEMES", "is_remote", "local_path", "location", "split_uri"]
+__all__ = ["is_remote", "local_path", "location", "split_uri"]
 
 SCHEMES = ("s3", "obs", "gs")
 """What a remote data set's URI begins with; obs is S3 at AWS_ENDPOINT_URL."""

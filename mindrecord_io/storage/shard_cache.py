@@ -21,8 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import records
+from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, object_store
+from mindrecord_io.storage.object_store import Storage, StorageError
 
 __all__ = ["CacheSettings", "RemoteShard", "ShardCache", "work_folder"]
 
@@ -73,7 +74,7 @@ class RemoteShard:
     """A .mindrecord file in an object store: its path there, and its content."""
 
     path: str
-    content: records.Fingerprint
+    content: Fingerprint
 
 
 class ShardCache:
@@ -84,7 +85,7 @@ class ShardCache:
       num_fetched, num_bytes_fetched: what this object has copied from the store.
     """
 
-    def __init__(self, remote: object_store.Storage, settings: CacheSettings) -> None:
+    def __init__(self, remote: Storage, settings: CacheSettings) -> None:
         self.settings = settings
         self.num_fetched = self.num_bytes_fetched = 0
         self._storage = remote
@@ -152,7 +153,7 @@ class ShardCache:
             files.sync(arriving)
             arriving.replace(path)
         except FileNotFoundError as cause:
-            raise object_store.StorageError(f"{what}: is not there: {cause}") from cause
+            raise StorageError(f"{what}: is not there: {cause}") from cause
         finally:
             arriving.unlink(missing_ok=True)
         self.num_fetched += 1

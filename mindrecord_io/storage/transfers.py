@@ -10,19 +10,20 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from mindrecord_io import records
+from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, object_store
+from mindrecord_io.storage.object_store import Storage, StorageError
 
 __all__ = ["WrongContentError", "download", "fingerprint", "put", "upload"]
 
 _READ_BYTES = 1 << 20
 
 
-class WrongContentError(object_store.StorageError):
+class WrongContentError(StorageError):
     """A remote file is not the one that was published."""
 
 
-def upload(remote: object_store.Storage, path: str, source: Path) -> None:
+def upload(remote: Storage, path: str, source: Path) -> None:
     """Copies a local file to the store and reads it back to check it.
 
     Raises:
@@ -40,13 +41,13 @@ def upload(remote: object_store.Storage, path: str, source: Path) -> None:
     object_store.retried(copy, f"write {remote.uri}/{path}")
 
 
-def put(remote: object_store.Storage, path: str, content: bytes) -> None:
+def put(remote: Storage, path: str, content: bytes) -> None:
     """Writes or replaces a small file and reads it back to check it.
 
     Raises:
       StorageError: as `upload`.
     """
-    expected = records.Fingerprint(len(content), hashlib.sha256(content).hexdigest())
+    expected = Fingerprint(len(content), hashlib.sha256(content).hexdigest())
 
     def write() -> None:
         _make_parent(remote, path)
@@ -58,10 +59,10 @@ def put(remote: object_store.Storage, path: str, content: bytes) -> None:
 
 
 def download(
-    remote: object_store.Storage,
+    remote: Storage,
     path: str,
     target: Path,
-    expected: records.Fingerprint | None = None,
+    expected: Fingerprint | None = None,
 ) -> None:
     """Copies a remote file to a local one and, if `expected` is known, checks it.
 
@@ -81,13 +82,13 @@ def download(
 
     try:
         object_store.retried(copy, f"read {remote.uri}/{path}")
-    except object_store.StorageError as error:
+    except StorageError as error:
         if isinstance(error.__cause__, _MismatchError):
             raise WrongContentError(str(error)) from error.__cause__
         raise
 
 
-def fingerprint(remote: object_store.Storage, path: str) -> records.Fingerprint:
+def fingerprint(remote: Storage, path: str) -> Fingerprint:
     """Reads a remote file and returns its size and SHA-256; tries it once.
 
     Raises:
@@ -98,16 +99,14 @@ def fingerprint(remote: object_store.Storage, path: str) -> records.Fingerprint:
         while content := file.read(_READ_BYTES):
             digest.update(content)
             num_bytes += len(content)
-    return records.Fingerprint(num_bytes, digest.hexdigest())
+    return Fingerprint(num_bytes, digest.hexdigest())
 
 
 class _MismatchError(OSError):
     pass
 
 
-def _check(
-    remote: object_store.Storage, path: str, expected: records.Fingerprint
-) -> None:
+def _check(remote: Storage, path: str, expected: Fingerprint) -> None:
     found = fingerprint(remote, path)
     if found != expected:
         raise OSError(
@@ -116,7 +115,7 @@ def _check(
         )
 
 
-def _make_parent(remote: object_store.Storage, path: str) -> None:
+def _make_parent(remote: Storage, path: str) -> None:
     base = remote.filesystem
     while isinstance(base, fs.SubTreeFileSystem):
         base = base.base_fs

@@ -1,7 +1,7 @@
 """Reads and writes clips.parquet: one row for every clip annotated or present.
 
 A row group holds one shard's clips, so a reader of a few shards reads a few groups.
-Column meanings are those of records.ClipOutcome and records.Annotation; `shard` is the
+Column meanings are those of records.ClipOutcome and Annotation; `shard` is the
 path of the .mindrecord file below the data set's folder (of the shard's folder, where
 none of its clips is stored), null for clips that belong to no shard.
 """
@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from mindrecord_io import records
+from mindrecord_io.records import Annotation, ClipRef, ShardSummary, SourceFacts
 from mindrecord_io.storage import files
 
 __all__ = [
@@ -70,7 +71,7 @@ _NOT_STORED: dict[str, Any] = {
     "num_frames": 0,
     "width": 0,
     "height": 0,
-    **records.to_json(records.SourceFacts()),
+    **records.to_json(SourceFacts()),
     "row": -1,
     "frames_offset": -1,
     "frame_sizes": (),
@@ -86,9 +87,9 @@ class TableError(ValueError):
 
 
 def shard_rows(
-    summary: records.ShardSummary,
+    summary: ShardSummary,
     shard_path: str,
-    refs: Mapping[str, records.ClipRef],
+    refs: Mapping[str, ClipRef],
 ) -> list[dict[str, Any]]:
     """Returns the rows of one shard's clips, in storage order."""
     return [
@@ -116,7 +117,7 @@ def shard_rows(
 
 
 def missing_rows(
-    annotations: Iterable[records.Annotation], detail: str
+    annotations: Iterable[Annotation], detail: str
 ) -> list[dict[str, Any]]:
     """Returns rows for clips that are annotated but have no file."""
     return [
@@ -287,7 +288,7 @@ def _check_schema(path: Path, found: pa.Schema) -> None:
         )
 
 
-def _annotation_columns(annotation: records.Annotation) -> dict[str, Any]:
+def _annotation_columns(annotation: Annotation) -> dict[str, Any]:
     return {
         "clip_id": annotation.clip_id,
         "split": annotation.split,

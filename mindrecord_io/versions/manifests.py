@@ -14,6 +14,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from mindrecord_io import naming, records
+from mindrecord_io.naming import ShardName
+from mindrecord_io.records import (
+    DecodeSettings,
+    Fingerprint,
+    PublishedShard,
+    ShardSummary,
+)
 from mindrecord_io.shards import schema
 from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table
@@ -44,7 +51,7 @@ class PublishConflictError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class ShardEntry(records.PublishedShard):
+class ShardEntry(PublishedShard):
     """One shard of a version.
 
     Attributes:
@@ -61,9 +68,9 @@ class ShardEntry(records.PublishedShard):
             raise ValueError(f"shard path must be {path}, got {self.path!r}")
 
     @classmethod
-    def of(cls, summary: records.ShardSummary) -> "ShardEntry":
+    def of(cls, summary: ShardSummary) -> "ShardEntry":
         """Returns the entry that lists a published shard."""
-        names = [field.name for field in dataclasses.fields(records.PublishedShard)]
+        names = [field.name for field in dataclasses.fields(PublishedShard)]
         shared = {name: getattr(summary, name) for name in names}
         return cls(**shared, path=_shard_path(summary), num_rows=summary.num_stored)
 
@@ -85,7 +92,7 @@ class Manifest:
     version: str
     parent: str
     created_at: str
-    settings: records.DecodeSettings
+    settings: DecodeSettings
     salt: str
     label_digest: str
     num_classes: int
@@ -94,7 +101,7 @@ class Manifest:
     num_missing: int
     num_unlisted: int
     num_frames: int
-    clips_table: records.Fingerprint
+    clips_table: Fingerprint
     shards: tuple[ShardEntry, ...]
 
     @property
@@ -226,7 +233,7 @@ def _parse(path: str, fields: object) -> Manifest:
     return manifest
 
 
-def _shard_path(shard: records.PublishedShard) -> str:
+def _shard_path(shard: PublishedShard) -> str:
     folder = naming.shard_folder(Path(), shard.split, shard.key)
-    name = naming.ShardName(shard.split, shard.index, shard.num_shards)
+    name = ShardName(shard.split, shard.index, shard.num_shards)
     return (folder / str(name) if shard.mindrecord else folder).as_posix()

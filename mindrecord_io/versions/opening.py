@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from mindrecord_io import naming
 from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, incomplete, locations, object_store, transfers
-from mindrecord_io.storage.object_store import Storage
+from mindrecord_io.storage.object_store import Storage, StorageError
 from mindrecord_io.storage.shard_cache import CacheSettings, RemoteShard, ShardCache
+from mindrecord_io.storage.transfers import WrongContentError
 from mindrecord_io.versions import manifests
 from mindrecord_io.versions.manifests import (
     Manifest,
@@ -189,7 +190,7 @@ class _RemoteFiles:
             try:
                 transfers.download(self.opened, path, target, expected)
                 files.sync(target)
-            except (FileNotFoundError, transfers.WrongContentError) as error:
+            except (FileNotFoundError, WrongContentError) as error:
                 problems.append(error)
         return problems
 
@@ -242,7 +243,7 @@ def _open_cached(
                 copied, content, manifest, labels=_FOR_READERS
             )
             for problem in problems:
-                if isinstance(problem, object_store.StorageError):
+                if isinstance(problem, StorageError):
                     raise problem
                 raise ManifestError(
                     f"{source.location}: version {manifest.version} is incomplete: "

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from mindrecord_io.shards import row_reading
-from mindrecord_io.versions import manifests, shard_checks
+from mindrecord_io.shards.row_reading import Row
+from mindrecord_io.versions import shard_checks
+from mindrecord_io.versions.manifests import ShardEntry, Version
 
 __all__ = ["check_rows"]
 
 _MAX_NAMED = 5
 
 
-def check_rows(version: manifests.Version, entry: manifests.ShardEntry) -> list[str]:
+def check_rows(version: Version, entry: ShardEntry) -> list[str]:
     """Compares every row of a shard, frames included, with the table of clips.
 
     The frames must also be what lies at the clip's `frames_offset` in the file.
@@ -50,7 +52,7 @@ def _wrong_rows(path: Path, clips: list[dict[str, Any]]) -> list[str]:
     return wrong
 
 
-def _differences(row: row_reading.Row, clip: dict[str, Any]) -> list[str]:
+def _differences(row: Row, clip: dict[str, Any]) -> list[str]:
     compared = {
         "clip_id": (row.clip_id, clip["clip_id"]),
         "label": (row.label, clip["label_id"]),

@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from mindrecord_io import naming, records
+from mindrecord_io.records import ClipOutcome, ShardSummary, SourceFacts
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.versions import clips_table, manifests, opening, version_checks
+from mindrecord_io.versions import clips_table, version_checks
+from mindrecord_io.versions.manifests import DatasetError, ShardEntry, Version
+from mindrecord_io.versions.opening import RemoteVersion
+from mindrecord_io.versions.version_checks import Damage
 
 __all__ = [
     "check_hashes",
@@ -46,7 +50,7 @@ _COLUMNS = (
     "limits",
     "height",
     "width",
-    *records.SourceFacts.__slots__,
+    *SourceFacts.__slots__,
     "row",
     "frames_offset",
     "frame_sizes",
@@ -54,22 +58,18 @@ _COLUMNS = (
 )
 
 
-def check_sizes(
-    version: manifests.Version, entry: manifests.ShardEntry
-) -> list[version_checks.Damage]:
+def check_sizes(version: Version, entry: ShardEntry) -> list[Damage]:
     """Checks that a shard has the files it was published with, in their sizes."""
     folder = _folder(entry)
     try:
         found = _sizes(version.dataset / folder)
     except OSError as error:
         why = f"cannot be listed: {error.strerror}; expected {entry.num_rows} clips"
-        return [version_checks.Damage(folder.as_posix(), why)]
+        return [Damage(folder.as_posix(), why)]
     return check_listing(entry, found)
 
 
-def check_listing(
-    entry: manifests.ShardEntry, found: Mapping[str, int]
-) -> list[version_checks.Damage]:
+def check_listing(entry: ShardEntry, found: Mapping[str, int]) -> list[Damage]:
     """Compares the sizes of files, by name, with those a shard was published with."""
     folder, expected = _folder(entry), shard_folders.file_fingerprints(entry)
     damaged = []
@@ -77,24 +77,24 @@ def check_listing(
         path = (folder / name).as_posix()
         if name not in found:
             why = f"is missing, expected {published.num_bytes} bytes"
-            damaged.append(version_checks.Damage(path, why))
+            damaged.append(Damage(path, why))
         elif found[name] != published.num_bytes:
             why = f"has {found[name]} bytes, expected {published.num_bytes}"
-            damaged.append(version_checks.Damage(path, why))
+            damaged.append(Damage(path, why))
     summary = naming.summary_path(folder)
     if summary.name not in found:
-        damaged.append(version_checks.Damage(summary.as_posix(), "is missing"))
+        damaged.append(Damage(summary.as_posix(), "is missing"))
     for extra in sorted(found.keys() - expected.keys() - {summary.name}):
         path = (folder / extra).as_posix()
-        damaged.append(version_checks.Damage(path, "is no part of the published shard"))
+        damaged.append(Damage(path, "is no part of the published shard"))
     return damaged
 
 
 def check_shard(
-    version: manifests.Version,
-    entry: manifests.ShardEntry,
+    version: Version,
+    entry: ShardEntry,
     clips: list[dict[str, Any]] | None,
-) -> list[version_checks.Damage]:
+) -> list[Damage]:
     """Hashes a shard's files and compares the shard with the table of clips.
 
     Checked are: size and SHA-256 of both files; that the folder holds nothing else;
@@ -108,18 +108,18 @@ def check_shard(
     folder = _folder(entry)
     for why in _wrong_summary(version.dataset / folder, entry, clips):
         path = naming.summary_path(folder).as_posix()
-        damaged.append(version_checks.Damage(path, why))
+        damaged.append(Damage(path, why))
     if damaged or clips is None or entry.mindrecord is None:
         return damaged
     wrong = list(_wrong_frames(version.shard_path(entry), stored_clips(clips)))
     more = len(wrong) - _MAX_NAMED
     if more > 0:
         wrong[_MAX_NAMED:] = [f"{more} more frames are not JPEGs"]
-    return [version_checks.Damage(entry.path, why) for why in wrong]
+    return [Damage(entry.path, why) for why in wrong]
 
 
 def check_hashes(
-    version: manifests.Version, split: str, *, num_workers: int | None = None
+    version: Version, split: str, *, num_workers: int | None = None
 ) -> None:
     """Hashes every shard of a split, several at once, and compares with the manifest.
 
@@ -132,7 +132,7 @@ def check_hashes(
     """
     if split not in records.SPLITS:
         raise ValueError(f"split must be one of {records.SPLITS}, got {split!r}")
-    if isinstance(version, opening.RemoteVersion):
+    if isinstance(version, RemoteVersion):
         logger.info("%s: its shards are hashed when they are fetched", version.uri)
         return
     entries = [entry for entry in version.manifest.shards if entry.split == split]
@@ -142,7 +142,7 @@ def check_hashes(
         damaged = list(itertools.chain.from_iterable(checked))
     if damaged:
         named = "; ".join(f"{d.path}: {d.reason}" for d in damaged[:_MAX_DAMAGES])
-        raise manifests.DatasetError(
+        raise DatasetError(
             f"{version.dataset}: {len(damaged)} damages in split {split!r} of version "
             f"{version.manifest.version}: {named}"
         )
@@ -154,9 +154,7 @@ def check_hashes(
     )
 
 
-def shard_clips(
-    version: manifests.Version, entry: manifests.ShardEntry
-) -> list[dict[str, Any]]:
+def shard_clips(version: Version, entry: ShardEntry) -> list[dict[str, Any]]:
     """Returns the rows of clips.parquet of all clips that were planned for a shard.
 
     Raises:
@@ -172,7 +170,7 @@ def stored_clips(clips: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(stored, key=lambda clip: clip["row"])
 
 
-def _folder(entry: manifests.ShardEntry) -> Path:
+def _folder(entry: ShardEntry) -> Path:
     return naming.shard_folder(Path(), entry.split, entry.key)
 
 
@@ -185,9 +183,7 @@ def _sizes(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def _check_files(
-    version: manifests.Version, entry: manifests.ShardEntry
-) -> list[version_checks.Damage]:
+def _check_files(version: Version, entry: ShardEntry) -> list[Damage]:
     """Checks that a shard has the files it was published with, byte for byte."""
     damaged = check_sizes(version, entry)
     folder = _folder(entry)
@@ -202,14 +198,14 @@ def _check_files(
 
 
 def _wrong_summary(
-    folder: Path, entry: manifests.ShardEntry, clips: list[dict[str, Any]] | None
+    folder: Path, entry: ShardEntry, clips: list[dict[str, Any]] | None
 ) -> list[str]:
     """Returns how summary.json differs from the manifest and from the table."""
     path = naming.summary_path(folder)
     try:
         fields = json.loads(path.read_bytes())
-        summary: records.ShardSummary = records.from_json(records.ShardSummary, fields)
-        in_summary = records.to_json(manifests.ShardEntry.of(summary))
+        summary: ShardSummary = records.from_json(ShardSummary, fields)
+        in_summary = records.to_json(ShardEntry.of(summary))
     except FileNotFoundError:
         return []  # reported already
     except OSError as error:
@@ -232,7 +228,7 @@ def _wrong_summary(
     return wrong
 
 
-def _columns(clip: records.ClipOutcome) -> dict[str, Any]:
+def _columns(clip: ClipOutcome) -> dict[str, Any]:
     """Returns a clip's row of the table, as `shard_clips` does."""
     fields = records.to_json(clip)
     source = fields.pop("source")

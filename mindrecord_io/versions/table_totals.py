@@ -14,7 +14,8 @@ from pyarrow import compute
 
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import spilled_rows, tallies
+from mindrecord_io.storage.spilled_rows import SpilledRows
+from mindrecord_io.storage.tallies import Tally
 
 __all__ = ["COLUMNS", "Names", "TableTotals"]
 
@@ -36,7 +37,7 @@ _LABEL_ID_OF_UNLABELLED = 0  # in the list files, whose format has no word for i
 _LINES = pa.schema([("split", pa.string()), ("line", pa.string())])
 
 
-Names = tallies.Tally[str]
+Names = Tally[str]
 """Counts names and keeps the first three."""
 
 
@@ -126,11 +127,11 @@ class TableTotals:
 
 
 def _names() -> Names:
-    return tallies.Tally(_MAX_NAMED)
+    return Tally(_MAX_NAMED)
 
 
-def _spilled() -> spilled_rows.SpilledRows:
-    return spilled_rows.SpilledRows(_LINES, sharding.NUM_PARTITIONS)
+def _spilled() -> SpilledRows:
+    return SpilledRows(_LINES, sharding.NUM_PARTITIONS)
 
 
 def _partition_of(line: str) -> int:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import naming, records
+from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files
-from mindrecord_io.versions import clips_table, manifests, table_totals
+from mindrecord_io.versions import clips_table, table_totals
+from mindrecord_io.versions.clips_table import TableError
+from mindrecord_io.versions.manifests import Version
+from mindrecord_io.versions.table_totals import Names, TableTotals
 
 __all__ = ["Damage", "check_file", "check_version"]
 
@@ -26,7 +30,7 @@ class Damage:
     reason: str
 
 
-def check_version(version: manifests.Version) -> list[Damage]:
+def check_version(version: Version) -> list[Damage]:
     """Checks everything of a version that can be checked without opening a shard.
 
     clips.parquet must be the file that was published, the manifest's counts those of
@@ -38,12 +42,12 @@ def check_version(version: manifests.Version) -> list[Damage]:
     damaged = check_file(version.dataset, table_path, version.manifest.clips_table)
     if damaged:
         return damaged
-    totals = table_totals.TableTotals()
+    totals = TableTotals()
     try:
         path = version.dataset / table_path
         for batch in clips_table.batches(path, table_totals.COLUMNS):
             totals.add(batch)
-    except clips_table.TableError as error:
+    except TableError as error:
         return [Damage(table_path.as_posix(), _one_line(error))]
     return [
         *(Damage(manifest_path, why) for why in _wrong_counts(version, totals)),
@@ -52,9 +56,7 @@ def check_version(version: manifests.Version) -> list[Damage]:
     ]
 
 
-def check_file(
-    dataset: Path, path: Path, published: records.Fingerprint
-) -> list[Damage]:
+def check_file(dataset: Path, path: Path, published: Fingerprint) -> list[Damage]:
     """Compares a file with its fingerprint; `path` is below the data set's folder."""
     try:
         num_bytes = (dataset / path).stat().st_size
@@ -72,9 +74,7 @@ def check_file(
     return [Damage(path.as_posix(), why)]
 
 
-def _wrong_counts(
-    version: manifests.Version, totals: table_totals.TableTotals
-) -> list[str]:
+def _wrong_counts(version: Version, totals: TableTotals) -> list[str]:
     """Returns where the manifest's numbers are not those of the table."""
     manifest = version.manifest
     by_status, by_shard = totals.by_status.copy(), totals.by_shard.copy()
@@ -102,7 +102,7 @@ def _wrong_counts(
     ]
 
 
-def _wrong_rows(totals: table_totals.TableTotals) -> list[str]:
+def _wrong_rows(totals: TableTotals) -> list[str]:
     """Returns where the table contradicts itself."""
     return [
         f"{what}: {named}"
@@ -118,9 +118,7 @@ def _wrong_rows(totals: table_totals.TableTotals) -> list[str]:
     ]
 
 
-def _wrong_labels(
-    version: manifests.Version, folder: Path, totals: table_totals.TableTotals
-) -> list[Damage]:
+def _wrong_labels(version: Version, folder: Path, totals: TableTotals) -> list[Damage]:
     """Compares the label files with the table."""
     damaged: list[Damage] = []
     names = None
@@ -152,7 +150,7 @@ def _unreadable(path: Path, error: Exception) -> Damage:
     return Damage(path.as_posix(), why)
 
 
-def _difference(extra: table_totals.Names, absent: table_totals.Names) -> str:
+def _difference(extra: Names, absent: Names) -> str:
     """Returns how lines differ, their order aside; '' if they do not."""
     parts = [
         f"{len(lines)} lines {what}: {lines}"
@@ -163,7 +161,7 @@ def _difference(extra: table_totals.Names, absent: table_totals.Names) -> str:
 
 
 def _wrong_categories(
-    names: list[str], num_classes: int, totals: table_totals.TableTotals
+    names: list[str], num_classes: int, totals: TableTotals
 ) -> list[str]:
     wrong = []
     if len(names) != num_classes:

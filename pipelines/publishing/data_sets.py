@@ -12,17 +12,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mindrecord_io import records
+from mindrecord_io.records import ShardSummary
 from mindrecord_io.shards import shard_folders
 from mindrecord_io.storage import files, incomplete, locations, shard_cache
 from mindrecord_io.versions import (
-    manifests,
     opening,
     publication,
     shard_checks,
-    version_checks,
 )
-from pipelines.publishing import remote_data_set, removal
+from mindrecord_io.versions.manifests import Manifest, Version
+from mindrecord_io.versions.version_checks import Damage
+from pipelines.publishing import removal
+from pipelines.publishing.remote_data_set import RemoteDataSet
+from pipelines.publishing.removal import Removal
 
 __all__ = ["DataSet", "LocalDataSet", "opened"]
 
@@ -44,19 +46,19 @@ class DataSet(Protocol):
     def current_name(self) -> str | None:
         """Returns the name of the current version, None if there is none yet."""
 
-    def read_manifest(self, name: str | None = None) -> manifests.Manifest:
+    def read_manifest(self, name: str | None = None) -> Manifest:
         """Reads the manifest of a version, the current one by default."""
 
-    def open_version(self, name: str | None = None) -> manifests.Version:
+    def open_version(self, name: str | None = None) -> Version:
         """Opens a version, the current one by default, all but its shards."""
 
-    def current_version(self) -> manifests.Version | None:
+    def current_version(self) -> Version | None:
         """Opens the current version, None if there is none yet."""
 
     def shard_keys(self, split: str) -> set[str]:
         """Returns the keys of the published shards of a split."""
 
-    def read_summary(self, split: str, key: str) -> records.ShardSummary | None:
+    def read_summary(self, split: str, key: str) -> ShardSummary | None:
         """Reads the summary of a published shard; None if there is no such shard."""
 
     def fetch(self, split: str, key: str) -> None:
@@ -74,7 +76,7 @@ class DataSet(Protocol):
     def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
         """Returns bytes of a file, its path below the data set; fewer at its end."""
 
-    def check_sizes(self, version: manifests.Version) -> list[version_checks.Damage]:
+    def check_sizes(self, version: Version) -> list[Damage]:
         """Checks that all shards have the files they were published with, by size."""
 
     def num_bytes(self, places: Sequence[str]) -> int:
@@ -89,10 +91,10 @@ class DataSet(Protocol):
     def staging(self) -> contextlib.AbstractContextManager[Path]:
         """Makes a folder for an unfinished version; nothing is pruned in the block."""
 
-    def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
+    def removing(self) -> contextlib.AbstractContextManager[Removal]:
         """Holds the data set exclusively for the block; see removal.removing."""
 
-    def publish(self, folder: Path, manifest: manifests.Manifest) -> manifests.Version:
+    def publish(self, folder: Path, manifest: Manifest) -> Version:
         """Publishes a folder of finished files as the newest version (publication).
 
         Args:
@@ -113,13 +115,13 @@ class LocalDataSet:
     def current_name(self) -> str | None:
         return opening.current_name(self.folder)
 
-    def read_manifest(self, name: str | None = None) -> manifests.Manifest:
+    def read_manifest(self, name: str | None = None) -> Manifest:
         return opening.read_manifest(self.folder, name)
 
-    def open_version(self, name: str | None = None) -> manifests.Version:
+    def open_version(self, name: str | None = None) -> Version:
         return opening.open_version(self.folder, name)
 
-    def current_version(self) -> manifests.Version | None:
+    def current_version(self) -> Version | None:
         name = opening.current_name(self.folder)
         return None if name is None else opening.open_version(self.folder, name)
 
@@ -127,7 +129,7 @@ class LocalDataSet:
         folder = shard_folders.split_folder(self.folder, split)
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
-    def read_summary(self, split: str, key: str) -> records.ShardSummary | None:
+    def read_summary(self, split: str, key: str) -> ShardSummary | None:
         return shard_folders.read_summary(self.folder, split, key)
 
     def fetch(self, split: str, key: str) -> None:
@@ -148,7 +150,7 @@ class LocalDataSet:
         with (self.folder / path).open("rb") as file:
             return os.pread(file.fileno(), num_bytes, begin)
 
-    def check_sizes(self, version: manifests.Version) -> list[version_checks.Damage]:
+    def check_sizes(self, version: Version) -> list[Damage]:
         return [
             damage
             for entry in version.manifest.shards
@@ -168,10 +170,10 @@ class LocalDataSet:
     def staging(self) -> contextlib.AbstractContextManager[Path]:
         return publication.staging_folder(self.folder)
 
-    def removing(self) -> contextlib.AbstractContextManager[removal.Removal]:
+    def removing(self) -> contextlib.AbstractContextManager[Removal]:
         return removal.removing(self.folder)
 
-    def publish(self, folder: Path, manifest: manifests.Manifest) -> manifests.Version:
+    def publish(self, folder: Path, manifest: Manifest) -> Version:
         return publication.publish(self.folder, folder, manifest)
 
 
@@ -186,7 +188,7 @@ def opened(location: Path | str) -> Iterator[DataSet]:
         yield LocalDataSet(Path(location))
         return
     with incomplete.folder_in(shard_cache.work_folder()) as folder:
-        yield remote_data_set.RemoteDataSet(str(location), folder)
+        yield RemoteDataSet(str(location), folder)
 
 
 @contextlib.contextmanager

@@ -29,17 +29,23 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from mindrecord_io import naming, records
+from mindrecord_io import naming
+from mindrecord_io.records import ShardSummary
 from mindrecord_io.shards import shard_folders
+from mindrecord_io.shards.shard_folders import ShardError
 from mindrecord_io.storage import incomplete, object_store, transfers
+from mindrecord_io.storage.object_store import StorageError
 from mindrecord_io.versions import (
     manifests,
     opening,
     publication,
     shard_checks,
-    version_checks,
 )
-from pipelines.publishing import remote_marks, remote_removal, removal
+from mindrecord_io.versions.manifests import Manifest, PublishConflictError, Version
+from mindrecord_io.versions.version_checks import Damage
+from pipelines.publishing import remote_marks, remote_removal
+from pipelines.publishing.remote_marks import Mark
+from pipelines.publishing.removal import Removal
 
 __all__ = ["RemoteDataSet"]
 
@@ -66,20 +72,20 @@ class RemoteDataSet:
     def current_name(self) -> str | None:
         return opening.current_name(self._remote)
 
-    def read_manifest(self, name: str | None = None) -> manifests.Manifest:
+    def read_manifest(self, name: str | None = None) -> Manifest:
         return opening.read_manifest(self._remote, name)
 
-    def open_version(self, name: str | None = None) -> manifests.Version:
+    def open_version(self, name: str | None = None) -> Version:
         return opening.open_version(self._remote, name, into=self.folder)
 
-    def current_version(self) -> manifests.Version | None:
+    def current_version(self) -> Version | None:
         name = self.current_name()
         return None if name is None else self.open_version(name)
 
     def shard_keys(self, split: str) -> set[str]:
         return set(self._remote.list_names(f"shards/{split}"))
 
-    def read_summary(self, split: str, key: str) -> records.ShardSummary | None:
+    def read_summary(self, split: str, key: str) -> ShardSummary | None:
         folder = naming.shard_folder(Path(), split, key)
         try:
             content = self._remote.read_bytes(naming.summary_path(folder).as_posix())
@@ -93,7 +99,7 @@ class RemoteDataSet:
                 logger.warning("%s: %s is missing, it is made again", where, name)
                 return None
             if info.size != expected.num_bytes:
-                raise shard_folders.ShardError(
+                raise ShardError(
                     f"{where}: published shard is damaged: {name} has {info.size} "
                     f"bytes, not {expected.num_bytes}; remove it and build again"
                 )
@@ -133,7 +139,7 @@ class RemoteDataSet:
     def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
         return self._remote.read_part(path, begin, num_bytes)
 
-    def check_sizes(self, version: manifests.Version) -> list[version_checks.Damage]:
+    def check_sizes(self, version: Version) -> list[Damage]:
         sizes: dict[str, dict[str, int]] = defaultdict(dict)
         for split in sorted(version.manifest.num_shards):
             for info in self._remote.list_infos(f"shards/{split}", recursive=True):
@@ -162,23 +168,22 @@ class RemoteDataSet:
     def staging(self) -> Iterator[Path]:
         with contextlib.ExitStack() as stack:
             staging = stack.enter_context(publication.staging_folder(self.folder))
-            mark = remote_marks.held(self._remote, staging.name, "job")
+            mark = remote_marks.at_work(self._remote, staging.name, "job")
             self._wait_for_prune(stack.enter_context(mark))
             yield staging
 
     @contextlib.contextmanager
-    def removing(self) -> Iterator[removal.Removal]:
+    def removing(self) -> Iterator[Removal]:
         with remote_removal.begun(self._remote) as granted:
             granted.clear(self._versions_without_manifest())
             yield granted
 
-    def publish(self, folder: Path, manifest: manifests.Manifest) -> manifests.Version:
+    def publish(self, folder: Path, manifest: Manifest) -> Version:
         """Publishes a folder of finished files as the newest version.
 
         Raises:
           PublishConflictError: CURRENT is no longer `manifest.parent`, or another
-          writer
-            is about to change it; or this one was taken for dead meanwhile.
+            writer is about to change it, or this one was taken for dead meanwhile.
         """
         number = self._next_number(manifest)
         name = naming.version_name(number)
@@ -201,9 +206,9 @@ class RemoteDataSet:
         # What was uploaded is the copy of the version: nothing is fetched for it.
         naming.manifest_path(folder).write_bytes(content)
         folder.rename(naming.version_folder(self.folder, name))
-        return manifests.Version(self.folder, published)
+        return Version(self.folder, published)
 
-    def _wait_for_prune(self, mark: remote_marks.Mark) -> None:
+    def _wait_for_prune(self, mark: Mark) -> None:
         is_logged = False
         while True:
             others = mark.others()
@@ -218,7 +223,7 @@ class RemoteDataSet:
     def _refuse_unmarked(self, name: str) -> None:
         """Raises PublishConflictError if the job's mark is gone (see remote_marks)."""
         if not self._exists(f"versions/{name}/job"):
-            raise manifests.PublishConflictError(
+            raise PublishConflictError(
                 f"{self._remote.uri}: this job was taken for dead, and shards that it "
                 f"counts on may have been removed; run the same command again: what "
                 f"is there is reused"
@@ -236,14 +241,14 @@ class RemoteDataSet:
         return [f"versions/{name}" for name in sorted(old)]
 
     def _forget(self, path: str) -> None:
-        with contextlib.suppress(object_store.StorageError):
+        with contextlib.suppress(StorageError):
             self._remote.remove_file(path)
 
     def _upload(self, path: Path, folder: Path, name: str) -> None:
         below = path.relative_to(folder).as_posix()
         transfers.upload(self._remote, f"versions/{name}/{below}", path)
 
-    def _next_number(self, manifest: manifests.Manifest) -> int:
+    def _next_number(self, manifest: Manifest) -> int:
         current = self.current_name() or ""
         newest = naming.version_number(current) if current else 0
         if current != manifest.parent:
@@ -255,9 +260,7 @@ class RemoteDataSet:
             newest = max(newest, number)
         return newest + 1
 
-    def _refuse_rivals(
-        self, manifest: manifests.Manifest, claim: str, number: int
-    ) -> None:
+    def _refuse_rivals(self, manifest: Manifest, claim: str, number: int) -> None:
         claims = self._remote.list_infos(claim.rpartition("/")[0])
         if len(claims) > 1 or (self.current_name() or "") != manifest.parent:
             raise self._conflict(manifest)
@@ -277,8 +280,8 @@ class RemoteDataSet:
                 versions.append((name, is_young))
         return versions
 
-    def _conflict(self, manifest: manifests.Manifest) -> manifests.PublishConflictError:
-        return manifests.PublishConflictError(
+    def _conflict(self, manifest: Manifest) -> PublishConflictError:
+        return PublishConflictError(
             f"{self._remote.uri}: version {self.current_name()} is current, or about "
             f"to be followed by another writer's, and this one began from "
             f"{manifest.parent or 'nothing'}; nothing is lost, run the same command "

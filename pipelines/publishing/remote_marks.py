@@ -28,9 +28,10 @@ from typing import Literal
 from pyarrow import fs
 
 from mindrecord_io import interrupts, naming
-from mindrecord_io.storage import object_store, transfers
+from mindrecord_io.storage import transfers
+from mindrecord_io.storage.object_store import Storage, StorageError
 
-__all__ = ["Kind", "LostMarkError", "Mark", "Other", "held"]
+__all__ = ["LostMarkError", "Mark", "at_work"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ RENEWED_EVERY_SECONDS = 300.0
 _FOLDER = "versions"
 
 
-class LostMarkError(object_store.StorageError):
+class LostMarkError(StorageError):
     """This process may have been taken for dead; it must not go on."""
 
 
@@ -67,9 +68,9 @@ class Other:
 
 
 class Mark:
-    """A mark of this process; see `held`."""
+    """A mark of this process; see `at_work`."""
 
-    def __init__(self, remote: object_store.Storage, name: str, kind: Kind) -> None:
+    def __init__(self, remote: Storage, name: str, kind: Kind) -> None:
         self.folder = f"{_FOLDER}/{name}"
         self._remote = remote
         self._path = f"{self.folder}/{kind}"
@@ -111,7 +112,8 @@ class Mark:
             self._is_lost = True
             raise LostMarkError(
                 f"{self._remote.uri}/{self._path}: another process removed it, and "
-                f"may have removed what this process counts on; run the same command again"
+                f"may have removed what this process counts on; run the same command "
+                f"again"
             )
         others = []
         for info in self._remote.list_infos(_FOLDER):
@@ -130,7 +132,7 @@ class Mark:
 
 
 @contextlib.contextmanager
-def held(remote: object_store.Storage, name: str, kind: Kind) -> Iterator[Mark]:
+def at_work(remote: Storage, name: str, kind: Kind) -> Iterator[Mark]:
     """Shows other processes that this one is at work, while the block runs.
 
     Args:
@@ -156,9 +158,7 @@ def held(remote: object_store.Storage, name: str, kind: Kind) -> Iterator[Mark]:
         ended.set()
         if renewing.ident is not None:
             renewing.join()
-        with contextlib.suppress(
-            object_store.StorageError
-        ):  # else it is void in an hour
+        with contextlib.suppress(StorageError):  # else it is void in an hour
             remote.remove_folder(mark.folder)
         interrupts.discard_clean_up(remove_at_interruption)
 
@@ -171,7 +171,7 @@ def _renew(mark: Mark, ended: threading.Event) -> None:
         except LostMarkError as error:
             logger.error("%s", error)
             return
-        except object_store.StorageError as error:
+        except StorageError as error:
             logger.warning("%s", error)
 
 

@@ -15,8 +15,10 @@ from concurrent import futures
 from pathlib import Path
 
 from mindrecord_io import naming
-from mindrecord_io.storage import object_store
-from pipelines.publishing import remote_marks, removal
+from mindrecord_io.storage.object_store import Storage
+from pipelines.publishing import remote_marks
+from pipelines.publishing.remote_marks import Mark
+from pipelines.publishing.removal import AtWorkError
 
 __all__ = ["RemoteRemoval", "begun", "num_bytes"]
 
@@ -24,7 +26,7 @@ _NUM_REQUESTS = 16  # at once: each is mostly waiting
 
 
 @contextlib.contextmanager
-def begun(remote: object_store.Storage) -> Iterator["RemoteRemoval"]:
+def begun(remote: Storage) -> Iterator["RemoteRemoval"]:
     """Holds the data set exclusively for the block, cleared of dead jobs' leftovers.
 
     Raises:
@@ -32,11 +34,11 @@ def begun(remote: object_store.Storage) -> Iterator["RemoteRemoval"]:
       StorageError: the store cannot be read or written.
     """
     name = naming.incomplete_folder(Path()).name
-    with remote_marks.held(remote, name, "prune") as mark:
+    with remote_marks.at_work(remote, name, "prune") as mark:
         others = mark.others()
         alive = [str(other) for other in others if other.kind and not other.is_void]
         if alive:
-            raise removal.AtWorkError(
+            raise AtWorkError(
                 f"{remote.uri}: another job is at work and may need any shard, so "
                 f"nothing was removed: {', '.join(alive)}; wait for its end and run "
                 f"this again; one that died is passed over an hour after its last sign"
@@ -46,7 +48,7 @@ def begun(remote: object_store.Storage) -> Iterator["RemoteRemoval"]:
         yield granted
 
 
-def num_bytes(remote: object_store.Storage, places: Sequence[str]) -> int:
+def num_bytes(remote: Storage, places: Sequence[str]) -> int:
     """Returns the size of all files in folders below the data set."""
 
     def of_one(place: str) -> int:
@@ -60,7 +62,7 @@ def num_bytes(remote: object_store.Storage, places: Sequence[str]) -> int:
 class RemoteRemoval:
     """Removes folders while no job can begin; see removal.Removal."""
 
-    def __init__(self, remote: object_store.Storage, mark: remote_marks.Mark) -> None:
+    def __init__(self, remote: Storage, mark: Mark) -> None:
         self._remote, self._mark = remote, mark
         self.num_abandoned_bytes = 0
 

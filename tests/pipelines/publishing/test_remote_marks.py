@@ -15,15 +15,15 @@ def remote(bucket):
 
 
 def test_a_mark_is_there_while_the_block_runs(bucket, remote):
-    with remote_marks.held(remote, ".incomplete-a", "job"):
+    with remote_marks.at_work(remote, ".incomplete-a", "job"):
         assert bucket.contents("clips/set") == {"versions/.incomplete-a/job": b""}
     assert bucket.contents("clips/set") == {}
 
 
 def test_of_two_that_begin_at_the_same_moment_each_sees_the_other(remote):
     with (
-        remote_marks.held(remote, ".incomplete-a", "job") as one,
-        remote_marks.held(remote, ".incomplete-b", "prune") as other,
+        remote_marks.at_work(remote, ".incomplete-a", "job") as one,
+        remote_marks.at_work(remote, ".incomplete-b", "prune") as other,
     ):
         (seen,) = one.others()
         assert (seen.folder, seen.kind, seen.is_void) == (
@@ -38,7 +38,7 @@ def test_of_two_that_begin_at_the_same_moment_each_sees_the_other(remote):
 def test_versions_and_stray_files_are_no_work_in_progress(bucket, remote):
     bucket.write("clips/set/versions/000001/manifest.json", b"{}")
     bucket.write("clips/set/versions/notes", b"mine")
-    with remote_marks.held(remote, ".incomplete-a", "job") as mark:
+    with remote_marks.at_work(remote, ".incomplete-a", "job") as mark:
         assert mark.others() == []
 
 
@@ -53,7 +53,7 @@ def test_a_mark_is_written_again_and_again(bucket, remote, monkeypatch):
             often.set()
 
     monkeypatch.setattr(remote_marks.transfers, "put", counted)
-    with remote_marks.held(remote, ".incomplete-a", "job"):
+    with remote_marks.at_work(remote, ".incomplete-a", "job"):
         assert often.wait(60)
     assert bucket.contents("clips/set") == {}
 
@@ -61,7 +61,7 @@ def test_a_mark_is_written_again_and_again(bucket, remote, monkeypatch):
 def test_who_could_not_renew_in_time_gives_up_and_stays_so(remote, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(remote_marks, "_now", lambda: now[0])
-    with remote_marks.held(remote, ".incomplete-a", "prune") as mark:
+    with remote_marks.at_work(remote, ".incomplete-a", "prune") as mark:
         now[0] += 1799
         mark.check()
         mark.write()
@@ -76,7 +76,7 @@ def test_who_could_not_renew_in_time_gives_up_and_stays_so(remote, monkeypatch):
 
 
 def test_a_mark_that_is_gone_is_lost(bucket, remote):
-    with remote_marks.held(remote, ".incomplete-a", "prune") as mark:
+    with remote_marks.at_work(remote, ".incomplete-a", "prune") as mark:
         bucket.delete("clips/set/versions/.incomplete-a/prune")
         with pytest.raises(remote_marks.LostMarkError, match=r"somebody removed it"):
             mark.others()
@@ -84,7 +84,7 @@ def test_a_mark_that_is_gone_is_lost(bucket, remote):
 
 def test_an_interruption_removes_the_mark(bucket, remote):
     before = set(interrupts._clean_ups)
-    with remote_marks.held(remote, ".incomplete-a", "job"):
+    with remote_marks.at_work(remote, ".incomplete-a", "job"):
         (clean_up,) = set(interrupts._clean_ups) - before
         clean_up()
         assert bucket.contents("clips/set") == {}
@@ -99,7 +99,7 @@ def test_where_no_mark_can_be_written_nothing_begins(bucket, remote, monkeypatch
             pytest.raises(
                 object_store.StorageError, match=r"write s3.*incomplete-a/job"
             ),
-            remote_marks.held(remote, ".incomplete-a", "job"),
+            remote_marks.at_work(remote, ".incomplete-a", "job"),
         ):
             raise AssertionError
     finally:
