@@ -78,7 +78,9 @@ def test_who_could_not_renew_in_time_gives_up_and_stays_so(remote, monkeypatch):
 def test_a_mark_that_is_gone_is_lost(bucket, remote):
     with remote_marks.at_work(remote, ".incomplete-a", "prune") as mark:
         bucket.delete("clips/set/versions/.incomplete-a/prune")
-        with pytest.raises(remote_marks.LostMarkError, match=r"somebody removed it"):
+        with pytest.raises(
+            remote_marks.LostMarkError, match=r"another process removed it"
+        ):
             mark.others()
 
 
