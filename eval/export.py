@@ -10,7 +10,6 @@ A network takes uint8 RGB frames (N, T, 3, crop_px, crop_px) and gives logits.
 import argparse
 import dataclasses
 import logging
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from eval.running import command, config_file
-from model import checkpoint, weights
+from model import checkpoint, weights, whole_file
 from model.tsm import TSM
 
 __all__ = [
@@ -94,13 +93,8 @@ def export(network: TSM, options: ExportOptions) -> ExportResult:
     network.set_train(False)
     output = options.output
     output.parent.mkdir(parents=True, exist_ok=True)
-    incomplete = output.with_name(f".incomplete-{uuid.uuid4().hex}{output.suffix}")
-    try:
+    with whole_file.replaced(output) as incomplete:
         shape, difference = EXPORTERS[output.suffix](network, incomplete, options)
-        incomplete.chmod(0o644)
-        incomplete.replace(output)
-    finally:
-        incomplete.unlink(missing_ok=True)
     return ExportResult(str(output), output.stat().st_size, shape, difference)
 
 

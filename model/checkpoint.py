@@ -9,8 +9,6 @@ so that a network is rebuilt from what the file says, never from its name.
 
 import dataclasses
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import mindspore
 from mindspore import Parameter, nn
 
+from model import whole_file
 from model.tsm import TSM, TSMConfig
 
 __all__ = [
@@ -48,21 +47,13 @@ def save(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
     """
     if path.suffix != ".ckpt":
         raise ValueError(f"a checkpoint's name must end in .ckpt, got {path}")
-    # MindSpore deletes a file of the same name before it writes, so it gets a new name.
-    incomplete = path.with_name(f".incomplete-{uuid.uuid4().hex}.ckpt")
-    try:
+    with whole_file.replaced(path) as incomplete:
         mindspore.save_checkpoint(
             network,
             str(incomplete),
             append_dict={_ENTRY: describe(network, facts)},
             crc_check=True,
         )
-        incomplete.chmod(0o644)
-        with incomplete.open("rb") as file:
-            os.fsync(file.fileno())
-        incomplete.replace(path)
-    finally:
-        incomplete.unlink(missing_ok=True)
 
 
 def describe(network: TSM, facts: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from mindspore import Tensor, nn
-from mindspore.common.initializer import HeNormal
 
+from model import layers
 from model.temporal import Temporal
 
 __all__ = ["FIRST_SHIFTED_CHANNELS", "InvertedResidual", "MobileNetV2", "num_channels"]
@@ -52,12 +52,12 @@ class InvertedResidual(nn.Cell):
         inner = in_channels * expansion
         cells = []
         if expansion > 1:
-            first = _conv(in_channels, inner, 1)
+            first = layers.conv(in_channels, inner, 1)
             cells += _activated(
                 shift(first, in_channels=in_channels) if shift else first, inner
             )
-        cells += _activated(_conv(inner, inner, 3, stride, groups=inner), inner)
-        cells += [_conv(inner, out_channels, 1), _norm(out_channels)]
+        cells += _activated(layers.conv(inner, inner, 3, stride, groups=inner), inner)
+        cells += [layers.conv(inner, out_channels, 1), layers.norm(out_channels)]
         self.conv = nn.SequentialCell(cells)
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
@@ -115,33 +115,9 @@ def _block(sizes: tuple[int, int, int], expansion: int, temporal: Temporal) -> n
 def _layer(
     in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
 ) -> nn.SequentialCell:
-    conv = _conv(in_channels, out_channels, kernel_size, stride)
+    conv = layers.conv(in_channels, out_channels, kernel_size, stride)
     return nn.SequentialCell(_activated(conv, out_channels))
 
 
 def _activated(conv: nn.Cell, channels: int) -> list[nn.Cell]:
-    return [conv, _norm(channels), nn.ReLU6()]
-
-
-def _conv(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int,
-    stride: int = 1,
-    *,
-    groups: int = 1,
-) -> nn.Conv2d:
-    return nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=stride,
-        pad_mode="pad",
-        padding=kernel_size // 2,
-        group=groups,
-        weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
-    )
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.9)
+    return [conv, layers.norm(channels), nn.ReLU6()]

@@ -10,9 +10,8 @@ from functools import partial
 from typing import Any
 
 from mindspore import Tensor, nn, ops
-from mindspore.common.initializer import HeNormal
 
-from model import non_local, temporal_pool
+from model import layers, non_local, temporal_pool
 from model.temporal import Temporal
 
 __all__ = ["RESNETS", "BasicBlock", "Bottleneck", "ResNet", "ResNetLayout"]
@@ -29,11 +28,11 @@ class BasicBlock(nn.Cell):
         self, in_channels: int, channels: int, stride: int, shift: Any = None
     ) -> None:
         super().__init__()
-        conv1 = _conv(in_channels, channels, 3, stride)
+        conv1 = layers.conv(in_channels, channels, 3, stride)
         self.conv1 = shift(conv1, in_channels=in_channels) if shift else conv1
-        self.bn1 = _norm(channels)
-        self.conv2 = _conv(channels, channels, 3)
-        self.bn2 = _norm(channels)
+        self.bn1 = layers.norm(channels)
+        self.conv2 = layers.conv(channels, channels, 3)
+        self.bn2 = layers.norm(channels)
         self.relu = nn.ReLU()
         self.downsample = _shortcut(in_channels, channels, stride)
 
@@ -54,13 +53,13 @@ class Bottleneck(nn.Cell):
     ) -> None:
         super().__init__()
         out_channels = channels * self.expansion
-        conv1 = _conv(in_channels, channels, 1)
+        conv1 = layers.conv(in_channels, channels, 1)
         self.conv1 = shift(conv1, in_channels=in_channels) if shift else conv1
-        self.bn1 = _norm(channels)
-        self.conv2 = _conv(channels, channels, 3, stride)
-        self.bn2 = _norm(channels)
-        self.conv3 = _conv(channels, out_channels, 1)
-        self.bn3 = _norm(out_channels)
+        self.bn1 = layers.norm(channels)
+        self.conv2 = layers.conv(channels, channels, 3, stride)
+        self.bn2 = layers.norm(channels)
+        self.conv3 = layers.conv(channels, out_channels, 1)
+        self.bn3 = layers.norm(out_channels)
         self.relu = nn.ReLU()
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
@@ -117,8 +116,8 @@ class ResNet(nn.Cell):
 
     def __init__(self, layout: ResNetLayout, width: int, temporal: Temporal) -> None:
         super().__init__()
-        self.conv1 = _conv(3, width, 7, stride=2)
-        self.bn1 = _norm(width)
+        self.conv1 = layers.conv(3, width, 7, stride=2)
+        self.bn1 = layers.norm(width)
         self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, pad_mode="valid")
         stages = [_stage(layout, width, temporal, index) for index in range(4)]
@@ -179,29 +178,9 @@ def _stage(
     return nn.SequentialCell(blocks)
 
 
-def _conv(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
-) -> nn.Conv2d:
-    return nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=stride,
-        pad_mode="pad",
-        padding=kernel_size // 2,
-        weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
-    )
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    # MindSpore's momentum is one less PyTorch's: 0.9 here is its 0.1. A block's last
-    # norm does not begin at zero: the shift is in the blocks, and would do nothing.
-    return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.9)
-
-
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Cell:
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.SequentialCell(
-        _conv(in_channels, out_channels, 1, stride), _norm(out_channels)
+        layers.conv(in_channels, out_channels, 1, stride), layers.norm(out_channels)
     )

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import safetensors
 import safetensors.numpy
 from mindspore import Parameter, Tensor
 
-from model import checkpoint, weight_files, weight_names
+from model import checkpoint, weight_files, weight_names, whole_file
 from model.checkpoint import CheckpointError
 from model.tsm import TSM
 from model.weight_names import FRESH_PARTS
@@ -104,14 +103,11 @@ def save_safetensors(network: TSM, path: Path, facts: Mapping[str, Any]) -> None
         for parameter in network.get_parameters()
     }
     metadata = {"format": "pt", "clipmill": checkpoint.describe(network, facts)}
-    incomplete = path.with_name(f".incomplete-{uuid.uuid4().hex}.safetensors")
     try:
-        safetensors.numpy.save_file(tensors, incomplete, metadata)
-        incomplete.replace(path)
+        with whole_file.replaced(path) as incomplete:
+            safetensors.numpy.save_file(tensors, incomplete, metadata)
     except safetensors.SafetensorError as cause:
         raise OSError(f"cannot write {path}: {cause}") from cause
-    finally:
-        incomplete.unlink(missing_ok=True)
 
 
 def _pattern(fresh: Sequence[str]) -> re.Pattern[str]:
