@@ -103,23 +103,7 @@ class Result:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the last line of standard output is its result."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parser = _parser()
-    flags = vars(parser.parse_args(argv))
-    try:
-        options = Options(**{**flags, "num_workers": tuple(flags["num_workers"])})
-    except ValueError as error:
-        parser.error(str(error))
-    try:
-        with measuring.workdir(options.workdir, keep=options.keep) as folder:
-            logger.info("working in %s", folder)
-            results = _measure(options, folder)
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        logger.error("benchmark failed: %s", error)
-        return 1
-    logger.info("%s", table(results))
-    print(json.dumps(_report(options, results)))  # noqa: T201
-    return 0
+    return measuring.main(argv, _parser(), Options, _measure)
 
 
 def summarise(num_workers: int, rounds: Sequence[Mapping[str, Measured]]) -> Result:
@@ -180,30 +164,18 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults = Options()
-    parser = argparse.ArgumentParser(
-        description="Measures `pipelines build` beside a bare decoding loop and beside "
-        "one ffmpeg process a clip.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+    parser = measuring.parser(
+        "Measures `pipelines build` beside a bare decoding loop and beside one ffmpeg "
+        "process a clip.",
+        Options(),
     )
-    add = parser.add_argument
-    add("--num_clips", type=int, default=defaults.num_clips, help="clips to build")
-    add(
-        "--num_workers",
-        type=int,
-        nargs="+",
-        default=list(defaults.num_workers),
-        metavar="N",
-        help="numbers of workers to measure",
+    parser.add_argument(
+        "--keep", action="store_true", help="leave clips and data sets in the workdir"
     )
-    add("--num_rounds", type=int, default=defaults.num_rounds, help="turns of each way")
-    add("--workdir", type=Path, metavar="DIR", help="a temporary folder by default")
-    add("--keep", action="store_true", help="leave clips and data sets in the workdir")
     return parser
 
 
-def _measure(options: Options, folder: Path) -> list[Result]:
+def _measure(options: Options, folder: Path) -> dict[str, object]:
     drawn = options.workdir or folder
     package = measuring.draw_package(folder, drawn, options.num_clips)
     clips = sorted((package / measuring.CLIPS).iterdir())
@@ -218,7 +190,13 @@ def _measure(options: Options, folder: Path) -> list[Result]:
             runs.append(run)
             rates = {way: round(m.clips_per_second, 1) for way, m in run.items()}
             logger.info("round %d, %d workers: %s", index + 1, num_workers, rates)
-    return [summarise(n, runs) for n, runs in rounds.items()]
+    results = [summarise(n, runs) for n, runs in rounds.items()]
+    logger.info("%s", table(results))
+    return {
+        "num_clips": options.num_clips,
+        "num_rounds": options.num_rounds,
+        "results": [asdict(result) for result in results],
+    }
 
 
 def _run_bare(clips: Sequence[Path], num_workers: int) -> Measured:
@@ -278,15 +256,6 @@ def _run_build(package: Path, dataset: Path, num_workers: int) -> Measured:
         cpu_seconds=run.cpu_seconds,
         peak_rss_mib=run.peak_rss_mib,
     )
-
-
-def _report(options: Options, results: Sequence[Result]) -> dict[str, object]:
-    return {
-        **measuring.machine(),
-        "num_clips": options.num_clips,
-        "num_rounds": options.num_rounds,
-        "results": [asdict(result) for result in results],
-    }
 
 
 if __name__ == "__main__":

@@ -93,28 +93,7 @@ Round = Mapping[str, Measured]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the last line of standard output is its result."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parser = _parser()
-    flags = vars(parser.parse_args(argv))
-    try:
-        options = Options(**{**flags, "num_workers": tuple(flags["num_workers"])})
-    except ValueError as error:
-        parser.error(str(error))
-    try:
-        with measuring.workdir(options.workdir) as folder:
-            missing, rounds = _measure(options, folder)
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        logger.error("benchmark failed: %s", error)
-        return 1
-    report: dict[str, object] = measuring.machine() | {"not_installed": missing}
-    for num_workers, measured in rounds.items():
-        logger.info("%d workers\n%s", num_workers, table(measured))
-        report[f"workers_{num_workers}"] = {
-            "rounds": [{w: asdict(m) for w, m in run.items()} for run in measured],
-            "ours_over": ratios(measured),
-        }
-    print(json.dumps(report))  # noqa: T201
-    return 0
+    return measuring.main(argv, _parser(), Options, _measure)
 
 
 def total(parts: Sequence[Measured]) -> Measured:
@@ -163,9 +142,7 @@ def _median(figures: Sequence[float]) -> float:
     return round(statistics.median(figures), 3)
 
 
-def _measure(
-    options: Options, folder: Path
-) -> tuple[list[str], dict[int, list[Round]]]:
+def _measure(options: Options, folder: Path) -> dict[str, object]:
     drawn = options.workdir or folder
     package = measuring.draw_package(folder, drawn, options.num_clips)
     dataset = folder / "dataset"
@@ -199,7 +176,18 @@ def _measure(
             measured.append(run)
             rates = {way: round(m.clips_per_second, 1) for way, m in run.items()}
             logger.info("round %d, %d workers: %s", index + 1, num_workers, rates)
-    return missing, rounds
+    return _report(missing, rounds)
+
+
+def _report(missing: list[str], rounds: dict[int, list[Round]]) -> dict[str, object]:
+    report: dict[str, object] = {"not_installed": missing}
+    for num_workers, measured in rounds.items():
+        logger.info("%d workers\n%s", num_workers, table(measured))
+        report[f"workers_{num_workers}"] = {
+            "rounds": [{w: asdict(m) for w, m in run.items()} for run in measured],
+            "ours_over": ratios(measured),
+        }
+    return report
 
 
 def _run(
@@ -261,22 +249,10 @@ def _environment() -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     defaults = Options()
-    parser = argparse.ArgumentParser(
-        description="Measures how fast training is fed, beside other ways to feed it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+    parser = measuring.parser(
+        "Measures how fast training is fed, beside other ways to feed it.", defaults
     )
     add = parser.add_argument
-    add("--num_clips", type=int, default=defaults.num_clips, help="clips of the set")
-    add(
-        "--num_workers",
-        type=int,
-        nargs="+",
-        default=list(defaults.num_workers),
-        metavar="N",
-        help="threads or processes",
-    )
-    add("--num_rounds", type=int, default=defaults.num_rounds, help="turns of each way")
     add("--num_epochs", type=int, default=defaults.num_epochs, help="passes a turn")
     add(
         "--peer_python",
@@ -284,7 +260,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="interpreter that has webdataset and streaming",
     )
-    add("--workdir", type=Path, metavar="DIR", help="a temporary folder by default")
     return parser
 
 

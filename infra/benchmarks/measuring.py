@@ -4,8 +4,10 @@ A job's processes are watched while it runs, because many of them are killed at 
 and leave no account behind.
 """
 
+import argparse
 import datetime
 import json
+import logging
 import os
 import platform
 import resource
@@ -15,11 +17,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from infra.benchmarks import repeat_clips
 
@@ -32,9 +34,13 @@ __all__ = [
     "copy_clips",
     "draw_package",
     "machine",
+    "main",
+    "parser",
     "run_job",
     "workdir",
 ]
+
+logger = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLIPS = "20bn-something-something-v2"
@@ -42,6 +48,14 @@ NUM_DISTINCT_CLIPS = 150
 
 _POLL_SECONDS = 1.0  # ten times as often took 4 % of a core from what it measured
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class _Options(Protocol):
+    @property
+    def workdir(self) -> Path | None: ...
+
+
+_AnyOptions = TypeVar("_AnyOptions", bound=_Options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,68 @@ class Run:
     seconds: float
     cpu_seconds: float
     peak_rss_mib: dict[str, float]
+
+
+def main(
+    argv: Sequence[str] | None,
+    parser: argparse.ArgumentParser,
+    make_options: Callable[..., _AnyOptions],
+    measure: Callable[[_AnyOptions, Path], Mapping[str, object]],
+) -> int:
+    """Runs a benchmark and prints its result, with the machine's, as one JSON object.
+
+    Args:
+      make_options: makes a value of the flags; its ValueError is wrong usage.
+      measure: returns the result; its folder is removed unless `options.keep` is set.
+
+    Returns:
+      0, or 1 if the benchmark failed.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    flags = vars(parser.parse_args(argv)).items()
+    try:
+        options = make_options(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in flags}
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        is_kept = getattr(options, "keep", False)
+        with workdir(options.workdir, keep=is_kept) as folder:
+            logger.info("working in %s", folder)
+            result = measure(options, folder)
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        logger.error("benchmark failed: %s", error)
+        return 1
+    print(json.dumps({**machine(), **result}, default=str))  # noqa: T201
+    return 0
+
+
+def parser(description: str, defaults: object) -> argparse.ArgumentParser:
+    """Returns a parser of the flags that benchmarks share.
+
+    Args:
+      defaults: has num_clips, num_workers and num_rounds.
+    """
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    for name, text in (("clips", "clips to measure with"), ("rounds", "of each way")):
+        default = getattr(defaults, f"num_{name}")
+        add(f"--num_{name}", type=int, default=default, help=text)
+    add(
+        "--num_workers",
+        type=int,
+        nargs="+",
+        default=list(getattr(defaults, "num_workers")),  # noqa: B009
+        metavar="N",
+        help="numbers of workers to measure, one after the other",
+    )
+    add("--workdir", type=Path, metavar="DIR", help="a temporary folder by default")
+    return parser
 
 
 def check_at_least_one(options: object, *names: str) -> None:

@@ -119,23 +119,7 @@ class Result:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the last line of standard output is its result."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parser = _parser()
-    flags = vars(parser.parse_args(argv))
-    try:
-        options = Options(**{**flags, "num_workers": tuple(flags["num_workers"])})
-    except ValueError as error:
-        parser.error(str(error))
-    try:
-        with measuring.workdir(options.workdir) as folder:
-            logger.info("working in %s", folder)
-            results = _measure(options, folder)
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        logger.error("benchmark failed: %s", error)
-        return 1
-    logger.info("%s", table(results))
-    print(json.dumps(_report(options, results)))  # noqa: T201
-    return 0
+    return measuring.main(argv, _parser(), Options, _measure)
 
 
 def net_seconds(run: Mapping[str, Measured]) -> float:
@@ -224,29 +208,17 @@ def table(results: Sequence[Result]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     defaults = Options()
-    parser = argparse.ArgumentParser(
-        description="Measures `pipelines relabel` beside building anew and beside "
-        "copying and hashing the shards.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+    parser = measuring.parser(
+        "Measures `pipelines relabel` beside building anew and beside copying and "
+        "hashing the shards.",
+        defaults,
     )
-    add = parser.add_argument
-    add("--num_clips", type=int, default=defaults.num_clips, help="clips to draw")
-    add(
-        "--num_workers",
-        type=int,
-        nargs="+",
-        default=list(defaults.num_workers),
-        metavar="N",
-        help="numbers of workers to measure",
-    )
-    add("--num_rounds", type=int, default=defaults.num_rounds, help="turns of each way")
-    add("--jpeg_quality", type=int, default=defaults.jpeg_quality, help="of frames")
-    add("--workdir", type=Path, metavar="DIR", help="a temporary folder by default")
+    quality = defaults.jpeg_quality
+    parser.add_argument("--jpeg_quality", type=int, default=quality, help="of frames")
     return parser
 
 
-def _measure(options: Options, folder: Path) -> list[Result]:
+def _measure(options: Options, folder: Path) -> dict[str, object]:
     drawn = options.workdir or folder
     package = measuring.draw_package(folder, drawn, options.num_clips)
     _write_annotations(package)
@@ -256,7 +228,13 @@ def _measure(options: Options, folder: Path) -> list[Result]:
             runs.append(_run_round(package, folder / "dataset", num_workers, options))
             told = {way: round(run.seconds, 2) for way, run in runs[-1].items()}
             logger.info("round %d, %d workers: %s", index + 1, num_workers, told)
-    return [summarise(n, runs) for n, runs in rounds.items()]
+    results = [summarise(n, runs) for n, runs in rounds.items()]
+    logger.info("%s", table(results))
+    return {
+        "num_rounds": options.num_rounds,
+        "jpeg_quality": options.jpeg_quality,
+        "results": [asdict(result) for result in results],
+    }
 
 
 def _write_annotations(package: Path) -> None:
@@ -354,15 +332,6 @@ def _read(annotations: Path, role: str) -> Any:
 
 def _write(annotations: Path, role: str, value: object) -> None:
     (annotations / _ANNOTATION.format(role)).write_text(json.dumps(value))
-
-
-def _report(options: Options, results: Sequence[Result]) -> dict[str, object]:
-    return {
-        **measuring.machine(),
-        "num_rounds": options.num_rounds,
-        "jpeg_quality": options.jpeg_quality,
-        "results": [asdict(result) for result in results],
-    }
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ JSON object.
 """
 
 import argparse
-import json
 import logging
 import statistics
 import sys
@@ -89,24 +88,7 @@ class Result:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; the last line of standard output is its result."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    parser = _parser()
-    flags = vars(parser.parse_args(argv))
-    try:
-        options = Options(**flags)
-    except ValueError as error:
-        parser.error(str(error))
-    try:
-        with measuring.workdir(options.workdir) as folder:
-            dataset = options.dataset or _draw_dataset(folder)
-            result = _measure(options, dataset)
-    except (OSError, RuntimeError) as error:
-        logger.error("benchmark failed: %s", error)
-        return 1
-    logger.info("%s", table(result))
-    told = {"machine": measuring.machine(), **asdict(options), **asdict(result)}
-    print(json.dumps(told, default=str))  # noqa: T201
-    return 0
+    return measuring.main(argv, _parser(), Options, _measure)
 
 
 def summarise(pairs: Sequence[Mapping[str, Times]], waiting_share: float) -> Result:
@@ -159,7 +141,8 @@ def _draw_dataset(folder: Path) -> Path:
     return dataset
 
 
-def _measure(options: Options, dataset: Path) -> Result:
+def _measure(options: Options, folder: Path) -> dict[str, object]:
+    dataset = options.dataset or _draw_dataset(folder)
     process_start.prepare_mindspore()
     from eval import config
 
@@ -175,7 +158,9 @@ def _measure(options: Options, dataset: Path) -> Result:
         pairs.append({name: _timed(each, batch, step) for name, each in turns})
         logger.info("%d of %d", step, options.num_steps)
     waiting_share = _waiting_share(options, dataset, learners["shifted"])
-    return summarise(pairs, waiting_share)
+    result = summarise(pairs, waiting_share)
+    logger.info("%s", table(result))
+    return {**asdict(options), **asdict(result)}
 
 
 def _open(options: Options, dataset: Path) -> "reader.SplitReader":
