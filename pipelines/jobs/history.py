@@ -12,8 +12,9 @@ from mindrecord_io.storage import object_store
 from mindrecord_io.versions import manifests
 from pipelines.jobs import common_flags
 from pipelines.publishing import data_sets
+from pipelines.report import version_differences
 
-__all__ = ["PastVersion", "Unreadable", "changes", "history", "main"]
+__all__ = ["PastVersion", "Unreadable", "history", "main"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,37 +79,6 @@ def history(dataset: Path | str) -> list[PastVersion | Unreadable]:
         return _history(data_set)
 
 
-def changes(
-    said: manifests.Manifest, parent: manifests.Manifest | None
-) -> tuple[str, ...]:
-    """Returns in words how a version differs from its parent, None if that is gone."""
-    if parent is None:
-        return ("which is gone",) if said.parent else ()
-    num_new = _num_new_shards(said, parent)
-    told = [f"{len(said.shards) - num_new} shards reused, {num_new} new"]
-    before, after = (dataclasses.asdict(m.settings) for m in (parent, said))
-    told += [
-        f"{name} {before[name]} -> {after[name]}"
-        for name in after
-        if before[name] != after[name]
-    ]
-    if said.num_shards != parent.num_shards:
-        told.append(f"shards by split {parent.num_shards} -> {said.num_shards}")
-    if said.label_digest != parent.label_digest:
-        told.append("annotations changed")
-    if said.num_classes != parent.num_classes:
-        told.append(f"{parent.num_classes} -> {said.num_classes} classes")
-    if said.num_clips != parent.num_clips:
-        told.append(f"{said.num_clips - parent.num_clips:+d} clips")
-    for name in ("quarantined", "missing", "unlisted"):
-        were, are = (getattr(m, f"num_{name}") for m in (parent, said))
-        if were != are:
-            told.append(f"{name} {were} -> {are}")
-    if len(told) == 1 and not num_new and said.clips_table != parent.clips_table:
-        told.append("the table of clips alone, as where files are")
-    return tuple(told)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     flags = _parser().parse_args(argv)
@@ -130,42 +100,37 @@ def _history(data_set: data_sets.DataSet) -> list[PastVersion | Unreadable]:
         raise manifests.ManifestError(
             f"{data_set.location}: no data set here, it has no versions"
         )
-    opened: dict[str, manifests.Manifest] = {}
+    read: dict[str, manifests.Manifest] = {}
     past: list[PastVersion | Unreadable] = []
     for name in names:
         try:
-            said = opened[name] = data_set.read_manifest(name)
+            manifest = read[name] = data_set.read_manifest(name)
         except manifests.ManifestError as error:
             past.append(Unreadable(name, str(error)))
             continue
-        parent = opened.get(said.parent)
-        past.append(_past_version(said, parent, is_current=name == current))
+        parent = read.get(manifest.parent)
+        past.append(_past_version(manifest, parent, is_current=name == current))
     return past
 
 
 def _past_version(
-    said: manifests.Manifest, parent: manifests.Manifest | None, *, is_current: bool
+    manifest: manifests.Manifest, parent: manifests.Manifest | None, *, is_current: bool
 ) -> PastVersion:
     return PastVersion(
-        version=said.version,
+        version=manifest.version,
         is_current=is_current,
-        created_at=said.created_at,
-        num_clips=said.num_clips,
-        num_frames=said.num_frames,
-        num_bytes=said.num_bytes,
-        num_quarantined=said.num_quarantined,
-        num_missing=said.num_missing,
-        num_classes=said.num_classes,
-        num_shards=len(said.shards),
-        num_new_shards=_num_new_shards(said, parent),
-        parent=said.parent,
-        changes=changes(said, parent),
+        created_at=manifest.created_at,
+        num_clips=manifest.num_clips,
+        num_frames=manifest.num_frames,
+        num_bytes=manifest.num_bytes,
+        num_quarantined=manifest.num_quarantined,
+        num_missing=manifest.num_missing,
+        num_classes=manifest.num_classes,
+        num_shards=len(manifest.shards),
+        num_new_shards=version_differences.num_new_shards(manifest, parent),
+        parent=manifest.parent,
+        changes=version_differences.changes(manifest, parent),
     )
-
-
-def _num_new_shards(said: manifests.Manifest, parent: manifests.Manifest | None) -> int:
-    known = {entry.path for entry in parent.shards} if parent else set()
-    return sum(entry.path not in known for entry in said.shards)
 
 
 def _parser() -> argparse.ArgumentParser:

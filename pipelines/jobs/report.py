@@ -18,7 +18,7 @@ from pathlib import Path
 from mindrecord_io import naming, records
 from mindrecord_io.storage import files, object_store, spilled_rows
 from mindrecord_io.versions import clips_table, manifests
-from pipelines.jobs import common_flags, history
+from pipelines.jobs import common_flags
 from pipelines.publishing import data_sets
 from pipelines.report import (
     clip_samples,
@@ -133,7 +133,7 @@ def _page(
             label_names=version.category_names(),
             figures=figures,
             shards=version_figures.shard_figures(said),
-            changes=history.changes(said, parent),
+            changes=version_differences.changes(said, parent),
             difference=difference,
             samples=clip_samples.samples_of(
                 version,

@@ -1,5 +1,6 @@
-"""How a version's clips differ from its parent's, a partition at a time."""
+"""Compares a version with its parent: manifests in words, clips in numbers."""
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ from mindrecord_io import records
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
 from mindrecord_io.versions import clips_table
+from mindrecord_io.versions.manifests import Manifest
 
-__all__ = ["COLUMNS", "Difference", "compare", "spilled"]
+__all__ = ["COLUMNS", "Difference", "changes", "compare", "num_new_shards", "spilled"]
 
 COLUMNS = ("clip_id", "split", "label", "status")
-"""What of clips.parquet is compared."""
+"""The columns of clips.parquet that are compared."""
 
 _COMPARED = COLUMNS[:-1]
 _ROWS = pa.schema([clips_table.SCHEMA.field(name) for name in _COMPARED])
@@ -22,7 +24,7 @@ _ROWS = pa.schema([clips_table.SCHEMA.field(name) for name in _COMPARED])
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How many clips differ from the parent's, of those annotated and there."""
+    """Numbers of clips that differ from the parent's, stored or quarantined."""
 
     num_added: int
     num_withdrawn: int
@@ -30,8 +32,47 @@ class Difference:
     num_relabelled: int
 
 
+def changes(manifest: Manifest, parent: Manifest | None) -> tuple[str, ...]:
+    """Returns in words how a version differs from its parent.
+
+    Args:
+      parent: None if there is none, or if it was pruned.
+    """
+    if parent is None:
+        return ("which is gone",) if manifest.parent else ()
+    num_new = num_new_shards(manifest, parent)
+    lines = [f"{len(manifest.shards) - num_new} shards reused, {num_new} new"]
+    before, after = (dataclasses.asdict(m.settings) for m in (parent, manifest))
+    lines += [
+        f"{name} {before[name]} -> {after[name]}"
+        for name in after
+        if before[name] != after[name]
+    ]
+    if manifest.num_shards != parent.num_shards:
+        lines.append(f"shards by split {parent.num_shards} -> {manifest.num_shards}")
+    if manifest.label_digest != parent.label_digest:
+        lines.append("annotations changed")
+    if manifest.num_classes != parent.num_classes:
+        lines.append(f"{parent.num_classes} -> {manifest.num_classes} classes")
+    if manifest.num_clips != parent.num_clips:
+        lines.append(f"{manifest.num_clips - parent.num_clips:+d} clips")
+    for name in ("quarantined", "missing", "unlisted"):
+        old, new = (getattr(m, f"num_{name}") for m in (parent, manifest))
+        if old != new:
+            lines.append(f"{name} {old} -> {new}")
+    if len(lines) == 1 and not num_new and manifest.clips_table != parent.clips_table:
+        lines.append("the table of clips alone, as where files are")
+    return tuple(lines)
+
+
+def num_new_shards(manifest: Manifest, parent: Manifest | None) -> int:
+    """Returns how many shards the parent does not have; all without a parent."""
+    old = {entry.path for entry in parent.shards} if parent else set()
+    return sum(entry.path not in old for entry in manifest.shards)
+
+
 def spilled(batches: Iterable[pa.RecordBatch]) -> spilled_rows.SpilledRows:
-    """Returns the stored and quarantined of clips that have COLUMNS, on the disk."""
+    """Returns the stored and quarantined clips of batches with COLUMNS, on disk."""
     rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
     in_shards = pa.array([records.STORED, records.QUARANTINED])
     for batch in batches:

@@ -6,6 +6,7 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.versions import manifests
 from pipelines.jobs import history
+from pipelines.report import version_differences
 from tests import versions_by_hand as by_hand
 
 
@@ -77,11 +78,11 @@ def test_a_version_of_which_only_the_table_is_new_says_so(tmp_path):
     first = by_hand.publish(tmp_path).manifest
     table = dataclasses.replace(first.clips_table, sha256="ab" * 32)
     second = dataclasses.replace(first, clips_table=table)
-    assert history.changes(second, first) == (
+    assert version_differences.changes(second, first) == (
         "4 shards reused, 0 new",
         "the table of clips alone, as where files are",
     )
-    assert history.changes(first, first) == ("4 shards reused, 0 new",)
+    assert version_differences.changes(first, first) == ("4 shards reused, 0 new",)
 
 
 def test_a_parent_that_is_gone_is_told(tmp_path, capsys):
