@@ -1,1 +1,1 @@
-"""Measuring a trained network on a split of a published version."""
+"""Measures a trained network on a split of a published version."""

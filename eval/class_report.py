@@ -1,4 +1,4 @@
-"""What an evaluation says of every class, as JSON."""
+"""A report of an evaluation by class, as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ _NUM_CONFUSED = 20
 
 
 def to_json(evaluation: Evaluation, category_names: Sequence[str]) -> dict[str, Any]:
-    """Returns JSON values.
+    """Returns a report as JSON values.
 
-    `classes` has an entry a class in the order of the label_ids, with the accuracy or
-    null if it has no clips; `most_confused` the pairs that were taken for one another
-    most often; `confusion` the matrix: a row a label, a column a prediction.
+    `classes` has one entry per class in the order of the label_ids, with the accuracy
+    or null if it has no clips; `most_confused` the most frequent wrong pairs;
+    `confusion` the matrix: a row for each label, a column for each prediction.
     """
     confusion = evaluation.confusion
     num_clips = confusion.counts.sum(axis=1).tolist()

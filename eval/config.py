@@ -1,4 +1,4 @@
-"""What both programs need to know to look at clips: the device and the view."""
+"""EvalConfig: the section `evaluation` of a configuration file, and the device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ VIEWS: dict[str, Callable[..., views.View]] = {
 
 @dataclass(frozen=True, slots=True)
 class EvalConfig:
-    """The section `evaluation` of a configuration file.
+    """How clips are viewed and scored.
 
     Attributes:
       device_target: one of DEVICE_TARGETS.
@@ -67,7 +67,7 @@ class EvalConfig:
             raise ValueError(f"num_workers must be at least 1, got {self.num_workers}")
 
     def view(self, num_segments: int) -> views.View:
-        """Returns what is seen of each clip."""
+        """Returns the view of each clip."""
         return VIEWS[self.eval_crops](
             num_segments=num_segments,
             crop_px=self.crop_px,
@@ -85,7 +85,7 @@ _CHOICES = {
 
 
 def use_device(device_target: str) -> None:
-    """Makes MindSpore run on that kind of device; call it before anything is run."""
+    """Selects MindSpore's device and graph mode; call it before anything is run."""
     mindspore.set_device(device_target)
     use_graph_mode()
 

@@ -41,11 +41,11 @@ probabilities."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What a network said of M clips, in the order they were read.
+    """Predictions and accuracies of M clips, in the order they were read.
 
     Attributes:
       top_k, confusion: of the clips that have a label.
-      label_ids: (M,) int32; negative where the label is not known.
+      label_ids: (M,) int32; negative where there is no label.
       ranked: (M, min(5, K)) int64, label_ids by falling probability.
       probabilities: the same shape, float32, softmax of the scores.
     """
@@ -58,13 +58,13 @@ class Evaluation:
 
     @classmethod
     def of(cls, scores: Floats, label_ids: npt.NDArray[np.int32]) -> "Evaluation":
-        """Ranks scores (M, K) and compares those whose label_ids (M,) are known."""
+        """Returns the evaluation of scores (M, K); a negative label_id is no label."""
         has_label = label_ids >= 0
-        known = scores[has_label], label_ids[has_label]
+        labelled = scores[has_label], label_ids[has_label]
         ranked = ranked_label_ids(scores)[:, :_NUM_RANKED]
         return cls(
-            TopK.of(*known),
-            ConfusionMatrix.of(*known),
+            TopK.of(*labelled),
+            ConfusionMatrix.of(*labelled),
             label_ids,
             ranked,
             np.take_along_axis(_softmax(scores), ranked, axis=1),
@@ -77,10 +77,10 @@ class Evaluation:
 
 
 def make_predict(network: nn.Cell) -> Predict:
-    """Returns a function that runs `network` as it is used, not trained.
+    """Returns a function that runs `network` in evaluation mode.
 
-    It sees the network's parameters as they are at each call, and leaves it in training
-    mode if it found it so.
+    Each call uses the network's parameters of that moment and restores its training
+    mode.
     """
 
     def predict(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -123,12 +123,13 @@ def score_clips(
         logits = [np.empty((0, num_classes), np.float32)]
         for begin in range(0, len(views), batch_size):
             part = views[begin : begin + batch_size]
-            said = predict(_filled_up(part, batch_size))
-            if said.shape != (batch_size, num_classes):
+            part_logits = predict(_filled_up(part, batch_size))
+            if part_logits.shape != (batch_size, num_classes):
                 raise ValueError(
-                    f"logits must be {(batch_size, num_classes)}, got {said.shape}"
+                    f"logits must be {(batch_size, num_classes)}, "
+                    f"got {part_logits.shape}"
                 )
-            logits.append(said[: len(part)])
+            logits.append(part_logits[: len(part)])
         by_clip = np.concatenate(logits).reshape((len(frames), num_views, num_classes))
         scores.append(AVERAGES[average](by_clip))
     return np.concatenate(scores)

@@ -47,7 +47,7 @@ class ExportOptions:
     """One export.
 
     Attributes:
-      output: its suffix says which kind of file it becomes.
+      output: its suffix decides the kind of file.
       crop_px: height and width of the frames.
       batch_size: clips at once, where the kind of file fixes that.
     """
@@ -70,7 +70,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What the command's last line tells.
+    """The result of an export, which the command prints.
 
     Attributes:
       input_shape: of the frames; None stands for any number of clips.
@@ -85,7 +85,7 @@ class ExportResult:
 
 
 def export(network: TSM, options: ExportOptions) -> ExportResult:
-    """Writes the file, which appears whole or not at all.
+    """Writes the exported file, whole or not at all.
 
     Raises:
       ExportError: what was written gives other logits.
@@ -130,7 +130,7 @@ def _clip_shape(network: TSM, options: ExportOptions) -> tuple[int, ...]:
 
 
 def _difference(network: TSM, exported: nn.Cell, shape: tuple[int, ...]) -> float:
-    """Runs both on clips of noise, one and two at once."""
+    """Returns the largest difference on clips of noise, one and two at once."""
     clips = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
     largest = 0.0
     for num_clips in (1, 2):

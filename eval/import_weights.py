@@ -1,7 +1,7 @@
 """`python -m eval import_weights`: published weights as a checkpoint of ours.
 
-Weights say nothing of segments, shift_div or dropout, and little of the rest: the
-section `model` of a configuration file does.
+Weights do not determine segments, shift_div or dropout: the section `model` of a
+configuration file does.
 """
 
 import argparse
@@ -36,7 +36,7 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What the command's last line tells: numbers of tensors."""
+    """Numbers of tensors, which the command prints."""
 
     output: str
     num_taken: int
@@ -45,7 +45,7 @@ class ImportResult:
 
 
 def import_weights(options: ImportOptions) -> ImportResult:
-    """Writes the checkpoint.
+    """Writes published weights as a checkpoint.
 
     Raises:
       config_file.ConfigError: the configuration is wrong.

@@ -1,4 +1,4 @@
-"""`python -m eval infer`: what a network says of some clips of a data set, by id."""
+"""`python -m eval infer`: predictions for some clips of a data set, by id."""
 
 import argparse
 import dataclasses
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class InferOptions:
-    """One look at some clips.
+    """One call of the command.
 
     Attributes:
       clip_ids: of stored clips of the split.
@@ -49,10 +49,10 @@ class InferOptions:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a line of the command's output tells of a clip.
+    """A clip's label and its most probable labels.
 
     Attributes:
-      label: of the data set; None where it is not known.
+      label: of the data set; None where it has none.
       labels: up to five, the most probable first, with `probabilities`.
     """
 
@@ -63,7 +63,7 @@ class Predicted:
 
 
 def infer(options: InferOptions) -> Iterator[Predicted]:
-    """Gives what the network says of each of the clips, in the order of the table.
+    """Yields the predictions for each clip, in the order of the table.
 
     Raises:
       checkpoint.CheckpointError: the checkpoint cannot be used.
@@ -82,7 +82,7 @@ def infer(options: InferOptions) -> Iterator[Predicted]:
     names = version.category_names()
     if len(names) != network.config.num_classes:
         raise ValueError(
-            f"{options.checkpoint} knows {network.config.num_classes} classes, but "
+            f"{options.checkpoint} has {network.config.num_classes} classes, but "
             f"{options.dataset} has {len(names)}"
         )
     clips = reader.open_split(
@@ -98,19 +98,19 @@ def infer(options: InferOptions) -> Iterator[Predicted]:
     )
     predict = evaluate.make_predict(network)
     for frames, label_ids, (clip_id,) in clips.with_clip_ids():
-        said = evaluate.Evaluation.of(predict(frames), label_ids)
-        yield _predicted(clip_id, said, names)
+        evaluation = evaluate.Evaluation.of(predict(frames), label_ids)
+        yield _predicted(clip_id, evaluation, names)
 
 
 def _predicted(
-    clip_id: str, said: evaluate.Evaluation, names: Sequence[str]
+    clip_id: str, evaluation: evaluate.Evaluation, names: Sequence[str]
 ) -> Predicted:
-    label_id = int(said.label_ids[0])
+    label_id = int(evaluation.label_ids[0])
     return Predicted(
         clip_id,
         None if label_id == records.UNLABELLED else names[label_id],
-        tuple(names[ranked] for ranked in said.ranked[0].tolist()),
-        tuple(round(p, 6) for p in said.probabilities[0].tolist()),
+        tuple(names[ranked] for ranked in evaluation.ranked[0].tolist()),
+        tuple(round(p, 6) for p in evaluation.probabilities[0].tolist()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint on a split of a published version."""
+"""Evaluates a checkpoint on a split of a published version."""
 
 import logging
 import time
@@ -31,7 +31,7 @@ class EvalOptions:
       overrides: keys of the configuration file and their values as text.
       version: of the data set; None for the newest.
       output: where to write the predictions as Parquet; None for nowhere.
-      report: where to write what is known of every class as JSON; None for nowhere.
+      report: where to write the report by class as JSON; None for nowhere.
       submission: where to write the predictions for the test server; None for nowhere.
     """
 
@@ -48,10 +48,10 @@ class EvalOptions:
 
 @dataclass(frozen=True, slots=True)
 class EvalResult:
-    """What the program's last line tells.
+    """The result of an evaluation, which the program prints last.
 
     Attributes:
-      num_clips: clips scored, all the split has.
+      num_clips: clips scored: all of the split.
       num_labelled: those that count in the accuracies, which are None without any.
     """
 
@@ -68,7 +68,7 @@ class EvalResult:
 
 
 def run(options: EvalOptions) -> EvalResult | None:
-    """Rebuilds the checkpoint's network and scores every clip of the split.
+    """Loads the checkpoint's network and scores every clip of the split.
 
     Of several ranks only the first writes files and has a result.
 
@@ -117,9 +117,9 @@ def evaluate_split(
     split: str,
     ranks: Ranks | None = None,
 ) -> evaluate.Evaluation:
-    """Scores every clip of a split, in table order, each by one rank.
+    """Returns the evaluation of every clip of a split, in table order.
 
-    Every rank must call it, and gets the evaluation of all clips.
+    Each rank scores its part; every rank must call it and gets all clips.
     """
     ranks = ranks or Ranks()
     view = settings.view(network_config.num_segments)
@@ -150,7 +150,7 @@ def evaluate_split(
 
 
 def _check_files(options: EvalOptions) -> None:
-    """Refuses, before anything is scored, files that could not be written after it."""
+    """Checks, before anything is scored, that the files can be written after it."""
     for name in ("output", "report", "submission"):
         path = getattr(options, name)
         if path is not None and path.is_dir():
@@ -186,7 +186,7 @@ def _load_network(
     _check_agreement(options, network.config, fields)
     if network.config.num_classes != num_classes:
         raise ValueError(
-            f"{options.checkpoint} knows {network.config.num_classes} classes, but "
+            f"{options.checkpoint} has {network.config.num_classes} classes, but "
             f"{options.dataset} has {num_classes}"
         )
     return network

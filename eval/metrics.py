@@ -1,4 +1,4 @@
-"""Accuracies as values that are made of a batch, merged, and computed at the end.
+"""Accuracies that are counted batch by batch, merged, and divided at the end.
 
     total = TopK.empty()
     for logits, label_ids in batches:
@@ -22,7 +22,7 @@ LabelIds = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, slots=True)
 class TopK:
-    """How often the label was the first, or among the first five, of the classes.
+    """How often the label was predicted first, or among the first five.
 
     Attributes:
       num_clips: clips scored.
@@ -44,7 +44,7 @@ class TopK:
 
     @classmethod
     def of(cls, logits: Logits, label_ids: LabelIds) -> "TopK":
-        """Scores logits (N, K) against label_ids (N,)."""
+        """Returns the counts of logits (N, K) against label_ids (N,)."""
         _check_labels(label_ids, logits.shape[1])
         hits = ranked_label_ids(logits)[:, :5] == label_ids[:, None]
         return cls(len(hits), int(hits[:, 0].sum()), int(hits.any(axis=1).sum()))
@@ -70,7 +70,7 @@ class TopK:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfusionMatrix:
-    """Which class was taken for which.
+    """Counts of every label with every prediction.
 
     Attributes:
       counts: (K, K) int64; row: the label, column: the prediction.
@@ -85,7 +85,7 @@ class ConfusionMatrix:
 
     @classmethod
     def of(cls, logits: Logits, label_ids: LabelIds) -> "ConfusionMatrix":
-        """Counts the predictions of logits (N, K) by their label_ids (N,)."""
+        """Returns the counts of logits (N, K) against label_ids (N,)."""
         num_classes = logits.shape[1]
         _check_labels(label_ids, num_classes)
         predicted = ranked_label_ids(logits)[:, 0]
@@ -104,8 +104,8 @@ class ConfusionMatrix:
     def mean_class_accuracy(self) -> float | None:
         """Returns the mean over the classes that have clips; None if none has."""
         accuracies = self.per_class_accuracy()
-        known = accuracies[~np.isnan(accuracies)]
-        return float(known.mean()) if len(known) else None
+        finite = accuracies[~np.isnan(accuracies)]
+        return float(finite.mean()) if len(finite) else None
 
     def most_confused(self, limit: int) -> list[tuple[int, int, int]]:
         """Returns (label_id, predicted label_id, clips) of wrong pairs, most first.

@@ -1,4 +1,4 @@
-"""Predictions per clip as a Parquet file, and as the test server's."""
+"""Predictions by clip, as a Parquet file and as a submission to the test server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["to_submission", "to_table", "write"]
 _SCHEMA = pa.schema(
     [
         ("clip_id", pa.string()),
-        ("label_id", pa.int32()),  # -1: not known
+        ("label_id", pa.int32()),  # -1: no label
         ("predicted_label_id", pa.int32()),
         ("predicted_label", pa.string()),
         ("top_label_ids", pa.list_(pa.int32())),  # the most probable first, up to five
@@ -26,7 +26,7 @@ _SCHEMA = pa.schema(
 def to_table(
     evaluation: Evaluation, clip_ids: Sequence[str], category_names: Sequence[str]
 ) -> pa.Table:
-    """Returns one row a clip.
+    """Returns a table with one row per clip.
 
     Args:
       evaluation: of exactly these clips, in their order.
@@ -34,7 +34,7 @@ def to_table(
       category_names: label texts by label_id.
 
     Raises:
-      ValueError: as many clips were not scored as there are.
+      ValueError: the numbers of scored clips and ids differ.
     """
     if len(clip_ids) != evaluation.num_clips:
         raise ValueError(
@@ -57,9 +57,9 @@ def to_table(
 
 
 def to_submission(table: pa.Table) -> bytes:
-    """Returns a table of predictions as Something-Something-v2's test server reads it.
+    """Returns the file that Something-Something-v2's test server reads.
 
-    A line a clip, `id;p1;p2;p3;p4;p5`: the label_ids by falling probability.
+    One line per clip, `id;p1;p2;p3;p4;p5`: the label_ids by falling probability.
     """
     lines = [
         ";".join(map(str, (clip_id, *label_ids)))
@@ -73,7 +73,7 @@ def to_submission(table: pa.Table) -> bytes:
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Writes the table; the file appears whole or not at all."""
+    """Writes the table as Parquet, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = pa.BufferOutputStream()
     parquet.write_table(table, buffer)

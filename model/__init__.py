@@ -1,1 +1,1 @@
-"""Pure networks: the temporal shift module, its backbones, and their checkpoints."""
+"""Networks: frame networks with the temporal shift, their weights and checkpoints."""

@@ -1,4 +1,4 @@
-"""Partial batch norm: all norms of a pretrained frame network but the first stay."""
+"""Partial batch norm: freezes every batch norm but the first."""
 
 from mindspore import nn
 
@@ -8,10 +8,10 @@ __all__ = ["freeze_all_but_first"]
 
 
 def freeze_all_but_first(network: nn.Cell) -> list[str]:
-    """Makes every batch norm but the first use and keep what it has, in training too.
+    """Freezes the statistics, gamma and beta of every batch norm but the first.
 
-    Neither its statistics nor its gamma and beta change then. Those in non-local blocks
-    are left alone: with a gamma of zero the blocks would never do anything.
+    Norms in non-local blocks stay trainable: their gamma begins at zero, and the blocks
+    would never do anything.
 
     Returns:
       The names of the frozen cells.

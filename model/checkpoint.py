@@ -1,10 +1,10 @@
-"""A network in a file: its tensors, its configuration and where it came from.
+"""Checkpoints: a network's tensors, its configuration and facts in one file.
 
 A file is MindSpore's .ckpt with a CRC and one more entry, `clipmill`, whose text is
 
     {"format": 1, "model": {TSMConfig's fields}, "facts": {"epoch": 7, ...}}
 
-so that a network is rebuilt from what the file says, never from its name.
+so that a network is rebuilt from the file's content, never from its name.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class CheckpointError(ValueError):
 
 
 def save(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
-    """Writes a network to `path`, which holds either the old file or the new one.
+    """Writes a network to `path` in one step: the old file or the new one is there.
 
     Args:
       network: tensors and configuration are taken from it.
@@ -57,7 +57,7 @@ def save(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def describe(network: TSM, facts: Mapping[str, Any]) -> str:
-    """Returns the text that a file has besides the tensors."""
+    """Returns the text that a checkpoint has besides the tensors, as JSON."""
     description = {
         "format": FORMAT,
         "model": dataclasses.asdict(network.config),
@@ -67,7 +67,7 @@ def describe(network: TSM, facts: Mapping[str, Any]) -> str:
 
 
 def load(path: Path) -> tuple[TSM, dict[str, Any]]:
-    """Rebuilds a network from a file of `save`; returns it and the file's facts.
+    """Reads a file of `save`; returns its network and its facts.
 
     Raises:
       CheckpointError: there is no such file, it is damaged, or its tensors are not
@@ -94,7 +94,7 @@ def load(path: Path) -> tuple[TSM, dict[str, Any]]:
 
 
 def headline(facts: Mapping[str, Any]) -> str:
-    """Returns those of a checkpoint's facts that fit in a line of a log."""
+    """Returns a checkpoint's facts that are numbers or text, for a log line."""
     short = {k: v for k, v in facts.items() if isinstance(v, int | float | str)}
     return ", ".join(f"{name} {value}" for name, value in short.items())
 
@@ -102,11 +102,11 @@ def headline(facts: Mapping[str, Any]) -> str:
 def load_tensors(
     network: nn.Cell, tensors: Mapping[str, Parameter], *, source: str
 ) -> None:
-    """Sets every parameter of a network, if `tensors` are exactly these.
+    """Sets every parameter of a network to the tensor of its name.
 
     Raises:
-      CheckpointError: names those missing, those too many and those of another shape;
-        the network is unchanged.
+      CheckpointError: names tensors that are missing, unknown or of another shape; the
+        network is unchanged.
     """
     own = {parameter.name: parameter for parameter in network.get_parameters()}
     problems = [

@@ -1,4 +1,4 @@
-"""Everything that decides a network: one frozen value."""
+"""TSMConfig: everything that decides a network, as one frozen value."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ ARCHS = (*resnet.RESNETS, "mobilenetv2")
 
 @dataclass(frozen=True, slots=True)
 class TSMConfig:
-    """Everything that decides a network's parameters and what it computes.
+    """Decides a network's parameters and what it computes.
 
     Attributes:
       num_classes: K, the length of the logits.
@@ -66,7 +66,7 @@ class TSMConfig:
         return self.num_segments // 2 if self.temporal_pool else self.num_segments
 
     def disagreements(self, fields: dict[str, object]) -> list[str]:
-        """Returns a sentence for each of `fields` that has another value here."""
+        """Returns a line for each of `fields` whose value differs from the one here."""
         own = dataclasses.asdict(self)
         return [
             f"{name} is {own[name]!r} here and {value!r} there"
@@ -75,16 +75,16 @@ class TSMConfig:
         ]
 
     def _check_parts(self) -> None:
-        """Refuses parts that the frame network has no place for."""
+        """Checks that the frame network has a place for each optional part."""
         deep = [name for name, net in resnet.RESNETS.items() if net.has_non_local_room]
         if self.non_local and self.arch not in deep:
             raise ValueError(f"non_local needs arch one of {deep}, got {self.arch!r}")
         if not self.temporal_pool:
             return
         if self.arch not in resnet.RESNETS:
-            known = tuple(resnet.RESNETS)
+            archs = tuple(resnet.RESNETS)
             raise ValueError(
-                f"temporal_pool needs arch one of {known}, got {self.arch!r}"
+                f"temporal_pool needs arch one of {archs}, got {self.arch!r}"
             )
         if self.num_segments % 2:
             raise ValueError(

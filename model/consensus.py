@@ -1,4 +1,4 @@
-"""What becomes of the T predictions of a clip's segments."""
+"""How the logits of T segments become those of a clip."""
 
 from collections.abc import Callable
 

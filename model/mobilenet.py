@@ -14,7 +14,7 @@ from model.temporal import Temporal
 
 __all__ = ["FIRST_SHIFTED_CHANNELS", "InvertedResidual", "MobileNetV2", "num_channels"]
 
-# Of each stage: expansion inside a block, channels, blocks, stride of the first.
+# By stage: expansion inside a block, channels, blocks, stride of the first block.
 _STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -31,7 +31,7 @@ FIRST_SHIFTED_CHANNELS = _STAGES[1][1]
 
 
 def num_channels(published: int, width: int) -> int:
-    """Returns a multiple of 8: the published channels times width / 64, rounded up."""
+    """Returns the channels of a published layer at `width`, a multiple of 8."""
     return -(-published * width // (8 * _PUBLISHED_WIDTH)) * 8
 
 
@@ -40,7 +40,8 @@ class InvertedResidual(nn.Cell):
 
     Args:
       sizes: channels of the input, of the output, and the stride.
-      expansion: how much wider it is inside; with 1 there is no first convolution.
+      expansion: inner channels over input channels; with 1 there is no first
+        convolution.
       shift: wraps the first convolution.
     """
 
@@ -73,7 +74,7 @@ class MobileNetV2(nn.Cell):
     Args:
       width: 64 is the published network; the blocks' channels are in proportion, those
         of the stem and of the end are not (but grow with a width over 64).
-      temporal: where its segments see each other; pooling and non-local blocks are not
+      temporal: where segments are mixed; pooling and non-local blocks are not
         defined for this network.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Non-local blocks (arXiv:1711.07971): every place of a clip looks at every other.
+"""Non-local blocks (arXiv:1711.07971): attention between all positions of a clip.
 
 The kind is TSM's: embedded Gaussian in space and time, half the channels inside, keys
 and values from every second row and column. The convolutions are 1x1x1, so here they
@@ -11,9 +11,9 @@ __all__ = ["NonLocal", "WithNonLocal"]
 
 
 class NonLocal(nn.Cell):
-    """Adds to every place a mean over all places of its clip, weighted by likeness.
+    """Adds to each position the mean of its clip, weighted by similarity.
 
-    A new one changes nothing: the norm of what it adds begins with the factor zero.
+    A new block changes nothing: its last norm begins with gamma zero.
 
     Args:
       channels: C of the (N*T, C, H, W) input.
@@ -63,7 +63,7 @@ class WithNonLocal(nn.Cell):
         self.nl = NonLocal(channels, num_segments)
 
     def construct(self, x: Tensor) -> Tensor:
-        """Returns what the non-local block makes of the block's output."""
+        """Returns the non-local block's output, of the same shape as the block's."""
         return self.nl(self.block(x))
 
 

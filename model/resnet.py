@@ -16,7 +16,7 @@ from model.temporal import Temporal
 
 __all__ = ["RESNETS", "BasicBlock", "Bottleneck", "ResNet", "ResNetLayout"]
 
-_NON_LOCAL_BLOCKS = ((), (0, 2), (0, 2, 4), ())  # of each stage, as the authors chose
+_NON_LOCAL_BLOCKS = ((), (0, 2), (0, 2, 4), ())  # by stage, as the authors chose
 
 
 class BasicBlock(nn.Cell):
@@ -73,12 +73,12 @@ class Bottleneck(nn.Cell):
 
 @dataclass(frozen=True, slots=True)
 class ResNetLayout:
-    """Which blocks a ResNet is made of.
+    """The blocks of a ResNet.
 
     Attributes:
       blocks: number of residual blocks in each of the four stages.
-      shift_every: in every how many blocks of a stage the first convolution's input is
-        shifted; in place "block" all are, as in the authors' code.
+      shift_every: n shifts the first convolution's input in every n-th block of a
+        stage; in place "block" all are shifted, as in the authors' code.
     """
 
     block: type[BasicBlock] | type[Bottleneck]
@@ -87,7 +87,7 @@ class ResNetLayout:
 
     @property
     def has_non_local_room(self) -> bool:
-        """Whether every block is there that gets a non-local block behind it."""
+        """Whether the stages are deep enough for the non-local blocks behind theirs."""
         return all(
             len(indices) == 0 or max(indices) < num_blocks
             for indices, num_blocks in zip(_NON_LOCAL_BLOCKS, self.blocks, strict=True)
@@ -108,7 +108,7 @@ class ResNet(nn.Cell):
     Args:
       layout: an entry of RESNETS.
       width: channels of the stem; 64 is the published network.
-      temporal: where its segments see each other.
+      temporal: where segments are mixed.
 
     Attributes:
       num_features: length of the feature vector of a frame.

@@ -1,4 +1,4 @@
-"""An online network over a stream: one frame in, its logits out, nothing twice.
+"""Runs an online network on a stream: one frame in, its logits out.
 
 What the online shift takes from the frame before is kept from one frame to the next, so
 the n-th frame's logits are those that the network has for the n-th of a whole clip.
@@ -18,7 +18,7 @@ __all__ = ["Stream"]
 
 
 class Stream:
-    """Frames one by one through a network with the online shift.
+    """Runs a network with the online shift frame by frame.
 
     It computes eagerly: MindSpore must not be in graph mode. The network is used, not
     copied: where it is trained on, the stream follows.
@@ -65,7 +65,7 @@ class Stream:
         return values
 
     def reset(self) -> None:
-        """Forgets all frames: the next one is the first of its clip."""
+        """Starts anew: the next frame is the first of its clip."""
         for memory in self._memories.values():
             memory.previous = None
 

@@ -1,4 +1,4 @@
-"""What a frame network is told about time: where its segments see each other."""
+"""Where a frame network mixes segments."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,10 +20,10 @@ class Shift(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Temporal:
-    """How time enters a frame network.
+    """Where a frame network mixes its segments, and how.
 
     Attributes:
-      shift: what puts the temporal shift in front of a cell.
+      shift: wraps a cell so that its input is shifted.
       shift_place: one of SHIFT_PLACES.
       num_segments: T of the clip-major (N*T, 3, H, W) input.
       has_pool: half the segments from the second stage on.

@@ -1,4 +1,4 @@
-"""Temporal pooling: half as many segments from one stage of a network on."""
+"""Temporal pooling: halves the segments after one stage of a network."""
 
 from mindspore import Tensor, nn, ops
 
@@ -6,7 +6,7 @@ __all__ = ["TemporalPool", "temporal_pool"]
 
 
 def temporal_pool(x: Tensor, num_segments: int) -> Tensor:
-    """Keeps every second segment, as the maximum of itself and its two neighbours.
+    """Returns every second segment, as the maximum of itself and its two neighbours.
 
     Args:
       x: (N*T, C, H, W), clip-major; T = num_segments, even.

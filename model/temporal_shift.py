@@ -119,7 +119,7 @@ class TemporalShift(nn.Cell):
 
 
 def check_shift_div(shift_div: int, in_channels: int) -> None:
-    """Raises ValueError if a shift would move no channel, or every one."""
+    """Checks that a shift moves at least one channel and not every one."""
     if not 2 <= shift_div <= in_channels:
         raise ValueError(
             f"shift_div must be in [2, {in_channels}], the number of channels, "

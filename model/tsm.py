@@ -17,7 +17,7 @@ _PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 class TSM(nn.Cell):
-    """Clips in, logits out.
+    """A temporal shift network: clips to logits.
 
     Input: (N, T, 3, H, W), RGB pixels in [0, 255], uint8 or float.
     Output: (N, K) float32 logits; (N, T, K) with the "identity" consensus, T / 2 of

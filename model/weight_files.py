@@ -1,4 +1,4 @@
-"""Tensors by name out of the kinds of files that weights are published in."""
+"""Reads tensors by name from each kind of file that weights are published in."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Tensors = dict[str, npt.NDArray[np.float32]]
 
 
 def read(path: Path) -> Tensors:
-    """Returns the tensors of a file, by the names that it has for them.
+    """Returns the tensors of a file by the file's own names.
 
     Raises:
       CheckpointError: there is no such file, it cannot be read, or reading it needs a

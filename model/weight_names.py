@@ -1,4 +1,4 @@
-"""What the tensors of a temporal shift network are called, here and elsewhere.
+"""Translates tensor names between this package and published weights.
 
 Everything is compared by its name in the authors' PyTorch code:
 
@@ -47,7 +47,7 @@ _NO_WEIGHT = re.compile(
 
 
 def is_no_weight(name: str) -> bool:
-    """Tells tensors that a file holds besides a network: counters, optimizers."""
+    """Whether a tensor is no network's weight but a counter or an optimizer's."""
     return _NO_WEIGHT.fullmatch(name.removeprefix("module.")) is not None
 
 
@@ -60,9 +60,9 @@ def torch_name(name: str) -> str:
 def canonical_name(name: str) -> str:
     """Returns the authors' name of a tensor that some file calls `name`.
 
-    It knows their own checkpoints (with `module.` of data parallel training), the
-    frame networks that they begin with (without `base_model.`), and MindSpore's port
-    (gamma, beta, `down_sample_layer`, `end_point`).
+    The file may be a checkpoint of theirs (with `module.` of data parallel training), a
+    frame network (without `base_model.`) or MindSpore's port (gamma, beta,
+    `down_sample_layer`, `end_point`).
     """
     name = torch_name(name.removeprefix("module."))
     name = name.replace(".down_sample_layer.", ".downsample.")
@@ -74,7 +74,7 @@ def canonical_name(name: str) -> str:
 
 
 def flat_names(names: Iterable[str]) -> dict[str, str]:
-    """Returns each of a file's names, by the names of MobileNetV2's layers as here.
+    """Returns each of a file's names with MobileNetV2's layers numbered as here.
 
     In torchvision's layout a convolution is one place with the batch norm and the ReLU6
     behind it; in that of TSM, and here, each of the three has a place of its own:
@@ -85,13 +85,13 @@ def flat_names(names: Iterable[str]) -> dict[str, str]:
     A file of any other layout keeps its names.
     """
     all_names = list(names)
-    found = {name: _NESTED.fullmatch(name) for name in all_names}
+    matches = {name: _NESTED.fullmatch(name) for name in all_names}
     num_nested: dict[str, int] = {}  # by block
-    for match in found.values():
+    for match in matches.values():
         if match and match[3] is not None:
             least = int(match[2]) + 1
             num_nested[match[1]] = max(least, num_nested.get(match[1], 0))
-    return {name: _flat(name, found[name], num_nested) for name in all_names}
+    return {name: _flat(name, matches[name], num_nested) for name in all_names}
 
 
 def _flat(name: str, match: re.Match[str] | None, num_nested: dict[str, int]) -> str:
@@ -108,8 +108,8 @@ def _flat(name: str, match: re.Match[str] | None, num_nested: dict[str, int]) ->
 def own_names(parameters: Iterable[str], file_names: Iterable[str]) -> dict[str, str]:
     """Returns the name by which each of our parameters must be in a file.
 
-    Wrappers are not looked for in a file that knows none: ImageNet's networks have
-    neither shifts nor non-local blocks.
+    `.net.` and `.block.` are left out where no name of the file has them: ImageNet's
+    networks have neither shifts nor non-local blocks.
 
     Args:
       parameters: names of ours.

@@ -1,4 +1,4 @@
-"""Weights from elsewhere into a network, and a network's weights for elsewhere."""
+"""Imports published weights into a network and exports a network's weights."""
 
 import logging
 import re
@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Where every tensor of a network and of a file went.
+    """Names of the tensors that were taken, left and ignored.
 
     Attributes:
       taken: parameters that the file's tensors were put into.
-      fresh: parameters that were left as they were, as asked for.
+      fresh: parameters of the fresh parts, which stay as they were.
       ignored: the file's names of counters, of an optimizer's state, and of tensors for
-        parts that were asked to be left.
+        the fresh parts.
     """
 
     taken: tuple[str, ...]
@@ -40,7 +40,7 @@ class Imported:
 
 
 def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Imported:
-    """Puts the tensors of a file into a network.
+    """Sets a network's parameters to the tensors of a file.
 
     The file may be a checkpoint of the authors' PyTorch code, a frame network in
     torchvision's layout (ResNets and MobileNetV2), a checkpoint of MindSpore's port, or
@@ -48,11 +48,11 @@ def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Im
 
     Args:
       path: one of the kinds in `weight_files.READERS`.
-      fresh: of FRESH_PARTS; these parts of the network stay as they are, whatever the
-        file has for them.
+      fresh: parts of FRESH_PARTS that stay as they are, whatever the file has for
+        them.
 
     Raises:
-      CheckpointError: the file cannot be read, or a tensor is missing, is too much or
+      CheckpointError: the file cannot be read, or a tensor is missing, is unknown or
         has another shape; the message names it and the network is unchanged.
     """
     is_fresh = _pattern(fresh).match
@@ -61,20 +61,20 @@ def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Im
     own = {parameter.name: parameter for parameter in network.get_parameters()}
     wanted = weight_names.own_names(own, named)
     kept = tuple(name for name in own if is_fresh(wanted[name]))
-    found = {
+    parameters = {
         name: _parameter(tensors[named[wanted[name]]], like=own[name])
         for name in own
         if wanted[name] in named and name not in kept
     }
-    used = {named[wanted[name]] for name in found}
+    used = {named[wanted[name]] for name in parameters}
     ignored = {name for name in tensors if weight_names.is_no_weight(name)}
     ignored |= {name for canonical, name in named.items() if is_fresh(canonical)}
     surplus = {
         name: Parameter(Tensor(tensors[name]))
         for name in tensors.keys() - used - ignored
     }
-    found |= {name: own[name] for name in kept}
-    checkpoint.load_tensors(network, surplus | found, source=str(path))
+    parameters |= {name: own[name] for name in kept}
+    checkpoint.load_tensors(network, surplus | parameters, source=str(path))
     logger.info(
         "%s: took %d tensors, ignored %d; %d of the network stay as they are",
         path,

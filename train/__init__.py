@@ -1,1 +1,1 @@
-"""Training a temporal shift network on a published version."""
+"""Trains a temporal shift network on a published version."""

@@ -1,4 +1,4 @@
-"""All that a training needs to go on, in a folder that is there whole or not at all.
+"""Checkpoints to resume a training from, each a folder that is whole or absent.
 
     step-00000042/          42 steps are done
       network.ckpt          what `python -m eval` reads
@@ -49,11 +49,11 @@ class Checkpoints:
     folder: Path
 
     def path_of(self, step: int) -> Path:
-        """Returns where the checkpoint after `step` steps is, or would be."""
+        """Returns the folder of the checkpoint after `step` steps, present or not."""
         return self.folder / f"step-{step:08d}"
 
     def steps(self) -> list[int]:
-        """Returns after how many steps there are checkpoints, rising."""
+        """Returns the steps that have a checkpoint, in rising order."""
         if not self.folder.is_dir():
             return []
         names = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
@@ -72,7 +72,7 @@ class Checkpoints:
 
         Args:
           tensors: of the optimizer and the loss scale, by name.
-          facts: JSON values, given back by `restore`.
+          facts: JSON values that `restore` returns.
           num_kept: how many stay, this one counted.
         """
         incomplete.remove_abandoned(self.folder)
@@ -88,7 +88,7 @@ class Checkpoints:
         return path
 
     def restore(self, step: int, network: TSM, tensors: Tensors) -> dict[str, Any]:
-        """Sets a network and the other tensors to a checkpoint; returns its facts.
+        """Sets a network and the other tensors to a checkpoint's; returns its facts.
 
         Raises:
           checkpoint.CheckpointError: it is damaged or of another training; the message
@@ -106,7 +106,7 @@ class Checkpoints:
         return _restore_tensors(path / TRAINING_FILE, tensors)
 
     def remove_later(self, step: int) -> None:
-        """Removes the checkpoints of more steps: they will be made again."""
+        """Removes the checkpoints after more than `step` steps."""
         for later in self.steps():
             if later > step:
                 logger.info("removing %s: made again", self.path_of(later))
@@ -180,9 +180,9 @@ def _damage(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"cannot read {_LIST_FILE}: {error!r}"
     for name, expected in prints.items():
-        found: object = "no file"
+        actual: object = "no file"
         with contextlib.suppress(OSError):
-            found = dataclasses.asdict(files.fingerprint(folder / name))
-        if found != expected:
-            return f"{name} should be {expected}, found {found}"
+            actual = dataclasses.asdict(files.fingerprint(folder / name))
+        if actual != expected:
+            return f"{name} should be {expected}, found {actual}"
     return None

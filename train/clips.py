@@ -1,4 +1,4 @@
-"""What training reads, batch after batch, from wherever it stopped."""
+"""The batches of a training, resumable at any step."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
 
 
 class TrainClips(Protocol):
-    """A split that is read again and again.
+    """A split as an endless series of epochs.
 
     Attributes:
       steps_per_epoch: batches of a whole epoch.
@@ -25,16 +25,16 @@ class TrainClips(Protocol):
     steps_per_epoch: int
 
     def __iter__(self) -> Iterator[Batch]:
-        """Gives the batches from here to the end of the epoch; then the next's."""
+        """Yields the rest of this epoch's batches; a further call, the next epoch's."""
 
     def state(self) -> dict[str, Any]:
-        """Returns JSON values that tell the next batch."""
+        """Returns the place of the next batch as JSON values."""
 
     def resume(self, state: dict[str, Any]) -> None:
         """Goes to where `state` was taken."""
 
     def clip_ids(self, epoch: int, step: int, num_clips: int) -> Sequence[str]:
-        """Returns this rank's first clips of a step, which counts in its epoch."""
+        """Returns the ids of this rank's first clips of a step of an epoch."""
 
 
 class SplitClips:
@@ -66,7 +66,7 @@ class SplitClips:
         self._reader.resume(reader_state.ReaderState.parse(state))
 
     def clip_ids(self, epoch: int, step: int, num_clips: int) -> Sequence[str]:
-        """Returns this rank's first clips of a step, which counts in its epoch."""
+        """Returns the ids of this rank's first clips of a step of an epoch."""
         opened = self._open_at(epoch, step)
         rows = opened.rows()[:num_clips]
         return [opened.index.clip_ids[row] for row in rows.tolist()]

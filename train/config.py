@@ -1,4 +1,4 @@
-"""How a network is trained: the section `training` of a configuration file."""
+"""TrainConfig: the section `training` of a configuration file."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class TrainConfig:
       optimizer: one of `optimizer.OPTIMIZERS`.
       learning_rate: after the warm-up, at the beginning.
       base_batch_size: the batch_size that learning_rate is meant for; it is scaled in
-        proportion to the actual one. null: learning_rate is as it says.
+        proportion to the actual one. null: learning_rate is used as it is.
       momentum: of sgd.
       schedule: one of `schedule.SCHEDULES`.
       milestones: epochs at whose beginning "step" divides the learning rate by 10.

@@ -1,4 +1,4 @@
-"""Dropout whose choice is a function of (seed, step, clip), not of what ran before.
+"""Dropout whose choice depends on (seed, step, clip) alone, not on earlier steps.
 
 MindSpore's own keeps its generator inside the compiled kernel, where nothing can read
 or set it: a training that goes on from a checkpoint would drop other features than one
@@ -21,7 +21,7 @@ __all__ = ["Dropout", "kept_features"]
 def kept_features(
     seed: int, step: int, clips: range, shape: tuple[int, int], probability: float
 ) -> npt.NDArray[np.float32]:
-    """Chooses the features to keep.
+    """Returns the factors that drop or scale each feature.
 
     Args:
       step: 0-based, counted over all epochs.
@@ -43,7 +43,7 @@ def kept_features(
 
 
 class Dropout:
-    """Takes the place of a network's dropout while it is trained.
+    """Replaces a network's dropout while it is trained.
 
     Args:
       network: its cell `dropout` is replaced; in use it does nothing, as before.

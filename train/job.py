@@ -1,4 +1,4 @@
-"""Training on a published version, as a configuration file says."""
+"""Trains on a published version with the values of a configuration file."""
 
 import dataclasses
 import json
@@ -53,7 +53,7 @@ class TrainOptions:
       version: of the data set; None for the newest, or for the one to resume with.
       output: a new folder for checkpoints and metrics, or the one to resume.
       resume: from the checkpoint after that many steps, or NEWEST; None: begin anew.
-      profile: tell where the time of a step goes.
+      profile: log which operators take the time of a step.
     """
 
     config_path: Path
@@ -77,7 +77,7 @@ class RunConfig:
 def load_config(
     path: Path, overrides: Mapping[str, str], *, num_classes: int
 ) -> RunConfig:
-    """Reads a configuration file.
+    """Reads a configuration file and checks it with its flags.
 
     Args:
       num_classes: of the data set, used unless the file has another.
@@ -150,19 +150,19 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
 
 
 def _check_splits(version: manifests.Version) -> None:
-    """Refuses now what would be missed after the first epoch.
+    """Checks that there are clips to train by and to measure with.
 
     Raises:
       ValueError: there is nothing to train by, or nothing to measure with.
     """
     shards = version.manifest.shards
-    found = {s: sum(e.num_rows for e in shards if e.split == s) for s in _SPLITS}
-    for split, num_clips in found.items():
+    num_stored = {s: sum(e.num_rows for e in shards if e.split == s) for s in _SPLITS}
+    for split, num_clips in num_stored.items():
         if not num_clips:
             raise ValueError(
                 f"{version.dataset}: split {split!r} of version "
                 f"{version.manifest.version} has no stored clips, and training needs "
-                f"both: {found}"
+                f"both: {num_stored}"
             )
 
 
@@ -202,7 +202,7 @@ def _description(version: manifests.Version, settings: RunConfig) -> dict[str, A
 
 
 def make_network(settings: RunConfig) -> tsm.TSM:
-    """Makes the network that the settings ask for, ready to be trained.
+    """Returns a new network of the settings, ready to be trained.
 
     Raises:
       checkpoint.CheckpointError: `tune_from` cannot be used.
@@ -223,7 +223,7 @@ def epoch_opener(
     category_names: list[str],
     ranks: Ranks | None = None,
 ) -> Callable[[int, int], reader.SplitReader]:
-    """Returns what opens the train split at an epoch and a step of it."""
+    """Returns a function that opens the train split at an epoch and a step of it."""
     training, ranks = settings.training, ranks or Ranks()
     view = views.TrainView(
         num_segments=settings.model.num_segments,
@@ -277,14 +277,14 @@ def _version(options: TrainOptions, folder: run_folder.RunFolder) -> str | None:
 def _check_same_run(
     folder: run_folder.RunFolder, description: Mapping[str, Any]
 ) -> None:
-    """Refuses to go on with a training that another configuration began."""
-    begun, asked = folder.read_config(), json.loads(json.dumps(description))
+    """Checks that a resumed training has the configuration that it began with."""
+    begun_with, current = folder.read_config(), json.loads(json.dumps(description))
     differing = [
-        f"{name} was {begun.get(section, {}).get(name)!r} and is {value!r}"
+        f"{name} was {begun_with.get(section, {}).get(name)!r} and is {value!r}"
         for section in ("model", "evaluation", "training")
-        for name, value in asked[section].items()
+        for name, value in current[section].items()
         if name not in _FREE_KEYS.get(section, ())
-        and begun.get(section, {}).get(name) != value
+        and begun_with.get(section, {}).get(name) != value
     ]
     if differing:
         raise config_file.ConfigError(
@@ -293,7 +293,7 @@ def _check_same_run(
 
 
 def check_divides(settings: RunConfig, ranks: Ranks) -> None:
-    """Makes sure that every rank gets as many clips of a step as any other.
+    """Checks that the ranks' shares of a batch are equal.
 
     Raises:
       config_file.ConfigError: the batch size does not divide.

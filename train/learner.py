@@ -1,4 +1,4 @@
-"""A network with all that changes it: loss, optimizer, precision, dropout, one step."""
+"""Trains a network step by step: loss, optimizer, precision and dropout together."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _NORM_STATISTICS = ("moving_mean", "moving_variance")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What one step found.
+    """The figures of one step.
 
     Attributes:
       loss: mean over the clips of all ranks, before the update.
@@ -95,10 +95,10 @@ class Learner:
         )
 
     def tensors(self) -> dict[str, Parameter]:
-        """Returns what a checkpoint must hold besides the network, by name."""
+        """Returns the tensors of the optimizer and of the loss scale, by name."""
         own = {p.name for p in self.network.get_parameters()}
-        found = {p.name: p for p in self._optimizer.get_parameters()}
-        tensors = {name: p for name, p in found.items() if name not in own}
+        all_tensors = {p.name: p for p in self._optimizer.get_parameters()}
+        tensors = {name: p for name, p in all_tensors.items() if name not in own}
         if self._loss_scale is not None:
             tensors["loss_scale"] = self._loss_scale.scale_value
             tensors["loss_scale_counter"] = self._loss_scale.counter

@@ -1,4 +1,4 @@
-"""Epochs of steps, an evaluation and a checkpoint after each, a record of all."""
+"""The training loop: steps, evaluations, checkpoints and metrics."""
 
 import contextlib
 import dataclasses
@@ -33,7 +33,7 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What the program's last line tells.
+    """The result of a training, which the program prints last.
 
     Attributes:
       steps: done by this process and those it resumed from.
@@ -55,13 +55,13 @@ class TrainResult:
 
 
 class Training:
-    """A network on its way.
+    """One training, from its first step or from a checkpoint to the end.
 
     Args:
       network: changed by training.
       score: measures the network on the validation split.
       folder: written by the first rank only.
-      description: what `folder` and the checkpoints tell of how this came about.
+      description: the version and the configuration, kept in `folder` and checkpoints.
       ranks: this process among those that train together.
     """
 
@@ -143,7 +143,7 @@ class Training:
         return self._result(time.monotonic() - began)
 
     def _run_epoch(self, epoch: int) -> watch.Stopwatch:
-        """Does the steps of an epoch that are left."""
+        """Runs the steps of an epoch that are left."""
         begin = self._progress.num_steps - epoch * self._steps_per_epoch
         stopwatch = watch.Stopwatch(self._ranks.num_ranks)
         bar = watch.EpochBar(
@@ -161,12 +161,12 @@ class Training:
                 if self._num_own_steps == 1:
                     stopwatch.restart()  # compiling is not training
                 bar.step(figures)
-                self._note(figures)
+                self._add_to_board(figures)
                 self._save_if_due()
         return stopwatch
 
     def _learn(self, batch: Batch) -> dict[str, float]:
-        """Does one step; returns its figures."""
+        """Trains by one batch; returns the figures of the step."""
         step_index = self._progress.num_steps
         outcome = self._learner.learn(batch, step_index)
         numbers = (
@@ -194,7 +194,7 @@ class Training:
             f"{', '.join(clip_ids[:_MAX_NAMED])}{more}"
         )
 
-    def _note(self, figures: Mapping[str, float]) -> None:
+    def _add_to_board(self, figures: Mapping[str, float]) -> None:
         if self._progress.num_steps % self._settings.log_every == 0:
             self._board.add("train", figures, self._progress.num_steps)
 
@@ -214,7 +214,7 @@ class Training:
             self._save({"epoch": epoch, "step": num_steps, "top1": None})
 
     def _end_epoch(self, epoch: int, stopwatch: watch.Stopwatch) -> None:
-        """Evaluates, and writes down what came of the epoch."""
+        """Evaluates if it is due, and records the epoch."""
         speed = stopwatch.figures() | {"seconds": round(stopwatch.spent.seconds, 3)}
         self._spent.append(stopwatch.spent)
         self._learner.synchronise_norms()
@@ -222,7 +222,12 @@ class Training:
         ended = self._progress
         self._progress = ended.after_epoch(epoch, score)
         line = self._metrics(epoch, self._summed(ended), score) | speed
-        logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, _told(line))
+        logger.info(
+            "epoch %d of %d: %s",
+            epoch + 1,
+            self._settings.epochs,
+            _describe_epoch(line),
+        )
         self._board.add("epoch", line, ended.num_steps)
         facts = {key: line[key] for key in _FACTS}
         if self._ranks.is_first:
@@ -294,7 +299,7 @@ class Training:
         )
 
 
-def _told(line: Mapping[str, Any]) -> str:
+def _describe_epoch(line: Mapping[str, Any]) -> str:
     text = (
         f"loss {line['loss']:.4f}, train top-1 {line['train_top1']:.4f}, "
         f"{line['clips_per_second']:.1f} clips/s, waiting {line['waiting_share']:.1%}"

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""The loss of training."""
 
 from collections.abc import Callable
 

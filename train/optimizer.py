@@ -1,4 +1,4 @@
-"""Which parameter learns how fast, and what updates them.
+"""TSM's parameter groups and the optimizers that update them.
 
 TSM's groups, as multiples of the learning rate and the weight decay (as in the authors'
 `get_optim_policies`; first convolution and other weights agree for RGB frames):
@@ -8,7 +8,7 @@ TSM's groups, as multiples of the learning rate and the weight decay (as in the 
     biases                 2   0        classifier's bias          10   0
 
 MindSpore's optimizers leave out the decay of gamma and beta only where parameters are
-not grouped; here the groups say it.
+not grouped; here each group has its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _CLASSIFIER = "new_fc."
 
 @dataclass(frozen=True, slots=True)
 class ParameterGroup:
-    """Parameters that are updated alike.
+    """Parameters with the same learning rate and weight decay.
 
     Attributes:
       rate_factor: multiplies the learning rate.
@@ -42,7 +42,7 @@ class ParameterGroup:
 def parameter_groups(
     parameters: Sequence[Parameter], *, is_classifier_faster: bool
 ) -> tuple[ParameterGroup, ...]:
-    """Sorts a network's trainable parameters into TSM's groups; none is empty."""
+    """Returns TSM's groups of a network's trainable parameters; none is empty."""
     fast, faster = (5.0, 10.0) if is_classifier_faster else (1.0, 2.0)
     factors = {
         "weight": (1.0, 1.0),

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, by MindSpore's profiler."""
+"""Profiles training steps with MindSpore's profiler."""
 
 import contextlib
 import csv
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from mindspore import profiler
 
-__all__ = ["profiled", "told"]
+__all__ = ["profiled", "slowest_operators"]
 
 logger = logging.getLogger(__name__)
 
 _OPERATORS_FILE = "cpu_op_type_info_*.csv"
-_NUM_TOLD = 10
+_NUM_LINES = 10
 
 
 @contextlib.contextmanager
 def profiled(folder: Path) -> Iterator[None]:
-    """Profiles what runs inside the block; logs which operators took the time.
+    """Profiles what runs inside the block, then logs the slowest operators.
 
     Args:
       folder: for the profiler's files; trace_view.json is for Chrome's or Perfetto's
@@ -29,13 +29,13 @@ def profiled(folder: Path) -> Iterator[None]:
         activities=[profiler.ProfilerActivity.CPU], on_trace_ready=handler
     ):
         yield
-    for line in told(folder):
+    for line in slowest_operators(folder):
         logger.info("%s", line)
     logger.info("the whole profile is in %s", folder)
 
 
-def told(folder: Path) -> list[str]:
-    """Returns a line for each kind of operator that took most of the time."""
+def slowest_operators(folder: Path) -> list[str]:
+    """Returns a line for each of the ten slowest kinds of operator."""
     rows = [
         row
         for path in folder.rglob(_OPERATORS_FILE)
@@ -43,5 +43,5 @@ def told(folder: Path) -> list[str]:
     ]
     times = {row["op_type"]: float(row["total_compute_time"]) for row in rows}
     total = sum(times.values())
-    slowest = sorted(times, key=lambda name: -times[name])[:_NUM_TOLD]
+    slowest = sorted(times, key=lambda name: -times[name])[:_NUM_LINES]
     return [f"{times[name] / total:6.1%}  {name}" for name in slowest]

@@ -1,4 +1,4 @@
-"""How far a training has come, as a value that a checkpoint holds."""
+"""Progress of a training, as a value that checkpoints hold."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ["Progress"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a training has come.
+    """Steps done, and the figures of the epoch under way and of the best.
 
     Attributes:
       num_steps: that are done, over all epochs.
@@ -61,7 +61,7 @@ class Progress:
         return dataclasses.replace(ended, best=score, best_epoch=epoch)
 
     def is_best(self, score: TopK | None) -> bool:
-        """Tells whether an evaluation is better than all before."""
+        """Whether an evaluation is better than all before; False for None."""
         if score is None:
             return False
         return self.best is None or score.num_top1 > self.best.num_top1

@@ -1,4 +1,4 @@
-"""The folder that a training leaves behind."""
+"""The folder that a training writes to."""
 
 import json
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ __all__ = ["RunFolder"]
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a training writes.
+    """The folder of one training.
 
-    config.json      what was asked for, with all defaults
-    metrics.jsonl    a line an epoch
+    config.json      the version and the configuration, with all defaults
+    metrics.jsonl    one line per epoch
     checkpoints/     all that is needed to go on, after the newest few epochs
     best.ckpt        the network of the epoch with the best validation accuracy
     tensorboard/     the same and more, for TensorBoard
@@ -27,22 +27,22 @@ class RunFolder:
 
     @property
     def config_path(self) -> Path:
-        """The file that tells what was asked for."""
+        """The file with the version and the configuration."""
         return self.path / "config.json"
 
     @property
     def metrics_path(self) -> Path:
-        """The file with a line an epoch."""
+        """The file with one line per epoch."""
         return self.path / "metrics.jsonl"
 
     @property
     def best_checkpoint(self) -> Path:
-        """The network with the best validation accuracy."""
+        """The checkpoint with the best validation accuracy."""
         return self.path / "best.ckpt"
 
     @property
     def checkpoints(self) -> checkpoints.Checkpoints:
-        """What a training goes on from."""
+        """The checkpoints to resume from."""
         return checkpoints.Checkpoints(self.path / "checkpoints")
 
     @property
@@ -51,7 +51,7 @@ class RunFolder:
         return self.path / "tensorboard"
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder and writes what is asked for.
+        """Makes the folder and writes the configuration.
 
         Raises:
           FileExistsError: another training has come as far as a checkpoint there.
@@ -75,12 +75,12 @@ class RunFolder:
         return config
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
-        """Adds the line of an epoch."""
+        """Appends the line of an epoch."""
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def go_back(self, step: int) -> None:
-        """Removes what tells of more steps than these: they will be done again."""
+        """Removes the checkpoints and metrics of steps after `step`."""
         self.checkpoints.remove_later(step)
         for unfinished in self.path.glob(".incomplete-*.ckpt"):
             unfinished.unlink()  # a best.ckpt that a crash cut off

@@ -1,4 +1,4 @@
-"""Learning rates, one a step, computed before training."""
+"""The learning rate of every step, computed before training."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -43,8 +43,7 @@ def learning_rates(
       name: a key of SCHEDULES.
       base: what the schedule multiplies.
       milestones: in epochs; used by "step".
-      warmup_epochs: the rate rises linearly until then, to what the schedule says; the
-        first step is not zero.
+      warmup_epochs: the rate rises linearly until then; its first value is above zero.
     """
     factor = SCHEDULES[name]
     num_warmup_steps = round(warmup_epochs * steps_per_epoch)

@@ -1,4 +1,4 @@
-"""One step of training."""
+"""The compiled training step."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ __all__ = ["TrainStep"]
 
 
 class TrainStep(nn.Cell):
-    """Trains a network by one batch: forward, gradients, clipping, update.
+    """Runs one training step on a batch: forward, gradients, clipping, update.
 
     It is compiled at its first call, for the shapes of that call.
 

@@ -1,4 +1,4 @@
-"""Batch norm over the clips of all ranks, as if one process had the whole batch.
+"""Batch norm with the statistics of all ranks' clips.
 
 MindSpore has such a cell for Ascend only; this one needs a sum over ranks and works
 wherever there is one. Two ranks with half of a batch each then give what one rank gives
@@ -11,7 +11,7 @@ __all__ = ["SyncBatchNorm", "synchronise"]
 
 
 class SyncBatchNorm(nn.Cell):
-    """Takes the place of a batch norm, with its parameters.
+    """A batch norm over all ranks, with the parameters of the one it replaces.
 
     Args:
       norm: whose parameters are used and updated.
@@ -39,7 +39,7 @@ class SyncBatchNorm(nn.Cell):
         centred = x - _by_channel(mean)
         variance = self._mean(ops.square(centred))
         count = clips * height * width * self.num_ranks
-        self._note(mean, variance * (count / max(count - 1, 1)))
+        self._update_moving(mean, variance * (count / max(count - 1, 1)))
         scale = self.gamma / ops.sqrt(variance + self.eps)
         return centred * _by_channel(scale) + _by_channel(self.beta)
 
@@ -47,7 +47,7 @@ class SyncBatchNorm(nn.Cell):
         own = x.astype(dtype.float32).mean(axis=(0, 2, 3))
         return self.all_reduce(own) / self.num_ranks
 
-    def _note(self, mean: Tensor, unbiased_variance: Tensor) -> None:
+    def _update_moving(self, mean: Tensor, unbiased_variance: Tensor) -> None:
         for moving, new in (
             (self.moving_mean, mean),
             (self.moving_variance, unbiased_variance),
@@ -57,7 +57,7 @@ class SyncBatchNorm(nn.Cell):
 
 
 def synchronise(network: nn.Cell, num_ranks: int) -> int:
-    """Puts a SyncBatchNorm in every place of a batch norm that is not frozen.
+    """Replaces every batch norm that is not frozen by a SyncBatchNorm.
 
     Parameters keep their names. Returns how many there are.
     """

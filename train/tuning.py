@@ -1,4 +1,4 @@
-"""What of a network is trained."""
+"""Freezes all but the classifier."""
 
 from mindspore import nn
 
@@ -8,7 +8,7 @@ __all__ = ["train_classifier_only"]
 
 
 def train_classifier_only(network: TSM) -> None:
-    """Makes everything before the classifier stay as it is, batch norm included."""
+    """Freezes everything before the classifier, batch norm's statistics included."""
     for _, cell in network.base_model.cells_and_names():
         if isinstance(cell, nn.BatchNorm2d):
             cell.use_batch_statistics = False

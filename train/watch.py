@@ -1,4 +1,4 @@
-"""What a person sees of a training: a bar, log lines, TensorBoard's files."""
+"""Measures and shows a training: speed, progress bar, TensorBoard."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Time that was spent on training.
+    """Clips and seconds of training.
 
     Attributes:
       num_clips: trained by all ranks together.
@@ -32,7 +32,7 @@ class Spent:
 
     @classmethod
     def total(cls, parts: Sequence["Spent"]) -> "Spent":
-        """Returns the sum; of nothing, nothing."""
+        """Returns the sum of all parts, zeros without any."""
         return cls(
             sum(part.num_clips for part in parts),
             sum(part.seconds for part in parts),
@@ -41,17 +41,17 @@ class Spent:
 
     @property
     def clips_per_second(self) -> float:
-        """Clips a second; 0.0 without any."""
+        """Clips per second; 0.0 without any."""
         return round(self.num_clips / self.seconds, 3) if self.num_clips else 0.0
 
     @property
     def waiting_share(self) -> float:
-        """The share of the time in [0, 1] that was waited."""
+        """The share of the time in [0, 1] that was spent waiting."""
         return round(self.waited / self.seconds, 4) if self.num_clips else 0.0
 
 
 class Stopwatch:
-    """Measures clips a second, and which part of the time is spent waiting for clips.
+    """Measures clips per second and the share of time spent waiting for clips.
 
     Args:
       num_ranks: processes that do the same at the same time.
@@ -62,13 +62,13 @@ class Stopwatch:
         self.restart()
 
     def restart(self) -> None:
-        """Forgets everything so far; of the batch at hand, the clips too."""
+        """Resets all counts, those of the batch at hand too."""
         self._began = time.monotonic()
         self._waited = 0.0
         self._num_clips = 0
 
     def timed(self, batches: Iterable[clips.Batch]) -> Iterator[clips.Batch]:
-        """Gives the batches, and takes the time that they let one wait."""
+        """Yields batches and measures the wait for each."""
         began = time.monotonic()
         for batch in batches:
             self._waited += time.monotonic() - began
@@ -78,7 +78,7 @@ class Stopwatch:
 
     @property
     def spent(self) -> Spent:
-        """What was spent up to now."""
+        """Clips and seconds up to now."""
         return Spent(self._num_clips, time.monotonic() - self._began, self._waited)
 
     def figures(self) -> dict[str, float]:
@@ -149,7 +149,7 @@ class Board:
             )
 
     def add(self, prefix: str, figures: Mapping[str, Any], step: int) -> None:
-        """Adds the figures that are numbers, as `prefix/name`."""
+        """Records the figures that are numbers as `prefix/name`."""
         if self._writer is None:
             return
         for name, value in figures.items():
@@ -157,6 +157,6 @@ class Board:
                 self._writer.add_scalar(f"{prefix}/{name}", value, step)
 
     def close(self) -> None:
-        """Writes what is not yet written."""
+        """Writes what is still in memory."""
         if self._writer is not None:
             self._writer.close()

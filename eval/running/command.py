@@ -1,4 +1,4 @@
-"""What commands have in common: their errors, their last line, their exit status."""
+"""Runs a command: its errors, its last line of output, its exit status."""
 
 import dataclasses
 import json
@@ -17,11 +17,10 @@ def exit_status(run: Callable[[], Any]) -> int:
     """Runs a job and prints what it returns as one line of JSON.
 
     Args:
-      run: returns a dataclass, or None where there is no more to tell, or another rank
-        tells it.
+      run: returns a dataclass, or None where nothing, or another rank, prints it.
 
     Returns:
-      0; 1 if the job failed, 2 if it was asked for wrongly: then a line is logged.
+      0, or 1 if the job failed, or 2 if the configuration is wrong; both log a line.
     """
     try:
         result = run()

@@ -1,4 +1,4 @@
-"""Configuration files: YAML in sections, a dataclass for each, flags on top.
+"""Reads configuration files: a dataclass for each section, flags override its keys.
 
     model:                       a section; its keys are the fields of a dataclass
       arch: resnet50
@@ -44,7 +44,7 @@ def load(
       path: the YAML file.
       schema: section name -> the dataclass whose fields are its keys.
       overrides: key -> text, as given on the command line.
-      ignored: sections that the file may have and that are not looked into.
+      ignored: sections that the file may have and that are not read.
 
     Raises:
       ConfigError: an unknown section or key, or a value of the wrong type.
@@ -55,8 +55,8 @@ def load(
         if section in ignored:
             continue
         if section not in schema:
-            known = (*schema, *ignored)
-            raise ConfigError(f"{path}: sections are {known}, got {section!r}")
+            names = (*schema, *ignored)
+            raise ConfigError(f"{path}: sections are {names}, got {section!r}")
         if not isinstance(fields, dict):
             raise ConfigError(f"{path}: section {section} must have keys: {fields!r}")
         for key, value in fields.items():
@@ -73,7 +73,7 @@ def load(
 
 
 def build(cls: type, fields: Mapping[str, Any]) -> Any:
-    """Makes a section's dataclass; what it refuses becomes a ConfigError."""
+    """Returns a section's dataclass; its ValueError becomes a ConfigError."""
     required = [
         field.name
         for field in dataclasses.fields(cls)

@@ -1,4 +1,4 @@
-"""What must be true of a process before MindSpore is imported in it."""
+"""Prepares a process before MindSpore is imported in it."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ __all__ = ["configure_logging", "prepare_mindspore"]
 
 
 def prepare_mindspore() -> None:
-    """Sets what MindSpore's libraries read once, when they are loaded.
+    """Sets the environment that MindSpore's libraries read when they are loaded.
 
     Call it in `main`, before the first import that leads to MindSpore.
     """
@@ -17,8 +17,8 @@ def prepare_mindspore() -> None:
     # On processors with AVX-512 oneDNN falls back to a reference convolution that is
     # 20 to 50 times slower than the one it has for AVX2.
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-    # How long msrun's scheduler waits for a rank that gives no sign of life: 30 s if
-    # not said, and as long again until the job has ended.
+    # How long msrun's scheduler waits for a rank that gives no sign of life: 30 s by
+    # default, and as long again until the job has ended.
     os.environ.setdefault("MS_NODE_TIMEOUT", "15")
     os.environ.setdefault("GLOG_v", "3")  # errors; warnings are about its own ways
 

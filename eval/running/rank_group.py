@@ -1,4 +1,4 @@
-"""The processes of one job that msrun started, each with its part of every batch.
+"""The ranks of one job: processes that msrun started, each with a part of every batch.
 
     msrun --worker_num=2 --local_worker_num=2 --join=True python -m train ...
 
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Which of how many processes this is.
+    """This process among those of its job.
 
     The methods are collective: every rank must call them, in the same order.
     """
@@ -54,7 +54,7 @@ class Ranks:
 
 
 def join() -> Ranks:
-    """Joins the job that this process was started for; alone if there is none.
+    """Joins the job of this process; returns Ranks(0, 1) without one.
 
     Call it once, after the device is chosen and before anything is run. In msrun's
     scheduler process it does not return before the job ends.

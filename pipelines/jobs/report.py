@@ -129,7 +129,7 @@ def _page(
         difference = version_differences.compare(parents_clips, own_clips)
     return version_page.page_of(
         version_page.Content(
-            said=said,
+            manifest=version.manifest,
             label_names=version.category_names(),
             figures=figures,
             shards=version_figures.shard_figures(said),

@@ -1,1 +1,1 @@
-"""A version as one page for people."""
+"""Makes an HTML page of a version."""

@@ -18,7 +18,7 @@ from mindrecord_io.versions import clips_table, manifests, shard_checks
 __all__ = ["COLUMNS", "Sample", "samples_of"]
 
 COLUMNS = ("clip_id", "split", "label", "num_frames", "status", "shard")
-"""What of clips.parquet is told of a sample."""
+"""The columns of clips.parquet that a sample needs."""
 
 ReadPart = Callable[[str, int, int], bytes]
 """Path below the data set, first byte, number of bytes -> the bytes."""
@@ -53,7 +53,7 @@ def samples_of(
     num_samples: int,
     seed: int,
 ) -> list[Sample]:
-    """Returns pictures of clips chosen at random, as many of each split as there can.
+    """Returns pictures of clips chosen at random, as evenly by split as possible.
 
     Args:
       version: whose shards are read; a damaged one costs its clips their pictures.
@@ -86,7 +86,7 @@ def _places(
 def _chosen(
     batches: Iterable[pa.RecordBatch], places: Mapping[str, npt.NDArray[np.int64]]
 ) -> list[dict[str, Any]]:
-    found: dict[str, list[dict[str, Any]]] = {split: [] for split in places}
+    chosen: dict[str, list[dict[str, Any]]] = {split: [] for split in places}
     begins = dict.fromkeys(places, 0)
     for table in clips_table.gathered(batches):
         stored = table.filter(compute.equal(table["status"], records.STORED))
@@ -94,9 +94,9 @@ def _chosen(
             rows = stored.filter(compute.equal(stored["split"], split))
             here = wanted - begins[split]
             here = here[(here >= 0) & (here < rows.num_rows)]
-            found[split] += rows.take(pa.array(here)).to_pylist()
+            chosen[split] += rows.take(pa.array(here)).to_pylist()
             begins[split] += rows.num_rows
-    return [row for split in places for row in found[split]]
+    return [row for split in places for row in chosen[split]]
 
 
 def _shares(num_clips: Mapping[str, int], num_samples: int) -> dict[str, int]:
@@ -141,11 +141,11 @@ def _pictures(
     clip_id: str,
 ) -> Iterator[str]:
     clips = shard_checks.shard_clips(version, entry)
-    found = [c for c in clips if c["clip_id"] == clip_id and c["frame_sizes"]]
-    if len(found) != 1:
+    rows = [c for c in clips if c["clip_id"] == clip_id and c["frame_sizes"]]
+    if len(rows) != 1:
         raise clips_table.TableError(f"{entry.path}: no frames of clip {clip_id}")
-    sizes: Sequence[int] = found[0]["frame_sizes"]
-    begins = found[0]["frames_offset"] + np.cumsum([0, *sizes])
+    sizes: Sequence[int] = rows[0]["frame_sizes"]
+    begins = rows[0]["frames_offset"] + np.cumsum([0, *sizes])
     for index in sorted({0, len(sizes) // 2, len(sizes) - 1}):
         jpeg = read_part(entry.path, int(begins[index]), sizes[index])
         yield _reduced(jpeg, f"{entry.path}: clip {clip_id}, frame {index}")

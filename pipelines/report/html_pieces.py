@@ -1,4 +1,4 @@
-"""Pieces of a page that needs nothing but itself: no scripts, no links, no fonts.
+"""Pieces of a self-contained HTML page: no scripts, no links, no fonts.
 
 Text goes through `escape` here and nowhere else; what is called markup is HTML already.
 """
@@ -50,7 +50,7 @@ def escape(text: object) -> str:
 
 
 def num_bytes(value: float) -> str:
-    """Returns a number of bytes as people say it: "1.5 MB"."""
+    """Returns a number of bytes with its unit: "1.5 MB"."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
             return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
@@ -80,7 +80,7 @@ def section(title: str, *markup: str) -> str:
 
 
 def details(summary: str, *markup: str) -> str:
-    """Returns a part of a page that is folded away until it is asked for."""
+    """Returns a part of a page that is folded until it is clicked."""
     folded = _joined(markup)
     return f"<details><summary>{escape(summary)}</summary>\n{folded}\n</details>"
 

@@ -1,6 +1,6 @@
-"""The numbers of a version's report, added up over batches of its table of clips.
+"""The figures of a version's report, added up over batches of clips.parquet.
 
-No loop has a turn for every clip, and what stays in memory is distinct values.
+Aggregates in Arrow, with no Python loop per clip; memory grows with distinct values.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ COLUMNS = (
     "height",
     "fps_from_header",
 )
-"""What of clips.parquet the figures are made of."""
+"""The columns of clips.parquet that the figures are made of."""
 
 MAX_NAMED = 100
 """Clips of one reason that are listed with their details."""
@@ -49,7 +49,7 @@ _Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How the values of at least one thing are spread; quantiles are of values."""
+    """Extremes, quantiles and mean of some values; a quantile is one of the values."""
 
     minimum: float
     p1: float
@@ -65,7 +65,7 @@ class Spread:
 
     @classmethod
     def of_counts(cls, values: _Numbers, counts: _Numbers) -> "Spread | None":
-        """Returns the spread of distinct values in order, of each so many."""
+        """Returns the spread of distinct values in order, with the count of each."""
         if not values.size:
             return None
         ends = counts.cumsum()
@@ -97,7 +97,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a report tells of a version's clips.
+    """The figures of a version's clips.
 
     Attributes:
       counts: of clips by (split, status); the split of unlisted files is "".
@@ -129,7 +129,7 @@ class ShardFigures:
 
 
 class _Tally:
-    """How many rows there are of every combination of some columns' values."""
+    """Counts rows by the values of some columns."""
 
     def __init__(self, *names: str) -> None:
         self._names = list(names)
@@ -162,7 +162,7 @@ class _Tally:
 
 
 class _LostClips:
-    """The clips that are not stored: all counted, the first of each reason named."""
+    """Counts the clips that are not stored and names the first of each reason."""
 
     def __init__(self) -> None:
         self._tally = _Tally("reason")
@@ -170,7 +170,7 @@ class _LostClips:
         self._complete: set[str] = set()
 
     def add(self, table: pa.Table) -> None:
-        """Takes in some clips, in the table's order."""
+        """Counts some more clips, in the table's order."""
         self._tally.add(table)
         complete = pa.array(sorted(self._complete), pa.string())
         is_complete = compute.is_in(table["reason"], complete)
@@ -192,7 +192,7 @@ class _LostClips:
 
 
 def figures_of(batches: Iterable[pa.RecordBatch], num_classes: int) -> Figures:
-    """Returns the figures of clips that have COLUMNS."""
+    """Returns the figures of batches of clips with COLUMNS."""
     counts, lost = _Tally("split", "status"), _LostClips()
     label_ids, num_frames = _Tally("split", "label_id"), _Tally("split", "num_frames")
     pixels, rates = _Tally("width", "height"), _Tally("fps_from_header")
@@ -224,11 +224,11 @@ def figures_of(batches: Iterable[pa.RecordBatch], num_classes: int) -> Figures:
     )
 
 
-def shard_figures(said: manifests.Manifest) -> list[ShardFigures]:
+def shard_figures(manifest: manifests.Manifest) -> list[ShardFigures]:
     """Returns how evenly each split's shards are filled."""
-    found = []
+    figures = []
     for split in records.SPLITS:
-        entries = [entry for entry in said.shards if entry.split == split]
+        entries = [entry for entry in manifest.shards if entry.split == split]
         num_bytes = [
             sum(p.num_bytes for p in (e.mindrecord, e.mindrecord_index) if p)
             for e in entries
@@ -236,8 +236,8 @@ def shard_figures(said: manifests.Manifest) -> list[ShardFigures]:
         rows = Spread.of([entry.num_rows for entry in entries])
         sizes = Spread.of(num_bytes)
         if rows and sizes:
-            found.append(ShardFigures(split, len(entries), rows, sizes))
-    return found
+            figures.append(ShardFigures(split, len(entries), rows, sizes))
+    return figures
 
 
 def _of(lengths: pa.Table, split: str) -> tuple[_Numbers, _Numbers]:
@@ -248,12 +248,12 @@ def _of(lengths: pa.Table, split: str) -> tuple[_Numbers, _Numbers]:
 
 def _class_sizes(counted: pa.Table, num_classes: int) -> dict[str, tuple[int, ...]]:
     sizes = {split: np.zeros(num_classes, np.int64) for split in records.SPLITS}
-    for split, found in sizes.items():
+    for split, of_split in sizes.items():
         own = counted.filter(compute.equal(counted["split"], split))
         label_ids, counts = own["label_id"].to_numpy(), own["num_clips"].to_numpy()
         is_known = (label_ids >= 0) & (label_ids < num_classes)
-        found[label_ids[is_known]] = counts[is_known]
-    return {split: tuple(found.tolist()) for split, found in sizes.items()}
+        of_split[label_ids[is_known]] = counts[is_known]
+    return {split: tuple(of_split.tolist()) for split, of_split in sizes.items()}
 
 
 def _bins(lengths: pa.Table) -> tuple[tuple[int, int, int], ...]:

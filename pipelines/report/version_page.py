@@ -1,4 +1,4 @@
-"""A version's report as one page: what it is, its clips, classes, shards, pictures."""
+"""Makes the page of a version: origin, clips, classes, frames, shards, pictures."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ _SHARDS_HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that a page tells.
+    """The content of a page.
 
     Attributes:
       label_names: label texts by label_id.
@@ -49,7 +49,7 @@ class Content:
       difference: from the parent, in clips; None where it is gone or there was none.
     """
 
-    said: manifests.Manifest
+    manifest: manifests.Manifest
     label_names: Sequence[str]
     figures: version_figures.Figures
     shards: Sequence[version_figures.ShardFigures]
@@ -62,39 +62,43 @@ def page_of(content: Content) -> str:
     """Returns the page as HTML."""
     sections = (_origin, _clips, _classes, _frames, _shards, _lost, _samples)
     return html_pieces.document(
-        f"Version {content.said.version}",
+        f"Version {content.manifest.version}",
         (
-            _summary(content.said),
+            _summary(content.manifest),
             *(html_pieces.section(*make(content)) for make in sections),
         ),
     )
 
 
-def _summary(said: manifests.Manifest) -> str:
+def _summary(manifest: manifests.Manifest) -> str:
     text = (
-        f"{said.num_clips:,} clips of {said.num_classes:,} classes, "
-        f"{said.num_frames:,} frames, {html_pieces.num_bytes(said.num_bytes)} in "
-        f"{len(said.shards):,} shards; made {said.created_at}"
+        f"{manifest.num_clips:,} clips of {manifest.num_classes:,} classes, "
+        f"{manifest.num_frames:,} frames, "
+        f"{html_pieces.num_bytes(manifest.num_bytes)} in "
+        f"{len(manifest.shards):,} shards; made {manifest.created_at}"
     )
     return f'<p class="soft">{html_pieces.escape(text)}</p>'
 
 
 def _origin(content: Content) -> tuple[str, ...]:
-    said = content.said
+    manifest = content.manifest
     rows = [
-        ("made", said.created_at),
-        ("from", f"version {said.parent}" if said.parent else "nothing: the first"),
+        ("made", manifest.created_at),
+        (
+            "from",
+            f"version {manifest.parent}" if manifest.parent else "nothing: the first",
+        ),
         ("what changed", "; ".join(content.changes) or "all of it is new"),
     ]
     if difference := content.difference:
         words = dataclasses.asdict(difference).items()
-        told = (f"{n:,} {name.removeprefix('num_')}" for name, n in words)
-        rows.append(("clips that changed", ", ".join(told)))
-    settings = dataclasses.asdict(said.settings).items()
+        changed = (f"{n:,} {name.removeprefix('num_')}" for name, n in words)
+        rows.append(("clips that changed", ", ".join(changed)))
+    settings = dataclasses.asdict(manifest.settings).items()
     rows += [
         ("frames made with", ", ".join(f"{name} {value}" for name, value in settings)),
-        ("annotations", f"digest {said.label_digest}"),
-        ("format version", str(said.format_version)),
+        ("annotations", f"digest {manifest.label_digest}"),
+        ("format version", str(manifest.format_version)),
     ]
     return "What it is", html_pieces.table(("", ""), rows)
 
@@ -167,7 +171,7 @@ def _frames(content: Content) -> tuple[str, ...]:
     ]
     last = figures.bins[-1][1] - 1
     num_stored = sum(n for _, _, n in figures.bins)
-    stored_bytes = content.said.num_bytes
+    stored_bytes = content.manifest.num_bytes
     return (
         "Frames",
         html_pieces.table(_FRAMES_HEAD, rows, "frames a clip"),
@@ -193,13 +197,13 @@ def _frames(content: Content) -> tuple[str, ...]:
 def _shards(content: Content) -> tuple[str, ...]:
     rows: list[Sequence[html_pieces.Cell]] = [
         [
-            found.split,
-            found.num_shards,
-            *(int(n) for n in _range(found.num_rows)),
-            *(html_pieces.num_bytes(n) for n in _range(found.num_bytes)),
-            f"{found.num_bytes.maximum / max(1.0, found.num_bytes.mean):.2f}",
+            figures.split,
+            figures.num_shards,
+            *(int(n) for n in _range(figures.num_rows)),
+            *(html_pieces.num_bytes(n) for n in _range(figures.num_bytes)),
+            f"{figures.num_bytes.maximum / max(1.0, figures.num_bytes.mean):.2f}",
         ]
-        for found in content.shards
+        for figures in content.shards
     ]
     return "Shards", html_pieces.table(_SHARDS_HEAD, rows)
 

@@ -1,1 +1,1 @@
-"""Drawn clips that stand in for the licensed ones."""
+"""Draws clips that stand in for the licensed Something-Something-v2."""

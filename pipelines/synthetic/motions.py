@@ -1,9 +1,9 @@
-"""The actions of the drawn stand-in clips: what moves where, frame by frame.
+"""The actions of drawn clips: what moves where, frame by frame.
 
 A class is a motion and a direction of time. The two classes of a pair share their
-motion: a clip of the second is a clip of the first played backwards. Whoever ignores
-the order of the frames can therefore do no better than guess between the two. But for
-the panels, starts and ends overlap: no place in the frame stands for a direction.
+motion: a clip of the second is a clip of the first played backwards. A network that
+ignores the order of the frames can therefore only guess between the two. Except for the
+panels, starts and ends overlap: no place in the frame reveals the direction.
 
 Coordinates are pixels of a 240 px high frame, x to the right and y down, measured
 from the centre of the frame; angles are radians.
@@ -102,7 +102,7 @@ class Action:
 
 
 def draw_track(rng: np.random.Generator, action: Action, num_frames: int) -> Track:
-    """Draws the poses of one clip of `action`.
+    """Returns random poses of one clip of `action`.
 
     Two actions of a pair get, from equal generators, exactly reversed tracks.
     """

@@ -1,6 +1,6 @@
-"""What a stand-in for Something-Something-v2 contains: clips, splits, annotations.
+"""Plans a drawn package: its clips, splits and annotations.
 
-Everything here follows from a number of clips and a seed; nothing is drawn or encoded.
+The plan depends on a number of clips and a seed alone; nothing is drawn here.
 """
 
 import re
@@ -45,7 +45,7 @@ _PACKAGE_STREAM, _PLAN_STREAM, _SCENE_STREAM = range(3)
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """One clip that is to be drawn."""
+    """A clip to draw."""
 
     clip_id: str
     split: str
@@ -56,7 +56,7 @@ class ClipPlan:
 
 
 def split_sizes(num_clips: int) -> dict[str, int]:
-    """Returns the clips of each split: 76, 12 and 12 percent, and never none.
+    """Returns the clips of each split: 76, 12 and 12 percent, at least one.
 
     Validation gets up to MIN_VALIDATION_CLIPS, but at most a quarter of small packages.
     """
@@ -75,7 +75,7 @@ def split_sizes(num_clips: int) -> dict[str, int]:
 
 
 def plan_clips(num_clips: int, seed: int) -> list[ClipPlan]:
-    """Plans the clips "1" to str(num_clips), split after split, ids shuffled.
+    """Returns the plans of clips "1" to str(num_clips), by split, ids shuffled.
 
     Within a split the sizes of the classes differ by at most one clip.
     """
@@ -98,7 +98,7 @@ def scene_generator(clip_id: str, seed: int) -> np.random.Generator:
 
 
 def annotation_documents(plans: Sequence[ClipPlan]) -> dict[str, object]:
-    """Returns what the four JSON files hold, by "labels" and by split."""
+    """Returns the content of the four JSON files, by "labels" and by split."""
     labels = {action.label: str(index) for index, action in enumerate(ACTIONS)}
     rows: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
     for plan in plans:

@@ -1,4 +1,4 @@
-"""Draws the stand-in clips: textured objects that move over textured backgrounds.
+"""Draws clips: textured objects that move over textured backgrounds.
 
 A scene is a function of its action, its size and its generator. Equal generators give
 the two actions of a pair the same pictures in opposite order.
@@ -51,7 +51,7 @@ def draw_scene(
     num_frames: int,
     width: int,
 ) -> Scene:
-    """Draws everything of a clip but its frames; `draw_frames` renders those."""
+    """Returns a clip's scene, from which `draw_frames` renders the frames."""
     track = motions.draw_track(rng, action, num_frames)
     canvas = textures.draw_background(
         rng,

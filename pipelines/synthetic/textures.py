@@ -1,4 +1,4 @@
-"""Textures and shapes for the drawn stand-in clips.
+"""Draws the textures and shapes of drawn clips.
 
 Every function takes its randomness from the generator that it is given and returns
 BGR pixels, so a drawing is a function of its seed.
@@ -57,7 +57,7 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What an object looks like, in the words its placeholder uses."""
+    """The look of a clip's object and background, in the words of its annotation."""
 
     shape: str
     pattern: str
@@ -78,7 +78,7 @@ class Appearance:
 
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
-    """Draws a look; its four colours differ."""
+    """Returns a random look; its four colours differ."""
     names = [str(name) for name in rng.permutation(list(COLOURS))[:4]]
     return Appearance(
         shape=str(rng.choice(list(SHAPES))),

@@ -38,7 +38,7 @@ def write_webm(
     no date. Two writers of one path at the same time are not supported.
 
     Raises:
-      EncodeError: ffmpeg failed; names the clip, the exit status and ffmpeg's words.
+      EncodeError: ffmpeg failed; names the clip, ffmpeg's exit status and last lines.
     """
     incomplete = path.with_name(INCOMPLETE_PREFIX + path.name)
     arguments = _ffmpeg_command(ffmpeg, incomplete, width, height, fps)
