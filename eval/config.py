@@ -8,11 +8,11 @@ import mindspore
 from eval import evaluate
 from mindrecord_io.serving import segments, views
 
-__all__ = ["DEVICE_TARGETS", "VIEWS", "EvalConfig", "use_device", "use_graph_mode"]
+__all__ = ["DEVICE_TARGETS", "EvalConfig", "use_device", "use_graph_mode"]
 
 DEVICE_TARGETS = ("CPU", "GPU", "Ascend")
 
-VIEWS: dict[str, Callable[..., views.View]] = {
+_VIEWS: dict[str, Callable[..., views.View]] = {
     "centre": views.CentreView,
     "three": views.ThreeCropView,
 }
@@ -26,7 +26,7 @@ class EvalConfig:
       device_target: one of DEVICE_TARGETS.
       crop_px: height and width of the frames that the network sees.
       resize_px: short side of the frame, before its centre is cut out.
-      eval_crops: one of VIEWS: the centre of the frame, or three squares along it.
+      eval_crops: "centre" of the frame, or "three" squares along it.
       eval_frames: one of segments.FIXED: the centres of the segments, "twice" their
         beginnings as well, "dense" ten windows of 64 frames.
       average: one of AVERAGES: what is averaged over the views of a clip.
@@ -68,7 +68,7 @@ class EvalConfig:
 
     def view(self, num_segments: int) -> views.View:
         """Returns the view of each clip."""
-        return VIEWS[self.eval_crops](
+        return _VIEWS[self.eval_crops](
             num_segments=num_segments,
             crop_px=self.crop_px,
             resize_px=self.resize_px,
@@ -78,7 +78,7 @@ class EvalConfig:
 
 _CHOICES = {
     "device_target": DEVICE_TARGETS,
-    "eval_crops": tuple(VIEWS),
+    "eval_crops": tuple(_VIEWS),
     "eval_frames": tuple(segments.FIXED),
     "average": tuple(evaluate.AVERAGES),
 }

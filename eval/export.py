@@ -22,14 +22,7 @@ from eval.running import command, config_file
 from model import checkpoint, weights, whole_file
 from model.tsm import TSM
 
-__all__ = [
-    "EXPORTERS",
-    "ExportError",
-    "ExportOptions",
-    "ExportResult",
-    "export",
-    "main",
-]
+__all__ = ["ExportError", "ExportOptions", "export", "main"]
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from eval.running import command, config_file
 from model import checkpoint, weight_files, weights
 from model.tsm import TSM, TSMConfig
 
-__all__ = ["ImportOptions", "ImportResult", "import_weights", "main"]
+__all__ = ["import_weights", "main"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import opening
 from model import checkpoint
 
-__all__ = ["InferOptions", "Predicted", "infer", "main"]
+__all__ = ["InferOptions", "infer", "main"]
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from mindspore import Tensor, nn
 from model import layers
 from model.temporal import Temporal
 
-__all__ = ["FIRST_SHIFTED_CHANNELS", "InvertedResidual", "MobileNetV2", "num_channels"]
+__all__ = ["FIRST_SHIFTED_CHANNELS", "MobileNetV2", "num_channels"]
 
 # By stage: expansion inside a block, channels, blocks, stride of the first block.
 _STAGES = (

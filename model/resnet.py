@@ -14,7 +14,7 @@ from mindspore import Tensor, nn, ops
 from model import layers, non_local, temporal_pool
 from model.temporal import Temporal
 
-__all__ = ["RESNETS", "BasicBlock", "Bottleneck", "ResNet", "ResNetLayout"]
+__all__ = ["RESNETS", "ResNet"]
 
 _NON_LOCAL_BLOCKS = ((), (0, 2), (0, 2, 4), ())  # by stage, as the authors chose
 

@@ -19,13 +19,7 @@ from collections.abc import Callable
 
 from mindspore import Tensor, nn, ops
 
-__all__ = [
-    "SHIFT_MODES",
-    "TemporalShift",
-    "check_shift_div",
-    "online_shift",
-    "temporal_shift",
-]
+__all__ = ["SHIFT_MODES", "TemporalShift", "online_shift", "temporal_shift"]
 
 
 def temporal_shift(x: Tensor, num_segments: int, shift_div: int) -> Tensor:
@@ -107,7 +101,7 @@ class TemporalShift(nn.Cell):
             raise ValueError(
                 f"a temporal shift needs at least 2 segments, got {num_segments}"
             )
-        check_shift_div(shift_div, in_channels)
+        _check_shift_div(shift_div, in_channels)
         self.net = net
         self.num_segments = num_segments
         self.shift_div = shift_div
@@ -118,7 +112,7 @@ class TemporalShift(nn.Cell):
         return self.net(self.shift(x, self.num_segments, self.shift_div))
 
 
-def check_shift_div(shift_div: int, in_channels: int) -> None:
+def _check_shift_div(shift_div: int, in_channels: int) -> None:
     """Checks that a shift moves at least one channel and not every one."""
     if not 2 <= shift_div <= in_channels:
         raise ValueError(

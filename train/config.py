@@ -6,13 +6,13 @@ from mindrecord_io.serving import clip_sampling, segments
 from model import weights
 from train import optimizer, schedule
 
-__all__ = ["AMP_LEVELS", "SAMPLINGS", "TRAINABLE", "TrainConfig"]
+__all__ = ["SAMPLINGS", "TrainConfig"]
 
-AMP_LEVELS = ("O0", "O2", "O3", "auto")
+_AMP_LEVELS = ("O0", "O2", "O3", "auto")
 """MindSpore's: all in float32; half precision but for batch norm; all in half
 precision; half precision where MindSpore's list of operations says that it is safe."""
 
-TRAINABLE = ("all", "classifier")
+_TRAINABLE = ("all", "classifier")
 """Fine-tuning, and linear probing: there the frame network stays as it is."""
 
 SAMPLINGS: dict[str, clip_sampling.Sampling] = {
@@ -38,13 +38,13 @@ class TrainConfig:
       is_classifier_faster: TSM's `fc_lr5`: 5 and 10 times the learning rate for the
         classifier's weight and bias.
       clip_gradient: global norm above which gradients are scaled down; null: never.
-      amp_level: one of AMP_LEVELS.
+      amp_level: "O0", "O2", "O3" or "auto".
       loss_scale: the first; doubled after 1000 steps without an overflow, halved by
         one. Not used with O0.
       tune_from: a file of weights that training begins with (see model/weights.py for
         its kinds); null: random ones.
       fresh_parts: of `weights.FRESH_PARTS`; they begin at random all the same.
-      trainable: one of TRAINABLE.
+      trainable: "all" or "classifier".
       sync_norm: batch norm's statistics are of all ranks' clips in training, not of
         each rank's own.
       sampling: one of SAMPLINGS: each clip once an epoch, or every label as often.
@@ -152,8 +152,8 @@ _AT_LEAST_1 = (
 _CHOICES = {
     "optimizer": tuple(optimizer.OPTIMIZERS),
     "schedule": tuple(schedule.SCHEDULES),
-    "amp_level": AMP_LEVELS,
-    "trainable": TRAINABLE,
+    "amp_level": _AMP_LEVELS,
+    "trainable": _TRAINABLE,
     "sampling": tuple(SAMPLINGS),
     "train_frames": tuple(segments.RANDOM),
 }

@@ -22,7 +22,6 @@ from model import checkpoint, tsm, weights
 from train import clips, config, loop, run_folder, tuning
 
 __all__ = [
-    "NEWEST",
     "RunConfig",
     "TrainOptions",
     "check_divides",
@@ -33,7 +32,7 @@ __all__ = [
 ]
 
 
-NEWEST = "newest"
+_NEWEST = "newest"
 
 _SPLITS = ("train", "validation")
 
@@ -52,7 +51,7 @@ class TrainOptions:
       overrides: keys of the configuration file and their values as text.
       version: of the data set; None for the newest, or for the one to resume with.
       output: a new folder for checkpoints and metrics, or the one to resume.
-      resume: from the checkpoint after that many steps, or NEWEST; None: begin anew.
+      resume: from the checkpoint after that many steps, or "newest"; None: begin anew.
       profile: log which operators take the time of a step.
     """
 
@@ -258,7 +257,7 @@ def _step_to_resume(options: TrainOptions, folder: run_folder.RunFolder) -> int 
         raise checkpoint.CheckpointError(
             f"nothing to resume: there is no checkpoint in {folder.checkpoints.folder}"
         )
-    if options.resume == NEWEST:
+    if options.resume == _NEWEST:
         return steps[-1]
     if options.resume not in map(str, steps):
         raise config_file.ConfigError(

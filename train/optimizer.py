@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from mindspore import Parameter, Tensor, nn
 
-__all__ = ["OPTIMIZERS", "ParameterGroup", "make_optimizer", "parameter_groups"]
+__all__ = ["OPTIMIZERS", "make_optimizer", "parameter_groups"]
 
 _CLASSIFIER = "new_fc."
 

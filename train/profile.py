@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindspore import profiler
 
-__all__ = ["profiled", "slowest_operators"]
+__all__ = ["profiled"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ def profiled(folder: Path) -> Iterator[None]:
         activities=[profiler.ProfilerActivity.CPU], on_trace_ready=handler
     ):
         yield
-    for line in slowest_operators(folder):
+    for line in _slowest_operators(folder):
         logger.info("%s", line)
     logger.info("the whole profile is in %s", folder)
 
 
-def slowest_operators(folder: Path) -> list[str]:
+def _slowest_operators(folder: Path) -> list[str]:
     """Returns a line for each of the ten slowest kinds of operator."""
     rows = [
         row

@@ -7,7 +7,7 @@ with all of it, but for rounding.
 
 from mindspore import Tensor, dtype, nn, ops
 
-__all__ = ["SyncBatchNorm", "synchronise"]
+__all__ = ["synchronise"]
 
 
 class SyncBatchNorm(nn.Cell):

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ways = {"dealt": dealt, "taken": taken}
     largest_first = sorted(seconds, reverse=True)
     orders = {"": drawn_orders(seconds, flags.num_tries), "sorted_": [largest_first]}
-    found = {
+    largest = {
         f"{prefix}{name}": {
             str(slots): round(max(excess(way(order, slots)) for order in tries), 3)
             for slots in flags.num_slots
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, way in ways.items()
         for prefix, tries in orders.items()
     }
-    print(json.dumps({"largest_excess_by_slots": found}))  # noqa: T201
+    print(json.dumps({"largest_excess_by_slots": largest}))  # noqa: T201
     return 0
 
 

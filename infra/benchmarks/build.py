@@ -60,9 +60,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.num_clips < SEED_SHARE:
             raise ValueError(f"num_clips must be at least 6: {self.num_clips}")
-        if not self.num_workers or min(self.num_workers) < 1:
-            raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
-        measuring.check_at_least_one(self, "num_rounds")
+        measuring.check_at_least_one(self, "num_workers", "num_rounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +213,7 @@ def _run_loops(words: Sequence[str], shares: Sequence[Sequence[Path]]) -> Measur
     begin, cpu = time.monotonic(), measuring.children_cpu_seconds()
 
     def run(share: Sequence[Path]) -> dict[str, float]:
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, script, *words[1:]],
             input="\n".join(map(str, share)),
             stdout=subprocess.PIPE,
@@ -223,7 +221,7 @@ def _run_loops(words: Sequence[str], shares: Sequence[Sequence[Path]]) -> Measur
             text=True,
             check=True,
         )
-        times: dict[str, float] = json.loads(told.stdout)
+        times: dict[str, float] = json.loads(done.stdout)
         return times
 
     with futures.ThreadPoolExecutor(len(shares)) as executor:
@@ -240,13 +238,8 @@ def _run_loops(words: Sequence[str], shares: Sequence[Sequence[Path]]) -> Measur
 
 def _run_build(package: Path, dataset: Path, num_workers: int) -> Measured:
     shutil.rmtree(dataset, ignore_errors=True)
-    run = measuring.run_job(
-        "build",
-        clips=package / measuring.CLIPS,
-        annotations=package / "annotations",
-        dataset=dataset,
-        jpeg_quality=JPEG_QUALITY,
-        num_workers=num_workers,
+    run = measuring.build(
+        package, dataset, jpeg_quality=JPEG_QUALITY, num_workers=num_workers
     )
     num_clips = run.answer["num_clips"]
     return Measured(

@@ -56,10 +56,8 @@ class Options:
     workdir: Path | None = None
 
     def __post_init__(self) -> None:
-        if min(self.num_clips, self.num_rounds, self.num_epochs) < 1:
-            raise ValueError("num_clips, num_rounds and num_epochs must be at least 1")
-        if not self.num_workers or min(self.num_workers) < 1:
-            raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
+        names = ("num_clips", "num_workers", "num_rounds", "num_epochs")
+        measuring.check_at_least_one(self, *names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +144,7 @@ def _measure(options: Options, folder: Path) -> dict[str, object]:
     drawn = options.workdir or folder
     package = measuring.draw_package(folder, drawn, options.num_clips)
     dataset = folder / "dataset"
-    measuring.run_job(
-        "build",
-        clips=package / measuring.CLIPS,
-        annotations=package / "annotations",
-        dataset=dataset,
-    )
+    measuring.build(package, dataset)
     missing = [way for way in _LIBRARIES if not _is_installed(options, way)]
     for way in missing:
         logger.warning("%s: %s is not installed", way, _LIBRARIES[way])

@@ -18,7 +18,7 @@ import numpy as np
 from mindrecord_io.serving import clip_index
 from mindrecord_io.versions import opening
 
-__all__ = ["NUM_PARTS", "STORES", "read_clips"]
+__all__ = ["STORES", "read_clips"]
 
 NUM_PARTS = 8  # of a store: more than workers
 

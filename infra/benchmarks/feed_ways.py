@@ -262,14 +262,14 @@ def main(words: Sequence[str]) -> None:
     begin, cpu, num_bytes = time.monotonic(), time.process_time(), _num_bytes_read()
     num_clips = sum(work)
     seconds = time.monotonic() - begin
-    told = {
+    result = {
         "num_clips": num_clips,
         "seconds": seconds,
         "cpu_seconds": time.process_time() - cpu,
         "num_bytes_read": _num_bytes_read() - num_bytes,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    print(json.dumps(told), flush=True)  # noqa: T201
+    print(json.dumps(result), flush=True)  # noqa: T201
 
 
 def _num_bytes_read() -> int:

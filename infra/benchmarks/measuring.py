@@ -28,7 +28,7 @@ from infra.benchmarks import repeat_clips
 __all__ = [
     "CLIPS",
     "REPOSITORY",
-    "Run",
+    "build",
     "check_at_least_one",
     "children_cpu_seconds",
     "copy_clips",
@@ -141,11 +141,12 @@ def check_at_least_one(options: object, *names: str) -> None:
     """Checks numbers that an object has by these names.
 
     Raises:
-      ValueError: one is below 1.
+      ValueError: one is below 1, or a tuple has such a number or none at all.
     """
     for name in names:
-        if getattr(options, name) < 1:
-            raise ValueError(f"{name} must be at least 1: {getattr(options, name)}")
+        value = getattr(options, name)
+        if (min(value, default=0) if isinstance(value, tuple) else value) < 1:
+            raise ValueError(f"{name} must be at least 1: {value}")
 
 
 @contextmanager
@@ -169,6 +170,17 @@ def draw_package(folder: Path, drawn: Path, num_clips: int) -> Path:
     package = folder / "package"
     repeat_clips.repeat_clips(source, package, num_clips)
     return package
+
+
+def build(package: Path, dataset: Path, **flags: object) -> Run:
+    """Builds a data set of a package of `draw_package`."""
+    return run_job(
+        "build",
+        clips=package / CLIPS,
+        annotations=package / "annotations",
+        dataset=dataset,
+        **flags,
+    )
 
 
 def copy_clips(package: Path, num_copies: int) -> Path:

@@ -1,7 +1,7 @@
 """Times planning, publishing, verifying and opening at full size without a clip.
 
-Draws a list of clips with the splits and classes of Something-Something-v2, or as many
-as asked, and measures these steps, each in a process of its own:
+Draws a list of clips with the splits and classes of Something-Something-v2, or
+`--num_clips` of them, and measures these steps, each in a process of its own:
 
     publish   reads the list, places every clip in its shard, writes the references and
               publishes a version from the shards' summaries, which are made up: it has
@@ -195,7 +195,7 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
 
 
 def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:
-    """Runs one of STEPS on what is in a folder; returns what it told and took."""
+    """Runs one of STEPS on what is in a folder; returns its result and its costs."""
     begin = time.perf_counter()
     told = _STEPS[name](folder, num_shards)
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -77,9 +77,7 @@ class Options:
             raise ValueError(
                 f"num_clips must be at least {MIN_CLIPS}: {self.num_clips}"
             )
-        if not self.num_workers or min(self.num_workers) < 1:
-            raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
-        measuring.check_at_least_one(self, "num_rounds")
+        measuring.check_at_least_one(self, "num_workers", "num_rounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +224,8 @@ def _measure(options: Options, folder: Path) -> dict[str, object]:
     for index in range(options.num_rounds):
         for num_workers, runs in rounds.items():
             runs.append(_run_round(package, folder / "dataset", num_workers, options))
-            told = {way: round(run.seconds, 2) for way, run in runs[-1].items()}
-            logger.info("round %d, %d workers: %s", index + 1, num_workers, told)
+            seconds = {way: round(run.seconds, 2) for way, run in runs[-1].items()}
+            logger.info("round %d, %d workers: %s", index + 1, num_workers, seconds)
     results = [summarise(n, runs) for n, runs in rounds.items()]
     logger.info("%s", table(results))
     return {
@@ -238,7 +236,7 @@ def _measure(options: Options, folder: Path) -> dict[str, object]:
 
 
 def _write_annotations(package: Path) -> None:
-    """Changes what is asked for first, and adds what is asked for then (one, all)."""
+    """Writes three folders of annotations: the first, and those of `one` and `all`."""
     first = package / "annotations"
     (first / _ANNOTATION.format("test")).unlink()
     one = shutil.copytree(first, package / "one")
@@ -276,14 +274,14 @@ def _run_round(
 
 def _run_job(job: str, **flags: object) -> Measured:
     run = measuring.run_job(job, **flags)
-    told = run.answer
-    if job == "relabel" and told["shards"]["decoded"]:
-        raise RuntimeError(f"relabel decoded: {told}")
+    answer = run.answer
+    if job == "relabel" and answer["shards"]["decoded"]:
+        raise RuntimeError(f"relabel decoded: {answer}")
     return Measured(
-        num_clips=told["num_clips"],
-        num_bytes=told["num_bytes"],
-        num_shards=told["shards"]["decoded"] + told["shards"]["relabelled"],
-        seconds=told["num_clips"] / told["clips_per_second"],
+        num_clips=answer["num_clips"],
+        num_bytes=answer["num_bytes"],
+        num_shards=answer["shards"]["decoded"] + answer["shards"]["relabelled"],
+        seconds=answer["num_clips"] / answer["clips_per_second"],
         whole_seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
     )
@@ -320,10 +318,10 @@ def _run_copy(dataset: Path, copy: Path, num_workers: int) -> Measured:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise RuntimeError(f"the benchmark needs the program {name}")
-    return found
+    return path
 
 
 def _read(annotations: Path, role: str) -> Any:

@@ -132,12 +132,7 @@ def table(result: Result) -> str:
 def _draw_dataset(folder: Path) -> Path:
     package = measuring.draw_package(folder, folder, _NUM_CLIPS)
     dataset = folder / "dataset"
-    measuring.run_job(
-        "build",
-        clips=package / measuring.CLIPS,
-        annotations=package / "annotations",
-        dataset=dataset,
-    )
+    measuring.build(package, dataset)
     return dataset
 
 

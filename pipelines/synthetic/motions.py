@@ -20,7 +20,6 @@ __all__ = [
     "ACTIONS",
     "MAX_PAN_PX",
     "MIN_CAMERA_SCALE",
-    "MOTIONS",
     "OPEN_MOTION",
     "PANEL_WIDTH_PX",
     "Action",

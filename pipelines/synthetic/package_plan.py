@@ -16,7 +16,6 @@ from pipelines.synthetic.textures import Appearance
 
 __all__ = [
     "LENGTH_QUANTILES",
-    "MIN_VALIDATION_CLIPS",
     "ClipPlan",
     "annotation_documents",
     "plan_clips",

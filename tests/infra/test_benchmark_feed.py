@@ -48,7 +48,7 @@ def test_the_table_has_a_line_for_each_way():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--num_clips", "0"], "num_clips, num_rounds and num_epochs must be at least"),
+        (["--num_clips", "0"], "num_clips must be at least 1: 0"),
         (["--num_workers", "0"], "num_workers must be at least 1: (0,)"),
     ],
 )
