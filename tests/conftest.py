@@ -171,6 +171,20 @@ def _publish(
         publication.publish(dataset, folder, fields)
 
 
+@pytest.fixture
+def unprivileged(folder):
+    """What permissions forbid is forbidden to this process, even if it is root's.
+
+    The test's own fixture `folder` is made before.
+    """
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    yield
+    if is_root:
+        os.seteuid(0)
+
+
 @pytest.fixture(scope="session")
 def make_jpegs():
     """Makes a clip's frames: `make_jpegs(clip_id, num_frames=6, height=24, ...)`."""

@@ -1,6 +1,5 @@
 """Training and evaluation say in one line that their `--dataset` is none."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -32,17 +31,6 @@ def folder():
         (made / "empty").mkdir()
         (made / "closed").mkdir(mode=0)
         yield made
-
-
-@pytest.fixture
-def unprivileged(folder):
-    """What permissions forbid is forbidden to this process, even if it is root's."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(65534)
-    yield
-    if is_root:
-        os.seteuid(0)
 
 
 @pytest.mark.usefixtures("unprivileged")

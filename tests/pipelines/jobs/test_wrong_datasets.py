@@ -1,6 +1,5 @@
 """Every job says in one line that its `--dataset` is none, and ends with status 1."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -37,17 +36,6 @@ def folder():
         (made / "file").touch()
         (made / "empty").mkdir()
         yield made
-
-
-@pytest.fixture
-def unprivileged():
-    """What permissions forbid is forbidden to this process, even if it is root's."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(65534)
-    yield
-    if is_root:
-        os.seteuid(0)
 
 
 def flags_of(job, folder, dataset):
