@@ -20,8 +20,8 @@ __all__ = ["Stream"]
 class Stream:
     """Runs a network with the online shift frame by frame.
 
-    It computes eagerly: MindSpore must not be in graph mode. The network is used, not
-    copied: where it is trained on, the stream follows.
+    It computes eagerly: MindSpore must not be in graph mode. The network is not copied:
+    training it further changes the stream.
 
     Args:
       network: its `shift_mode` is "online", or it has no shift at all.

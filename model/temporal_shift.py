@@ -6,7 +6,7 @@ Offline, when all segments of a clip are at hand, with fold = C // shift_div:
              fold .. 2 fold    come from the previous one; the first segment gets zeros
            2 fold .. C         stay
 
-Online, when a segment can know only those before it:
+Online, when a segment may use only those before it:
 
     channels    0 .. fold      come from the previous segment; the first gets zeros
              fold .. C         stay

@@ -197,9 +197,9 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
 def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:
     """Runs one of STEPS on what is in a folder; returns its result and its costs."""
     begin = time.perf_counter()
-    told = _STEPS[name](folder, num_shards)
+    result = _STEPS[name](folder, num_shards)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return told | {
+    return result | {
         "seconds": round(time.perf_counter() - begin, 1),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_mib": round(usage.ru_maxrss / 1024),
@@ -228,15 +228,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _publish(folder: Path, num_shards: int | None) -> dict[str, Any]:
-    said = publish(folder / "old.parquet", folder / "dataset", num_shards).manifest
-    return {"num_shards": len(said.shards), "num_clips": said.num_clips}
+    manifest = publish(folder / "old.parquet", folder / "dataset", num_shards).manifest
+    return {"num_shards": len(manifest.shards), "num_clips": manifest.num_clips}
 
 
 def _plan(folder: Path, num_shards: int | None) -> dict[str, Any]:
     from pipelines.jobs import relabel
 
     words = ["--annotations", folder / "new.parquet", "--dataset", folder / "dataset"]
-    return _said(relabel.main, [*map(str, words), "--dry_run"])
+    return _result(relabel.main, [*map(str, words), "--dry_run"])
 
 
 def _verify(folder: Path, num_shards: int | None) -> dict[str, Any]:
@@ -245,16 +245,16 @@ def _verify(folder: Path, num_shards: int | None) -> dict[str, Any]:
     logging.getLogger("pipelines.jobs.verify").setLevel(
         logging.CRITICAL
     )  # a line a shard
-    told = _said(verify.main, ["--dataset", str(folder / "dataset"), "--quick"])
-    reasons = [damage["reason"] for damage in told.pop("damaged")]
+    result = _result(verify.main, ["--dataset", str(folder / "dataset"), "--quick"])
+    reasons = [damage["reason"] for damage in result.pop("damaged")]
     absent = sum(reason.startswith("cannot be listed") for reason in reasons)
-    return told | {"num_absent": absent, "num_damaged": len(reasons) - absent}
+    return result | {"num_absent": absent, "num_damaged": len(reasons) - absent}
 
 
 def _report(folder: Path, num_shards: int | None) -> dict[str, Any]:
     from pipelines.jobs import report
 
-    return _said(report.main, ["--dataset", str(folder / "dataset")])
+    return _result(report.main, ["--dataset", str(folder / "dataset")])
 
 
 def _open(folder: Path, num_shards: int | None) -> dict[str, Any]:
@@ -287,14 +287,14 @@ def _hollow_shards(version: manifests.Version) -> Iterator[None]:
 _STEPS = dict(zip(STEPS, (_publish, _plan, _verify, _report, _open), strict=True))
 
 
-def _said(
+def _result(
     command: Callable[[Sequence[str]], int], words: Sequence[str]
 ) -> dict[str, Any]:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         command(words)
-    told: dict[str, Any] = json.loads(output.getvalue().splitlines()[-1])
-    return told
+    result: dict[str, Any] = json.loads(output.getvalue().splitlines()[-1])
+    return result
 
 
 def _apart(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
@@ -317,7 +317,9 @@ def _parser() -> argparse.ArgumentParser:
         "--num_changed", type=int, default=1000, help="relabelled clips"
     )
     parser.add_argument("--steps", default=",".join(STEPS), help="some of them")
-    parser.add_argument("--folder", type=Path, help="to keep what is made and found")
+    parser.add_argument(
+        "--folder", type=Path, help="for the lists and data sets; temporary by default"
+    )
     return parser
 
 

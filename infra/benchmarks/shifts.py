@@ -74,7 +74,7 @@ class _Data:
 
     trained_on: Path
     version: str
-    held: Path
+    unseen: Path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -147,8 +147,8 @@ def _spread(values: Sequence[float]) -> dict[str, object]:
 def _measure_all(options: Options, folder: Path) -> list[Measured]:
     """Trains and measures every network, as many at a time as there are cores."""
     trained_on, version = _build(folder / "trained_on", options.num_clips, 1)
-    held, _ = _build(folder / "held", options.num_held, HELD_DRAWN_WITH)
-    data = _Data(trained_on, version, held)
+    unseen, _ = _build(folder / "held", options.num_held, HELD_DRAWN_WITH)
+    data = _Data(trained_on, version, unseen)
     cores: queue.SimpleQueue[int] = queue.SimpleQueue()
     for core in os.sched_getaffinity(0):
         cores.put(core)
@@ -203,7 +203,7 @@ def _measure(
     )
     best = demo.finish_training(process, trained)
     evaluation = demo.start_command(
-        *("eval", "--config_path", demo.CONFIG, "--dataset", data.held),
+        *("eval", "--config_path", demo.CONFIG, "--dataset", data.unseen),
         *("--split", HELD_SPLIT, "--checkpoint", best, *shift),
         log=trained.with_suffix(".eval.log"),
         cores=[core],

@@ -258,8 +258,8 @@ def _wait(cluster: Cluster, num_task_managers: int) -> None:
         for name, process in cluster.processes.items():
             if not is_alive(*process):
                 log = cluster.folder / "logs" / f"{name}.log"
-                said = log.read_text(errors="replace").strip()[-1500:]
-                raise ClusterError(f"{name} ended: {said}")
+                output = log.read_text(errors="replace").strip()[-1500:]
+                raise ClusterError(f"{name} ended: {output}")
         with contextlib.suppress(OSError, ValueError):
             if cluster.rest("overview")["taskmanagers"] >= num_task_managers:
                 return

@@ -68,8 +68,8 @@ def run(command: list[str], cwd: Path | None = None) -> None:
     """
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip()[-2000:]
-        raise DistributionError(f"{command[0]} failed ({done.returncode}): {said}")
+        output = (done.stdout + done.stderr).strip()[-2000:]
+        raise DistributionError(f"{command[0]} failed ({done.returncode}): {output}")
 
 
 def _fetch_flink(scratch: Path, jars: Path) -> None:
@@ -102,8 +102,8 @@ def _compile_runner(jars: Path) -> None:
     the services that its graphs ask for only where it is itself.
     """
     target = jars / RUNNER_JAR
-    found = sorted(_RUNNER.rglob("*.java"))
-    newest = max(source.stat().st_mtime for source in found)
+    sources = sorted(_RUNNER.rglob("*.java"))
+    newest = max(source.stat().st_mtime for source in sources)
     if target.exists() and target.stat().st_mtime > newest:
         return
     target.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ def _compile_runner(jars: Path) -> None:
         classes = Path(name)
         command = ["javac", "-Xlint:none", "-nowarn", "--release", "17"]
         command += ["-cp", class_path, "-d", str(classes)]
-        run([*command, *map(str, found)])
+        run([*command, *map(str, sources)])
         made = classes / RUNNER_JAR
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as jar:
             for name_in_jar, text in _IN_JAR.items():

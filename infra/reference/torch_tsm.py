@@ -1,4 +1,4 @@
-"""TSM in plain PyTorch: what ours is held against.
+"""TSM in plain PyTorch, with which the tests compare this project's networks.
 
 Written from the papers and from what the authors' code computes; its layers have the
 names of their checkpoints. Only what the arithmetic needs is here: no training.
