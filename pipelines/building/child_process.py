@@ -8,6 +8,7 @@ spoil the messages nor the parent's results.
 """
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -218,22 +219,23 @@ def _receive(
     header = json.loads(_receive_exactly(connection, num_header, deadline))
     if not isinstance(header, dict):
         raise ValueError(f"a header must be a JSON object, got {header!r:.80}")
-    return header, bytes(_receive_exactly(connection, num_payload, deadline))
+    return header, _receive_exactly(connection, num_payload, deadline)
 
 
 def _receive_exactly(
     connection: socket.socket, num_bytes: int, deadline: float | None
-) -> bytearray:
-    content = bytearray(num_bytes)
-    view, done = memoryview(content), 0
-    while done < num_bytes:
-        if deadline is not None:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
-        received = connection.recv_into(view[done:])
-        if received == 0:
-            raise EOFError("the other end is closed")
-        done += received
-    return content
+) -> bytes:
+    # Megabytes are received where they stay: getvalue() returns this buffer itself.
+    buffer, done = io.BytesIO(bytes(num_bytes)), 0
+    with buffer.getbuffer() as view:
+        while done < num_bytes:
+            if deadline is not None:
+                connection.settimeout(max(0.001, deadline - time.monotonic()))
+            received = connection.recv_into(view[done:])
+            if received == 0:
+                raise EOFError("the other end is closed")
+            done += received
+    return buffer.getvalue()
 
 
 def _has_descriptor(stream: Any) -> bool:

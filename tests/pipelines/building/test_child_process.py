@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import pytest
 
@@ -105,6 +106,18 @@ def test_large_payloads_of_any_bytes_arrive_whole(child):
     _, payload = ask(child, do="payload", num_kib=3 << 10)
 
     assert payload == bytes(range(256)) * (12 << 10)
+
+
+def test_a_payload_is_received_without_a_second_copy(child):
+    child.send({"do": "payload", "num_kib": 4096})
+    tracemalloc.start()
+    try:
+        _, payload = child.receive(60, MAX_PAYLOAD)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(payload) <= most < 1.5 * len(payload)
 
 
 @pytest.mark.parametrize(
