@@ -48,7 +48,7 @@ MISSING = "missing"
 UNLISTED = "unlisted"
 
 WRONG_CHECKSUM = "wrong_checksum"
-"""The reason of a clip whose file is not the one that its supplier sent."""
+"""The reason of a clip whose file has another SHA-256 than listed for it."""
 
 PARTIAL = "partial"
 """The reason of a clip that is stored although it lost frames."""
@@ -183,7 +183,7 @@ class DecodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlannedClip:
-    """A clip in a shard's plan: exactly what the shard's content depends on.
+    """A clip in a shard's plan: all that the shard's content depends on.
 
     Attributes:
       stored_in: "<split>/<key>" of a published shard that holds this very file's
@@ -239,7 +239,7 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What a clip's source claims of itself, and what decoding it came to.
+    """Rate, length and rotation of a clip's source, by its header and by decoding.
 
     In JSON and in clips.parquet these are fields of the clip itself.
 
@@ -300,10 +300,10 @@ class ClipFrames:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Why a clip was not stored: a short code, and the details for a person.
+    """Why a clip is not stored: a short code, and the details for people.
 
     Attributes:
-      limits: those in force, where others might let the clip pass; "" where not.
+      limits: those in force, if other limits may let the clip pass; else "".
     """
 
     reason: str
@@ -313,7 +313,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class ClipOutcome:
-    """What became of one planned clip; a row of clips.parquet, less its annotation.
+    """The result of one planned clip; a row of clips.parquet, less its annotation.
 
     Attributes:
       status: STORED or QUARANTINED.

@@ -1,4 +1,4 @@
-"""Where the ffmpeg program is."""
+"""Finds the ffmpeg program."""
 
 import shutil
 
@@ -6,7 +6,7 @@ __all__ = ["FfmpegNotFoundError", "ffmpeg_path"]
 
 
 class FfmpegNotFoundError(RuntimeError):
-    """No ffmpeg program can be found on this machine."""
+    """There is no ffmpeg program on this machine."""
 
 
 def ffmpeg_path() -> str:

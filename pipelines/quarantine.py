@@ -34,9 +34,8 @@ class Reason:
     Attributes:
       meaning: what is wrong with the clip.
       remedy: what a person can do about it.
-      flag: of `build`, sets the limit that the clip broke; "" where there is no one
-        limit.
       status: of the clip in clips.parquet.
+      flag: of `build`, sets the limit that the clip broke; "" without one limit.
       is_settled: the same file fails in the same way again. Otherwise the failure is
         not the clip's, and the build stops.
       depends_on_limits: other limits, or a calmer machine, may let the clip pass.
@@ -44,60 +43,52 @@ class Reason:
     """
 
     meaning: str
-    remedy: str = ""
-    flag: str = ""
+    remedy: str = "copy the clip again, or replace it"
     status: str = records.QUARANTINED
+    flag: str = ""
     is_settled: bool = True
     depends_on_limits: bool = False
     leaves_frames: bool = False
+
+
+def _over_limit(meaning: str, flag: str) -> Reason:
+    return Reason(meaning, f"raise `{flag}`", flag=flag, depends_on_limits=True)
+
+
+def _unsettled(meaning: str, remedy: str) -> Reason:
+    return Reason(meaning, remedy, is_settled=False)
+
+
+def _loss(meaning: str) -> Reason:
+    return Reason(meaning, leaves_frames=True)
 
 
 REASONS: Mapping[str, Reason] = {
     "missing": Reason(
         "annotated, but there is no file",
         "add the file, or remove the annotation",
-        status=records.MISSING,
+        records.MISSING,
     ),
-    "empty": Reason(
-        "the file has no bytes, the folder of frames no files", "copy the clip again"
-    ),
+    "empty": Reason("the file has no bytes, the folder of frames no files"),
     records.WRONG_CHECKSUM: Reason(
         "the file has another SHA-256 than the list given with `--checksums`",
         "copy the clip again, or correct the list",
     ),
-    "not_video": Reason(
-        "by its content no WebM, MKV, MP4, MOV or AVI", "replace the file"
-    ),
+    "not_video": Reason("by its content no WebM, MKV, MP4, MOV or AVI"),
     "wrong_container": Reason(
         "a container that is recognised but not decoded (Ogg, FLV, MPEG, ...)",
         "convert the file, for example to WebM",
     ),
-    "audio_only": Reason("sound and no pictures", "replace the file"),
-    "not_decodable": Reason("no video stream can be opened", "replace the file"),
-    "no_frames": Reason(
-        "the video stream or the folder has no frames", "replace the clip"
-    ),
-    "truncated": Reason(
-        "cut off, or fewer frames than the container promises",
-        "copy the clip again",
-        leaves_frames=True,
-    ),
-    "too_many_frames": Reason(
-        "more frames than the container promises", "write the container anew"
-    ),
-    "damaged": Reason(
-        "a decoder reports errors, which the row quotes",
-        "copy the clip again",
-        leaves_frames=True,
-    ),
+    "audio_only": Reason("sound and no pictures"),
+    "not_decodable": Reason("no video stream can be opened"),
+    "no_frames": Reason("the video stream or the folder has no frames"),
+    "truncated": _loss("cut off, or fewer frames than the container promises"),
+    "too_many_frames": Reason("more frames than the container promises"),
+    "damaged": _loss("a decoder reports errors, which the row quotes"),
     "concatenated": Reason(
         "several files or clips in one, or frames of several sizes", "split the clip"
     ),
-    "missing_frames": Reason(
-        "a folder of frames has a gap in its numbers",
-        "copy the folder again",
-        leaves_frames=True,
-    ),
+    "missing_frames": _loss("a folder of frames has a gap in its numbers"),
     "misnumbered": Reason(
         "names in a folder of frames have no number, or are of several sequences",
         "rename the files",
@@ -109,49 +100,30 @@ REASONS: Mapping[str, Reason] = {
     "not_encodable": Reason(
         "no JPEG can be made of a frame: a side is too long", "set `--short_side`"
     ),
-    "too_large": Reason("its JPEGs do not fit in a page", flag="--page_mib"),
-    "too_long": Reason(
-        "too many frames", flag="--max_clip_frames", depends_on_limits=True
+    "too_large": Reason(
+        "its JPEGs do not fit in a page", "raise `--page_mib`", flag="--page_mib"
     ),
-    "frame_too_large": Reason(
-        "too many pixels in a frame", flag="--max_clip_pixels", depends_on_limits=True
-    ),
-    "timeout": Reason(
-        "decoding takes too long", flag="--max_clip_seconds", depends_on_limits=True
-    ),
-    "out_of_memory": Reason(
-        "decoding needs too much memory",
-        flag="--max_decoder_mib",
-        depends_on_limits=True,
-    ),
-    "decoder_crashed": Reason(
-        "the decoder crashed, twice", "replace the file", depends_on_limits=True
-    ),
-    "decoder_killed": Reason(
+    "too_long": _over_limit("too many frames", "--max_clip_frames"),
+    "frame_too_large": _over_limit("too many pixels in a frame", "--max_clip_pixels"),
+    "timeout": _over_limit("decoding takes too long", "--max_clip_seconds"),
+    "out_of_memory": _over_limit("decoding needs too much memory", "--max_decoder_mib"),
+    "decoder_crashed": Reason("the decoder crashed, twice", depends_on_limits=True),
+    "decoder_killed": _unsettled(
         "the decoder was killed from outside, twice",
         "if memory is short, use fewer --num_workers",
-        is_settled=False,
     ),
-    "changed": Reason(
-        "the file changed since the build began", "build again", is_settled=False
-    ),
-    "unreadable": Reason(
-        "the file cannot be read", "check disk and permissions", is_settled=False
-    ),
-    "no_ffmpeg": Reason(
-        "this machine has no ffmpeg, which this clip needs",
-        "install ffmpeg",
-        is_settled=False,
+    "changed": _unsettled("the file changed since the build began", "build again"),
+    "unreadable": _unsettled("the file cannot be read", "check disk and permissions"),
+    "no_ffmpeg": _unsettled(
+        "this clip needs ffmpeg, which is not installed", "install it"
     ),
     records.PARTIAL: Reason(
         "damaged, but lost less than the share `--accept_partial` of its frames",
         "set `--accept_partial` to 0 to refuse such clips",
-        status=records.STORED,
+        records.STORED,
     ),
     "unlisted": Reason(
-        "a file or folder that no annotation names",
-        "annotate it, or leave it",
-        status=records.UNLISTED,
+        "a file or folder that no annotation names", "annotate it", records.UNLISTED
     ),
 }
 """Every reason that a row of clips.parquet may have, or that stops a build."""
@@ -184,18 +156,16 @@ class ClipError(ValueError):
 
 def killed_from_outside(signal_number: int) -> str:
     """Returns the detail for a decoder that one of OUTSIDE_SIGNALS ended."""
-    return (
-        f"its decoder was killed by {signal.Signals(signal_number).name} from outside; "
-        f"{REASONS['decoder_killed'].remedy}"
-    )
+    name, remedy = signal.Signals(signal_number).name, REASONS["decoder_killed"].remedy
+    return f"its decoder was killed by {name} from outside; {remedy}"
 
 
 def reasons_table() -> str:
     """Returns REASONS as a table in Markdown, for the documentation."""
     lines = ["| reason | meaning | result | what to do |", "|---|---|---|---|"]
     for name, reason in REASONS.items():
-        remedy = reason.remedy or f"raise `{reason.flag}`"
-        lines.append(f"| `{name}` | {reason.meaning} | {_result(reason)} | {remedy} |")
+        cells = (f"`{name}`", reason.meaning, _result(reason), reason.remedy)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

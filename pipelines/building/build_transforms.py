@@ -304,7 +304,7 @@ class _BuildShard(beam.DoFn):
         }
         try:
             with self._pool.lent() as worker:
-                answer = worker.ask(request)
+                answer = worker.request(request)
         except child_process.ChildDiedError as cause:
             raise ShardFailedError(
                 f"{plan.split} shard {plan.index}: the worker process {cause}"

@@ -1,10 +1,10 @@
-"""Child processes that answer requests, and that can be killed at any moment.
+"""Runs child processes that answer requests and can be killed at any moment.
 
 Parent and child share one socket. A message is a JSON header and raw bytes: 4 bytes
 header length, 8 bytes payload length (big-endian), the header, the payload. Nothing is
-pickled, so that a child which fell to a hostile file cannot make its parent run code.
-The child's standard output is its standard error: a library that prints there cannot
-spoil the messages nor the parent's results.
+pickled, so that a child which was taken over by a hostile file cannot make its parent
+run code. The child's standard output is redirected to standard error: what a library
+prints there mixes neither with the messages nor with the parent's results.
 """
 
 import contextlib
@@ -49,9 +49,10 @@ Header = dict[str, Any]
 
 
 class ChildDiedError(RuntimeError):
-    """The child process ended before it answered; the text says how.
+    """The child process ended before it answered; the message has its exit status.
 
-    `by_signal` is the signal that ended it, 0 if none did.
+    Attributes:
+      by_signal: the signal that ended it, 0 if none did.
     """
 
     def __init__(self, text: str, by_signal: int = 0) -> None:
@@ -89,7 +90,7 @@ class ChildProcess:
         return self._process.pid
 
     def send(self, header: Header) -> None:
-        """Asks for something; the answers come in the order of the requests."""
+        """Sends a request; answers come in the order of the requests."""
         try:
             self._socket.settimeout(None)
             _send(self._socket, header, b"")
@@ -114,14 +115,14 @@ class ChildProcess:
             raise self._death(cause) from cause
 
     def close(self) -> None:
-        """Lets an idle child end by itself; kills it if it does not."""
+        """Closes the socket, at which an idle child ends; kills it if it does not."""
         self._socket.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         self.kill()
 
     def kill(self) -> None:
-        """Ends the child and everything it started, now."""
+        """Kills the child and every process that it started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -156,15 +157,15 @@ def serve(answer: Callable[[Header], tuple[Header, bytes]]) -> None:
 
 
 def serve_overlapped(begin: Callable[[Header], Finish]) -> None:
-    """Like `serve`, but works on two requests at once; answers stay in their order.
+    """Answers requests like `serve`, in order, but works on two of them at once.
 
     Args:
-      begin: does the first part of a request and returns the other one, which answers.
-        That is called in a thread of its own, beside `begin` of the next request.
+      begin: does the first part of a request and returns a function for the rest, which
+        returns the answer. A thread of its own calls that during the next `begin`.
     """
 
     def finish_and_send(finish: Finish) -> None:
-        with contextlib.suppress(ConnectionError):  # nobody is left to read it
+        with contextlib.suppress(ConnectionError):  # the parent is gone
             _send(connection, *finish())
 
     with _connection() as connection, futures.ThreadPoolExecutor(1) as executor:
@@ -191,7 +192,7 @@ def _requests(connection: socket.socket) -> Iterator[Header]:
 
 
 def _die_with_parent() -> None:
-    """Ends this process soon after its parent is gone, whatever it is doing."""
+    """Starts a thread that kills this process soon after its parent is gone."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,6 +1,6 @@
-"""The process that decodes: `python -m pipelines.building.decoder_child FD`.
+"""Decodes clips, as the process `python -m pipelines.building.decoder_child FD`.
 
-It is expected to be killed. What it may use is limited before the first clip.
+It may be killed at any moment. Its memory and time are limited before each clip.
 """
 
 import resource
@@ -17,7 +17,7 @@ from pipelines.decoding import clip_decoding
 
 __all__ = ["main"]
 
-_GRACE_SECONDS = 5  # the parent kills first and knows why; this is for orphans
+_GRACE_SECONDS = 5  # the parent kills first, with a reason; this is for orphans
 
 
 def main() -> int:

@@ -1,7 +1,6 @@
-"""Decodes clips in a child process and survives whatever they do to it."""
+"""Decodes clips in a child process, which a clip may crash, block or bloat."""
 
 import dataclasses
-import logging
 from collections.abc import Generator, Sequence
 
 from mindrecord_io import records
@@ -10,17 +9,15 @@ from pipelines.building import child_process
 
 __all__ = ["Decoded", "KillableDecoder"]
 
-logger = logging.getLogger(__name__)
-
-_MAX_TRIES = 2  # the first death may be another clip's doing, the second is this one's
-_MAX_ASKED = 2  # the clip that is awaited and the one after it
+_MAX_TRIES = 2  # the first death may be due to another clip, not the second
+_MAX_REQUESTS = 2  # the clip that is awaited and the one after it
 _MAX_PAYLOAD_NUM_BYTES = 512 << 20  # more than a page can be
 
 Decoded = records.ClipFrames | records.Quarantined
 
 
 class KillableDecoder:
-    """Owns one decoding process; replaces it when a clip crashes or blocks it."""
+    """Decodes in one child process; replaces it when a clip crashes or blocks it."""
 
     def __init__(
         self,
@@ -30,7 +27,7 @@ class KillableDecoder:
         self._limits = clip_limits
         self._module = module
         self._child: child_process.ChildProcess | None = None
-        self._num_asked = 0  # of the clips from the current one on, by this child
+        self._num_requests = 0  # of the clips from the current one on, by this child
 
     def decode_all(
         self, clips: Sequence[records.PlannedClip], settings: records.DecodeSettings
@@ -43,27 +40,27 @@ class KillableDecoder:
             for position in range(len(clips)):
                 yield clips[position], self._decoded(clips[position:], settings)
         finally:
-            if self._num_asked:  # the caller left early: nobody wants those answers
+            if self._num_requests:  # the caller left early: drop these answers
                 self._replace_child()
 
     def _decoded(
         self, clips: Sequence[records.PlannedClip], settings: records.DecodeSettings
     ) -> Decoded:
-        """Returns the first clip's frames, and lets the child go on with the second."""
+        """Returns the first clip's frames; the child goes on with the second clip."""
         for num_tries in range(1, _MAX_TRIES + 1):
             try:
-                for clip in clips[self._num_asked : _MAX_ASKED]:
-                    self._ask(clip, settings)
-                    self._num_asked += 1
+                for clip in clips[self._num_requests : _MAX_REQUESTS]:
+                    self._request(clip, settings)
+                    self._num_requests += 1
                 result = self._answer()
-                self._num_asked -= 1
+                self._num_requests -= 1
             except (
                 child_process.ChildDiedError,
                 child_process.ChildTimeoutError,
             ) as error:
                 self._replace_child()
                 if num_tries == _MAX_TRIES:
-                    return self._blamed(error)
+                    return self._failure(error)
             else:
                 return result
         raise AssertionError("the last try returns")
@@ -74,7 +71,9 @@ class KillableDecoder:
             self._child.close()
             self._child = None
 
-    def _ask(self, clip: records.PlannedClip, settings: records.DecodeSettings) -> None:
+    def _request(
+        self, clip: records.PlannedClip, settings: records.DecodeSettings
+    ) -> None:
         if self._child is None:
             self._child = child_process.ChildProcess(self._module)
         self._child.send(
@@ -105,9 +104,9 @@ class KillableDecoder:
         if self._child is not None:
             self._child.kill()
             self._child = None
-        self._num_asked = 0
+        self._num_requests = 0
 
-    def _blamed(
+    def _failure(
         self, error: child_process.ChildDiedError | child_process.ChildTimeoutError
     ) -> Decoded:
         if isinstance(error, child_process.ChildTimeoutError):

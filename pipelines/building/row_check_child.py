@@ -1,6 +1,6 @@
-"""Reads shards to verify them, as `python -m pipelines.building.row_check_child FD`.
+"""Checks rows of shards, as `python -m pipelines.building.row_check_child FD`.
 
-The process holds MindSpore, which may crash on a shard damaged before it was hashed.
+It imports MindSpore, which may crash on a shard that was damaged before it was hashed.
 """
 
 import functools
@@ -23,7 +23,7 @@ def _open_version(dataset: str, name: str) -> manifests.Version:
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Checks the rows of one shard; the answer says what is wrong with them."""
+    """Checks the rows of one shard; the answer lists what is wrong with them."""
     try:
         version = _open_version(request["dataset"], request["version"])
         entry = version.manifest.shards[request["shard_index"]]

@@ -1,7 +1,7 @@
-"""The process that makes shards: `python -m pipelines.building.shard_child FD`.
+"""Makes shards, as the process `python -m pipelines.building.shard_child FD`.
 
-It holds MindSpore, for the writer, and a decoding child; Beam stays in the process
-that asks. One request is one shard: decode and write; then, while the next is decoded,
+It imports MindSpore, to read shards back, and has a decoding child; Beam stays in the
+parent. One request is one shard: decode and write; then, while the next is decoded,
 read back, hash, publish.
 """
 
@@ -22,13 +22,13 @@ from mindrecord_io.storage import incomplete
 from pipelines import quarantine
 from pipelines.building import child_process, killable_decoder
 
-__all__ = ["ClipUnsettledError", "begin_shard", "main"]
+__all__ = ["ClipUnsettledError", "main"]
 
 logger = logging.getLogger(__name__)
 
 
 class ClipUnsettledError(RuntimeError):
-    """A clip's file cannot be read, or changed: nothing can be said of it now."""
+    """A clip failed for a reason that may be gone next time: no shard can be made."""
 
 
 _ERRORS = (ClipUnsettledError, writer.ShardWriteError, OSError, ValueError)
@@ -37,18 +37,18 @@ _ERRORS = (ClipUnsettledError, writer.ShardWriteError, OSError, ValueError)
 Finish = Callable[[], records.ShardSummary]
 
 
-def begin_shard(
+def _begin_shard(
     dataset: Path,
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
 ) -> Finish:
-    """Writes one shard; returns what proves it, publishes it and gives its summary.
+    """Writes one shard; returns a function that reads it back and publishes it.
 
-    That is called once, and may be called by another thread: it needs no decoder.
+    The function is called once, perhaps in another thread: it needs no decoder.
 
     Raises:
-      ShardWriteError: the shard could not be written; of what is returned, it could
-        not be read back.
+      ShardWriteError: the shard could not be written or, from the function, not be
+        read back.
       ShardError: a shard whose frames are to be copied is gone or damaged.
       ClipUnsettledError: a clip's file cannot be read, or is not the planned one.
       OSError: the file system refuses.
@@ -79,7 +79,7 @@ def _results(
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
 ) -> Iterator[tuple[records.PlannedClip, killable_decoder.Decoded]]:
-    """Yields the plan's clips in order, decoded or as they are stored already."""
+    """Yields the plan's clips in order, decoded or read from a published shard."""
     stored = stored_clips.StoredClips(dataset)
     fresh = [clip for clip in plan.clips if not clip.stored_in]
     with contextlib.closing(decoder.decode_all(fresh, plan.settings)) as decoded:
@@ -93,7 +93,7 @@ def _results(
 def _settled(
     clip: records.PlannedClip, result: killable_decoder.Decoded
 ) -> killable_decoder.Decoded:
-    """Returns what will be the same another time; the rest is no reason to publish."""
+    """Returns a result that will be the same next time, else raises."""
     if (
         isinstance(result, records.Quarantined)
         and not quarantine.REASONS[result.reason].is_settled
@@ -106,33 +106,33 @@ def _answer(finish: Finish) -> dict[str, Any]:
     try:
         finish()
     except _ERRORS as cause:
-        return {"error": _told(cause)}
+        return {"error": _describe_error(cause)}
     return {}
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     logger.debug("shard failed", exc_info=error)
     return f"{type(error).__name__}: {error}"
 
 
 class _Worker:
-    """Answers requests; keeps its decoder from one shard to the next."""
+    """Answers requests, with one decoder for all shards."""
 
     def __init__(self) -> None:
         self._limits: quarantine.DecodeLimits | None = None
         self._decoder: killable_decoder.KillableDecoder | None = None
 
     def begin(self, request: dict[str, Any]) -> child_process.Finish:
-        """Writes the shard that is asked for; returns what finishes it and answers."""
+        """Writes the requested shard; returns a function that finishes it."""
         finish: Finish | None = None
         error = ""
         try:
             clip_limits = quarantine.DecodeLimits(**request["limits"])
             plan = records.from_json(records.ShardPlan, request["plan"])
             decoder = self._decoder_with(clip_limits)
-            finish = begin_shard(Path(request["dataset"]), plan, decoder)
+            finish = _begin_shard(Path(request["dataset"]), plan, decoder)
         except _ERRORS as cause:
-            error = _told(cause)
+            error = _describe_error(cause)
         return lambda: ({"error": error} if finish is None else _answer(finish), b"")
 
     def _decoder_with(
@@ -152,7 +152,7 @@ class _Worker:
 
 
 def _import_mindspore() -> None:
-    """Imports, beside the first clips' decoding, what proves the first shard."""
+    """Imports MindSpore, which reads shards back, while the first clips are decoded."""
     importlib.import_module("mindrecord_io.shards.shard_proof")
     # MindSpore brings 150,000 objects that stay; every full collection would visit
     # them, which cost a tenth of the time of a shard that is relabelled.
@@ -170,6 +170,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     status = main()
-    # Unloading MindSpore takes half a second; all that was asked for is on the disk.
+    # Unloading MindSpore takes half a second; all shards are on disk.
     sys.stderr.flush()
     os._exit(status)

@@ -1,9 +1,9 @@
-"""The worker processes of one process, lent to whichever thread has a shard to make.
+"""Shares worker processes, which make shards, among all threads of this process.
 
-Beam deals shards to its threads before it knows how long each takes, and never deals
-again. So there are more threads than workers, and the workers take the shards of all of
-them: none idles before the last few shards. A worker is asked for its next shard while
-it still proves and publishes the one before.
+Beam assigns shards to threads once, without knowing how long each takes. So there are
+more threads than workers, and every worker serves all threads: none is idle before the
+last few shards. A worker receives its next shard while it still reads back and
+publishes the one before.
 """
 
 import contextlib
@@ -14,7 +14,6 @@ from typing import Any
 from pipelines.building import child_process
 
 __all__ = [
-    "MAX_ASKED",
     "THREADS_PER_WORKER",
     "Worker",
     "WorkerPool",
@@ -23,11 +22,9 @@ __all__ = [
     "release",
 ]
 
-MAX_ASKED = 2
-"""Shards that a worker is asked for at once: it finishes one and decodes the next."""
-
+_MAX_REQUESTS = 2  # of a worker at once: it finishes one shard and decodes the next
 THREADS_PER_WORKER = 4
-"""Threads that ask, for every worker there may be, where we choose their number."""
+"""Beam's threads for each worker, on the local runner."""
 
 _lock = threading.Lock()
 _shared: "WorkerPool | None" = None
@@ -35,37 +32,37 @@ _num_users = 0
 
 
 class Worker:
-    """One `pipelines.building.shard_child` process, which several threads may use."""
+    """One `pipelines.building.shard_child` process, used by several threads."""
 
     def __init__(self) -> None:
         self._child = child_process.ChildProcess("pipelines.building.shard_child")
-        self._asking = threading.Lock()
-        self._awaiting = threading.Lock()
+        self._sending = threading.Lock()
+        self._receiving = threading.Lock()
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Returns the answer to a request.
+    def request(self, header: dict[str, Any]) -> dict[str, Any]:
+        """Sends a request and returns the answer.
 
         Raises:
           ChildDiedError: the process ended before it answered.
         """
-        # Whoever asks next holds the first lock until it has the second: answers come
-        # in the order of the requests, and each finds the thread that asked for it.
-        with self._asking:
-            self._child.send(request)
-            self._awaiting.acquire()
+        # The next thread keeps the first lock until it has the second: answers come in
+        # the order of the requests, so each reaches the thread that sent its request.
+        with self._sending:
+            self._child.send(header)
+            self._receiving.acquire()
         try:
             answer, _ = self._child.receive(None, 0)
             return answer
         finally:
-            self._awaiting.release()
+            self._receiving.release()
 
     def kill(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process at once."""
         self._child.kill()
 
 
 class WorkerPool:
-    """Up to `num_workers` processes, each started when there is work for it."""
+    """Starts up to `num_workers` processes, each when there is work for it."""
 
     def __init__(self, num_workers: int) -> None:
         self._num_workers = num_workers
@@ -75,7 +72,7 @@ class WorkerPool:
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[Worker]:
-        """Lends a worker for one shard; waits while all have enough to do.
+        """Reserves a worker for one shard; waits while all have enough to do.
 
         Raises:
           ChildDiedError: that worker died, or the pool has ended.
@@ -99,7 +96,7 @@ class WorkerPool:
                 self._changed.notify()
 
     def end(self) -> None:
-        """Ends all processes, for good: what they published is on the disk."""
+        """Ends all processes, and refuses new work; what they published stays."""
         with self._changed:
             self._is_ended = True
             for worker in self._num_lent:
@@ -111,7 +108,7 @@ class WorkerPool:
         return (
             self._is_ended
             or len(self._num_lent) < self._num_workers
-            or min(self._num_lent.values()) < MAX_ASKED
+            or min(self._num_lent.values()) < _MAX_REQUESTS
         )
 
     def _least_busy(self) -> Worker:
@@ -125,10 +122,10 @@ class WorkerPool:
 
 
 def acquire(num_workers: int) -> WorkerPool:
-    """Returns the pool that all users in this process share, until they `release` it.
+    """Returns the one pool of this process; every user must `release` it.
 
     Args:
-      num_workers: where this is the first user, the processes that it may have.
+      num_workers: most processes of the pool, if this call creates it.
     """
     global _shared, _num_users
     with _lock:
@@ -139,7 +136,7 @@ def acquire(num_workers: int) -> WorkerPool:
 
 
 def release(pool: WorkerPool) -> None:
-    """Ends one use of a pool; with the last one its processes end too."""
+    """Ends one use of a pool, and with the last use its processes."""
     global _shared, _num_users
     with _lock:
         if pool is not _shared:  # it was abandoned
@@ -151,7 +148,7 @@ def release(pool: WorkerPool) -> None:
 
 
 def abandon() -> None:
-    """Ends the processes of the shared pool, whatever they do; nobody waits for it."""
+    """Kills the processes of the shared pool, without waiting for their work."""
     global _shared
     with _lock:
         if _shared is not None:

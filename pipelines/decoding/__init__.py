@@ -1,1 +1,1 @@
-"""One clip in, its frames as JPEGs out, or the reason why not."""
+"""Decodes one clip into JPEG frames, or refuses it with a reason."""

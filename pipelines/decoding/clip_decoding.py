@@ -1,13 +1,12 @@
-"""One clip file in, its frames as JPEGs out, or the reason why not.
+"""Decodes one clip and encodes its frames as JPEGs, or refuses it with a reason.
 
-libavcodec decodes plain clips inside this process, at a third of the cost of any way
-through another one. It is believed where nothing casts doubt: the container is whole,
-its headers are sound, the frames are as many as it holds, and the library has not said
-a word. About every other clip the ffmpeg program is asked (see second_opinion), and
-about those whose colours are not the plain ones.
+libavcodec decodes plain clips inside this process, at a third of the cost of another
+process. Its frames are used where the container is whole, its headers are sound, the
+frame count matches, and libavcodec logged nothing. Every other clip, and every clip
+whose colours are not 4:2:0 BT.601, is decoded by the ffmpeg program (second_opinion).
 
-Runs only in a process that may crash (see decoding_child): the files come from
-strangers and the decoders are native code.
+Runs only in a process that may crash (decoder_child): the files are not trusted and the
+decoders are native code.
 """
 
 import dataclasses
@@ -42,9 +41,9 @@ def decode_clip(
     """Decodes every frame of a clip and encodes each as JPEG.
 
     Raises:
-      ClipError: the file is not the one its supplier or the plan knows, is no video
-        of a known container, breaks a limit, is damaged, or yields other frames than
-        it holds.
+      ClipError: the file has another checksum than listed or planned, is no video in
+        a supported container, breaks a limit, is damaged, or yields another number of
+        frames than its container promises.
     """
     _check_checksum(clip)
     if Path(clip.uri).is_dir():
@@ -53,15 +52,15 @@ def decode_clip(
     jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
     with decoder_log.captured() as log:
         header = libav.read_header(file)
-        if file.is_plain and not file.doubt:
+        if file.is_plain and not file.problem:
             for frame in libav.frames(file):
-                jpegs.take(frame)
-    is_believed = (
+                jpegs.add(frame)
+    is_whole = (
         not log.text
         and 0 < jpegs.num_frames == file.num_frames
         and not verdicts.is_short_of_its_duration(file)
     )
-    if is_believed and file.structure is not None:
+    if is_whole and file.structure is not None:
         times = file.structure.times_seconds
         return jpegs.stored(verdicts.source_facts(header, times, jpegs.num_frames))
     return _decode_by_ffmpeg(file, header, settings, clip_limits)
@@ -84,10 +83,10 @@ def _decode_by_ffmpeg(
 ) -> records.ClipFrames:
     jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
 
-    def take(frame: Frame, has_fine_colours: bool) -> None:
-        jpegs.take(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), has_fine_colours)
+    def add(frame: Frame, has_fine_colours: bool) -> None:
+        jpegs.add(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), has_fine_colours)
 
-    opinion = second_opinion.ask(file.path, clip_limits, take)
+    opinion = second_opinion.decode(file.path, clip_limits, add)
     verdict = verdicts.verdict_on(file, header, opinion)
     if verdict.reason and not verdicts.is_acceptable(
         verdict, jpegs.num_frames, settings.accept_partial

@@ -1,4 +1,4 @@
-"""What can be said of a clip's file before anything is decoded."""
+"""Reads a clip's file and checks its container and frame headers, without decoding."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ _FRAME_READERS = {"V_VP8": vpx_headers.read_vp8, "V_VP9": vpx_headers.read_vp9}
 
 @dataclass(frozen=True, slots=True)
 class ClipFile:
-    """A file that has the beginning of a container that is decoded.
+    """A file in a container that can be decoded, and what its headers state.
 
     Attributes:
-      structure: None where the container is none of Matroska's.
-      frames: what the headers of its VP8 or VP9 frames say; None for other codecs.
-      content: its bytes.
+      structure: of a Matroska or WebM file; None for other containers.
+      frames: by the headers of VP8 or VP9 frames; None for other codecs.
+      content: the file's bytes.
     """
 
     path: Path
@@ -30,17 +30,17 @@ class ClipFile:
     content: bytes = field(default=b"", repr=False)
 
     @property
-    def doubt(self) -> str:
-        """What is wrong with the file already, "" if nothing."""
+    def problem(self) -> str:
+        """The first thing wrong with container or frame headers, "" if nothing."""
         if self.structure is None:
             return ""
         return self.structure.problem or (self.frames.problem if self.frames else "")
 
     @property
     def is_plain(self) -> bool:
-        """Whether its frames are known to be of 8 bits, 4:2:0, BT.601, limited range.
+        """Whether all headers state 8 bits, 4:2:0, BT.601, limited range.
 
-        It is known of VP8 and VP9 in Matroska or WebM; others may be just as plain.
+        Only headers of VP8 and VP9 in Matroska or WebM are read; False for the rest.
         """
         return (
             self.structure is not None
@@ -51,25 +51,20 @@ class ClipFile:
 
     @property
     def num_frames(self) -> int:
-        """The frames that the file holds, 0 where only decoding would tell."""
+        """The number of frames in the file, 0 where only decoding can count them."""
         if self.structure is None:
             return 0
-        if self.frames is not None and self.frames.is_plain and not self.doubt:
+        if self.frames is not None and self.frames.is_plain and not self.problem:
             return self.frames.num_shown
         return len(self.structure.blocks)
 
-    @property
-    def has_exact_count(self) -> bool:
-        """Whether `num_frames` is what decoding must give, to the frame."""
-        return self.frames is not None and not self.doubt
-
 
 def read_clip_file(path: Path, planned: records.Fingerprint) -> ClipFile:
-    """Reads and looks at a file.
+    """Reads a file and the headers in it.
 
     Raises:
-      ClipError: it cannot be read, is empty, is not the planned one, is no container
-        that is decoded, or is several.
+      ClipError: the file cannot be read, is empty, changed since it was planned, is in
+        no supported container, or consists of several files.
     """
     content = _read(path, planned)
     kind = containers.kind(content)

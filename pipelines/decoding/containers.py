@@ -1,6 +1,6 @@
-"""What kind of container a file is, told by its first bytes and never by its name.
+"""Recognises a file's container by its first bytes, never by its name.
 
-Playlists and other files that refer to further files are no containers of ours.
+Playlists and other files that refer to further files are not supported.
 Signatures: RFC 8794 (EBML), ISO/IEC 14496-12 and Apple's QuickTime File Format, RIFF;
 the foreign ones from each format's own description.
 """
@@ -12,7 +12,7 @@ MP4 = "MP4 or MOV"
 AVI = "AVI"
 
 FORMATS = "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi"
-"""The demuxers of libavformat for them, by its own names; others are not to be used."""
+"""Names of libavformat's demuxers for these containers; no others may be used."""
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _FIRST_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
@@ -34,7 +34,7 @@ _SYNC, _TS_PACKET_NUM_BYTES = b"\x47", 188
 
 
 def kind(content: bytes) -> str:
-    """Returns MATROSKA, MP4 or AVI, "" if the file is none of them."""
+    """Returns MATROSKA, MP4 or AVI, or "" for any other content."""
     if content.startswith(_EBML):
         return MATROSKA
     if content[4:8] in _FIRST_ATOMS:
@@ -45,7 +45,7 @@ def kind(content: bytes) -> str:
 
 
 def foreign_kind(content: bytes) -> str:
-    """Returns the name of a container that is known but not decoded, "" if unknown."""
+    """Returns the name of a recognised container that is not decoded, else ""."""
     for at, signature, name in _FOREIGN:
         if content[at : at + len(signature)] == signature:
             return name

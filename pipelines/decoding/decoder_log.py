@@ -1,8 +1,7 @@
-"""What a decoder says of a file while it decodes it.
+"""Captures what a decoder logs while it decodes a clip.
 
-libavcodec hands on what it cannot decode, but what it only dislikes, and patches up, it
-tells on the process's descriptor 2, if it is let. Here descriptors 1 and 2 lead into a
-pipe for as long as one clip is decoded.
+libavcodec raises on what it cannot decode, but only logs (to stderr) what it conceals.
+Here descriptors 1 and 2 lead into a pipe for as long as one clip is decoded.
 """
 
 import ctypes
@@ -20,7 +19,7 @@ _DESCRIPTORS = (1, 2)
 
 
 class DecoderLog:
-    """The text of one capture; complete once its block has ended."""
+    """The text of one capture; complete after the `with` block."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -28,9 +27,9 @@ class DecoderLog:
 
 @contextmanager
 def captured() -> Iterator[DecoderLog]:
-    """Collects what is written to descriptors 1 and 2, at most 64 KiB, in the block."""
+    """Captures, at most 64 KiB of, what the block writes to descriptors 1 and 2."""
     log = DecoderLog()
-    # By default the package silences the library, or takes its words for itself.
+    # By default the package silences the library, or handles its messages itself.
     av.logging.restore_default_callback()
     av.logging.set_libav_level(av.logging.WARNING)
     _flush()

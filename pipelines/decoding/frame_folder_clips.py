@@ -1,9 +1,9 @@
-"""A folder of JPEGs in, its frames out: the files' own bytes wherever these will do.
+"""Reads a folder of JPEGs as a clip, keeping the files' own bytes where possible.
 
-A file is kept as it is if every reader understands it (see jpeg_headers), it stands
-upright and is not to be reduced: nothing is lost, and nothing is encoded. It is decoded
-once all the same, as the readers of a data set do it, by a decoder that reports damage.
-Other files OpenCV decodes, and turns as Exif asks; libjpeg's warnings are listened to.
+A file is stored as it is if it is a plain JPEG (see jpeg_headers), upright and not to
+be reduced: nothing is encoded again. It is still decoded once, with the decoder that
+readers of the data set use, to detect damage. Every other file is decoded by OpenCV,
+turned by its Exif orientation and encoded; a warning of libjpeg counts as damage.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def decode_frame_folder(
     settings: records.DecodeSettings,
     clip_limits: DecodeLimits,
 ) -> records.ClipFrames:
-    """Returns the frames of a clip that is a folder; its rate nobody knows.
+    """Returns the frames of a clip that is a folder; its frame rate is unknown.
 
     Raises:
       ClipError: the folder is not the planned one or holds other than frames, the
@@ -71,7 +71,7 @@ def decode_frame_folder(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Frame:
-    """A frame that is whole.
+    """One whole frame, as a JPEG to keep or as pixels to encode.
 
     Attributes:
       height, width: upright.
@@ -88,7 +88,7 @@ class _Frame:
 
 
 def _frame(content: bytes, jpegs: jpeg_collector.JpegCollector) -> _Frame:
-    """Decodes a frame's file, and decides what of it is to be stored."""
+    """Decodes a frame's file, and decides whether to store its bytes or its pixels."""
     header = _header(content)
     size = (header.height, header.width)
     jpegs.refuse_large(*size)
@@ -118,7 +118,7 @@ def _header(content: bytes) -> jpeg_headers.JpegHeader:
 
 
 def _complaint(jpeg: bytes) -> str:
-    """Returns what the decoder of our readers has against a JPEG, "" if nothing."""
+    """Returns the error of the decoder that readers use on a JPEG, "" if none."""
     try:
         height, width, _ = _as_read(jpeg).shape
         grid = jpeg_regions.read_grid(jpeg)
@@ -146,8 +146,8 @@ def _pixels(jpeg: bytes) -> Pixels:
         pixels: Pixels | None = cv2.imdecode(content, cv2.IMREAD_COLOR)
     if pixels is not None and not log.text:
         return pixels
-    said = log.text.strip() or _complaint(jpeg) or "OpenCV cannot decode it"
-    raise ClipError("truncated" if _CUT_OFF in said else "damaged", said)
+    complaint = log.text.strip() or _complaint(jpeg) or "OpenCV cannot decode it"
+    raise ClipError("truncated" if _CUT_OFF in complaint else "damaged", complaint)
 
 
 def _add(frame: _Frame, first: _Frame, jpegs: jpeg_collector.JpegCollector) -> None:
@@ -158,9 +158,9 @@ def _add(frame: _Frame, first: _Frame, jpegs: jpeg_collector.JpegCollector) -> N
             f"{first.width}x{first.height}: not one clip",
         )
     if frame.jpeg is not None:
-        jpegs.take_jpeg(frame.jpeg, frame.height, frame.width)
+        jpegs.add_jpeg(frame.jpeg, frame.height, frame.width)
     elif frame.pixels is not None:
-        jpegs.take(frame.pixels, frame.has_fine_colours)
+        jpegs.add(frame.pixels, frame.has_fine_colours)
 
 
 def _accepted_damage(

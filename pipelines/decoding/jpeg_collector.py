@@ -1,4 +1,4 @@
-"""Frames in, a clip's JPEGs out, as the settings want them."""
+"""Encodes a clip's frames as JPEGs, reduced as the settings require."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ Frame = npt.NDArray[np.uint8]
 
 
 class JpegCollector:
-    """Reduces and encodes frames one by one; all must have one size."""
+    """Collects the JPEGs of one clip, frame by frame; all frames have one size."""
 
     def __init__(
         self, settings: records.DecodeSettings, clip_limits: DecodeLimits
@@ -27,16 +27,16 @@ class JpegCollector:
 
     @property
     def num_frames(self) -> int:
-        """The number of frames taken."""
+        """The number of frames added."""
         return len(self._jpegs)
 
-    def take(self, frame: Frame, has_fine_colours: bool = False) -> None:
-        """Adds a BGR frame (H, W, 3).
+    def add(self, frame: Frame, has_fine_colours: bool = False) -> None:
+        """Reduces and encodes the next frame, BGR (H, W, 3).
 
         Args:
           frame: the next frame.
-          has_fine_colours: the source has colours at every pixel (4:4:4), so that the
-            JPEG is to have them too.
+          has_fine_colours: the source has colours at every pixel (4:4:4); then the
+            JPEG has them too.
 
         Raises:
           ClipError: the clip breaks a limit, or its JPEGs do not fit in a page.
@@ -48,10 +48,10 @@ class JpegCollector:
         self.refuse_large(height, width)
         sized = _reduced(frame, self._settings.short_side_px)
         jpeg = _encoded(sized, self._settings.jpeg_quality, has_fine_colours)
-        self.take_jpeg(jpeg, sized.shape[0], sized.shape[1])
+        self.add_jpeg(jpeg, sized.shape[0], sized.shape[1])
 
-    def take_jpeg(self, jpeg: bytes, height: int, width: int) -> None:
-        """Adds a frame that is a JPEG already.
+    def add_jpeg(self, jpeg: bytes, height: int, width: int) -> None:
+        """Adds the next frame, which is a JPEG already.
 
         Raises:
           ClipError: the clip's JPEGs do not fit in a page.
@@ -65,7 +65,7 @@ class JpegCollector:
             )
 
     def refuse_large(self, height: int, width: int) -> None:
-        """Raises ClipError for frames of more pixels than a clip's may have."""
+        """Raises ClipError for frames of more pixels than the limit."""
         if height * width > self._limits.max_pixels:
             raise ClipError(
                 "frame_too_large",
@@ -73,7 +73,7 @@ class JpegCollector:
             )
 
     def keeps_size(self, height: int, width: int) -> bool:
-        """Tells whether frames of this size are stored without being reduced."""
+        """Returns whether frames of this size are stored without being reduced."""
         short_side_px = self._settings.short_side_px
         return short_side_px == 0 or min(height, width) <= short_side_px
 
@@ -92,7 +92,7 @@ class JpegCollector:
 
 
 def _reduced(frame: Frame, short_side_px: int) -> Frame:
-    """Returns the frame with the short side asked for; never enlarges."""
+    """Returns the frame with at most this short side, in pixels; 0: as it is."""
     height, width = frame.shape[:2]
     short = min(height, width)
     if short_side_px == 0 or short <= short_side_px:

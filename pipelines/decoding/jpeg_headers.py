@@ -1,6 +1,6 @@
-"""What the header of a JPEG says, read without a decoder (ITU-T T.81, annex B).
+"""Reads the header of a JPEG without a decoder (ITU-T T.81, annex B).
 
-Also the one field of Exif (CIPA DC-008, sec. 4.6.4 A) that turns a picture.
+Also reads the orientation in Exif (CIPA DC-008, sec. 4.6.4 A).
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _NUM_IN_PLAIN = (1, 3)  # components: grey, or three colours
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """One picture.
+    """The header of one JPEG.
 
     Attributes:
       is_plain: 8-bit baseline, in one scan, grey or of three colours: what any reader
         of JPEGs understands.
       has_fine_colours: three colours, each at every pixel (4:4:4).
-      orientation: Exif's, 1 to 8; 1 where it says nothing, 0 where it is not clear.
+      orientation: by Exif, 1 to 8; 1 without Exif, 0 where Exif cannot be read.
       end: bytes up to the end of the picture, where it is plain; 0 if it has none.
     """
 
@@ -39,7 +39,7 @@ class JpegHeader:
 
 
 def read(jpeg: bytes) -> JpegHeader | None:
-    """Reads a header; None if it is none, or is cut off."""
+    """Returns the header of a JPEG, None if there is none or it is cut off."""
     orientation, kind, frame = 1, 0, b""
     for marker, begin, end in jpeg_regions.header_segments(jpeg):
         body = jpeg[begin:end]
@@ -62,7 +62,7 @@ def _header(
     kind, body = frame
     if len(body) < 6 or len(body) != 6 + 3 * body[5] or not scan:
         return None
-    found = jpeg.find(_EOI, scan_at)  # compressed data never has these two bytes
+    end_at = jpeg.find(_EOI, scan_at)  # compressed data never has these two bytes
     samplings = body[7::3]  # of each component: horizontal, vertical, 4 bits each
     return JpegHeader(
         height=int.from_bytes(body[1:3], "big"),
@@ -74,12 +74,12 @@ def _header(
         and bytes(2) not in (body[1:3], body[3:5]),
         has_fine_colours=len(samplings) == 3 and len(set(samplings)) == 1,
         orientation=orientation,
-        end=found + len(_EOI) if found >= 0 else 0,
+        end=end_at + len(_EOI) if end_at >= 0 else 0,
     )
 
 
 def _orientation(tiff: bytes) -> int:
-    """Returns what Exif says, 1 if it does not, 0 if it cannot be understood."""
+    """Returns the orientation in Exif, 1 if it has none, 0 if it cannot be read."""
     if tiff[:4] not in (b"II*\0", b"MM\0*"):
         return 0
 
@@ -93,6 +93,6 @@ def _orientation(tiff: bytes) -> int:
         return 0
     for at in range(directory + 2, directory + 2 + 12 * num_entries, 12):
         if number(at, 2) == _ORIENTATION:
-            found = number(at + 8, 2)
-            return found if 1 <= found <= 8 else 0
+            orientation = number(at + 8, 2)
+            return orientation if 1 <= orientation <= 8 else 0
     return 1

@@ -1,9 +1,9 @@
-"""Decodes VP8 and VP9 out of memory: where the frames are is known from the container.
+"""Reads headers and decodes VP8 and VP9 with libavcodec (PyAV), in this process.
 
-libavcodec is given the blocks of a file that was read already. No library opens a file
-here or reads a container, which saves a tenth of OpenCV's time: it decodes the first
-frame twice, once to tell what the stream is. The conversion is the one that ffmpeg
-makes for a PNG of BT.601, as is OpenCV's.
+Frames are decoded from the blocks of a file that is in memory already: no library opens
+the file or parses its container. This saves a tenth of OpenCV's time, which decodes the
+first frame twice to find out what the stream is. The conversion to BGR is the one that
+ffmpeg makes for a PNG of BT.601, as is OpenCV's.
 """
 
 import itertools
@@ -32,7 +32,7 @@ _MICROSECONDS = 1_000_000
 
 
 def read_header(file: clip_file.ClipFile) -> verdicts.Header:
-    """Returns the header's claims; what cannot be opened has none.
+    """Returns rate, number of frames and duration by the header; 0 where unknown.
 
     Raises:
       MemoryError: the process may not have as much as the header asks for.
@@ -48,14 +48,14 @@ def read_header(file: clip_file.ClipFile) -> verdicts.Header:
     except MemoryError:
         raise
     except av.error.FFmpegError:
-        return verdicts.Header()  # ffmpeg may say more
+        return verdicts.Header()  # ffmpeg will report more
 
 
 def frames(file: clip_file.ClipFile) -> Iterator[Frame]:
     """Yields a plain clip's frames in order of presentation, BGR (H, W, 3).
 
-    They end early where the decoder refuses a block. What it only dislikes, it tells
-    its log (see decoder_log).
+    They end early where the decoder refuses a block. What it conceals, it only logs
+    (see decoder_log).
 
     Raises:
       MemoryError: the process may not have as much as a frame needs.
@@ -81,7 +81,7 @@ def frames(file: clip_file.ClipFile) -> Iterator[Frame]:
 
 
 def _bgr(frame: av.VideoFrame) -> Frame:
-    """Returns a frame's pixels where they are: the array keeps them alive."""
+    """Returns a frame's pixels without a copy; the array keeps them alive."""
     (plane,) = frame.planes
     shape = (frame.height, frame.width, 3)
     pixels = memoryview(plane)
@@ -89,7 +89,7 @@ def _bgr(frame: av.VideoFrame) -> Frame:
 
 
 def _claims(container: av.container.InputContainer) -> verdicts.Header:
-    """Returns rate and number of frames; of these containers ffmpeg tells the rest."""
+    """Returns rate and number of frames; the ffmpeg program reports the duration."""
     if not container.streams.video:
         return verdicts.Header()
     stream = container.streams.video[0]

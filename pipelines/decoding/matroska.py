@@ -1,7 +1,7 @@
-"""Reads how a Matroska or WebM file is built, without decoding it (RFC 9559, RFC 8794).
+"""Reads where the frames of a Matroska or WebM file are, without decoding (RFC 9559).
 
-It answers what libraries of codecs do not: how many frames the file really holds, at
-which times, whether it is cut off, and whether a second file hangs on the first.
+Reports what codec libraries do not: how many frames the file really has, at which
+times, whether it is cut off, and whether a second file is appended to the first.
 """
 
 import fractions
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipelines.decoding import ebml
-from pipelines.decoding.ebml import CLUSTER, EBML, SEGMENT, VOID
+from pipelines.decoding.ebml import CLUSTER, EBML, SEGMENT, VOID, EbmlError
 
 __all__ = ["Structure", "read"]
 
@@ -20,12 +20,12 @@ _INFO, _TRACKS = 0x1549A966, 0x1654AE6B
 _TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
 _TRACK, _NUMBER, _TYPE, _CODEC = 0xAE, 0xD7, 0x83, 0x86
 _ENCODINGS, _VIDEO, _FRAME_NANOSECONDS = 0x6D80, 0xE0, 0x23E383
-_WIDTH, _HEIGHT, _COLOUR, _MATRIX, _RANGE = 0xB0, 0xBA, 0x55B0, 0x55B1, 0x55B9
+_COLOUR, _MATRIX, _RANGE = 0x55B0, 0x55B1, 0x55B9
 _CLUSTER_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 
-# What may stand in Video beside sizes and colour without changing a pixel: interlacing
+# What may stand in Video beside colour without changing a pixel: sizes, interlacing
 # unknown, display sizes, Void, CRC-32. Cropping, rotation and alpha are not here.
-_HARMLESS_IN_VIDEO = frozenset({0x9A, 0x54B0, 0x54BA, 0x54B2, 0xEC, 0xBF})
+_HARMLESS_IN_VIDEO = frozenset({0xB0, 0xBA, 0x9A, 0x54B0, 0x54BA, 0x54B2, VOID, 0xBF})
 _VIDEO_TRACK = 1
 _LACING = 0x06
 _PLAIN_MATRICES = frozenset({2, 5, 6})  # unspecified and the two of BT.601
@@ -36,28 +36,25 @@ _MAX_RATE_DENOMINATOR = 1001  # of 30000/1001
 
 @dataclass(slots=True)
 class Structure:
-    """What a file's elements say, its first video track's above all.
+    """The structure of a file, and its first video track.
 
     Attributes:
       codec: Matroska's codec id, "" if there is no video track.
       has_other_tracks: whether there are tracks beside the video's.
-      width, height: of the coded frames, 0 where not said.
-      is_ordinary: nothing asks for cropping, rotation, alpha, other encodings, or a
-        colour matrix or range other than BT.601's limited one.
+      is_ordinary: there is no cropping, rotation, alpha or other encoding, and the
+        colours are of BT.601's matrix and limited range.
       duration_seconds: as the header claims, 0.0 if it does not.
       fps: the same.
-      blocks: where each frame of the video track begins and ends in the file.
+      blocks: begin and end, in the file, of each frame of the video track.
       times_seconds: of each block.
-      is_open_ended: the segment does not say where it ends, as in files written live.
+      is_open_ended: the segment does not state its size, as in files written live.
       is_cut_off: an element goes on beyond the file's end.
-      num_files: EBML headers; more than one file may hang together.
-      problem: the first thing found wrong, "" if the file is well built.
+      num_files: EBML headers; more than 1 where files were appended to each other.
+      problem: the first thing wrong with the file, "" if nothing.
     """
 
     codec: str = ""
     has_other_tracks: bool = False
-    width: int = 0
-    height: int = 0
     is_ordinary: bool = True
     duration_seconds: float = 0.0
     fps: float = 0.0
@@ -74,14 +71,14 @@ def read(content: bytes) -> Structure:
     reader = _Reader(content)
     try:
         reader.read_file()
-    except ebml.EbmlError as error:
+    except EbmlError as error:
         reader.structure.problem = reader.structure.problem or str(error)
         reader.structure.is_cut_off |= isinstance(error, ebml.EbmlEndError)
     return reader.structure
 
 
 class _Reader:
-    """Walks the elements of one file once."""
+    """Reads the elements of one file, once and in order."""
 
     def __init__(self, content: bytes) -> None:
         self.structure = Structure()
@@ -116,7 +113,7 @@ class _Reader:
                 self._read_info(at, stop)
             elif identity == _TRACKS:
                 self._read_tracks(at, stop)
-            elif identity == EBML:  # a segment of unknown size takes in all that comes
+            elif identity == EBML:  # an open segment includes all that follows
                 self.structure.num_files += 1
             else:
                 self._read_in_cluster(identity, at, stop)
@@ -135,31 +132,27 @@ class _Reader:
 
     def _read_track(self, begin: int, end: int) -> None:
         structure = self.structure
-        found = {i: (at, stop) for i, at, stop in self._children(begin, end)}
-        if _TYPE not in found or _NUMBER not in found:
+        children = {i: (at, stop) for i, at, stop in self._children(begin, end)}
+        if _TYPE not in children or _NUMBER not in children:
             self._note(f"the track at byte {begin} has no type or no number")
             return
-        if self._number(*found[_TYPE]) != _VIDEO_TRACK or structure.codec:
+        if self._number(*children[_TYPE]) != _VIDEO_TRACK or structure.codec:
             structure.has_other_tracks = True
             return
-        self._video_number = self._number(*found[_NUMBER])
-        at, stop = found.get(_CODEC, (0, 0))
+        self._video_number = self._number(*children[_NUMBER])
+        at, stop = children.get(_CODEC, (0, 0))
         codec = self._content[at:stop].rstrip(b"\0")
         structure.codec = codec.decode("ascii", "replace") or "?"
-        structure.is_ordinary = _ENCODINGS not in found
-        if _FRAME_NANOSECONDS in found:
-            structure.fps = _rate(self._number(*found[_FRAME_NANOSECONDS]))
-        if _VIDEO in found:
-            self._read_video(*found[_VIDEO])
+        structure.is_ordinary = _ENCODINGS not in children
+        if _FRAME_NANOSECONDS in children:
+            structure.fps = _rate(self._number(*children[_FRAME_NANOSECONDS]))
+        if _VIDEO in children:
+            self._read_video(*children[_VIDEO])
 
     def _read_video(self, begin: int, end: int) -> None:
         structure = self.structure
         for identity, at, stop in self._children(begin, end):
-            if identity == _WIDTH:
-                structure.width = self._number(at, stop)
-            elif identity == _HEIGHT:
-                structure.height = self._number(at, stop)
-            elif identity == _COLOUR:
+            if identity == _COLOUR:
                 structure.is_ordinary &= self._is_plain_colour(at, stop)
             elif identity not in _HARMLESS_IN_VIDEO:
                 structure.is_ordinary = False
@@ -186,7 +179,7 @@ class _Reader:
         structure = self.structure
         number, at = ebml.read_number(self._content, begin)
         if at + 3 > end:
-            raise ebml.EbmlError(f"the block at byte {begin} is cut off")
+            raise EbmlError(f"the block at byte {begin} is cut off")
         if number != self._video_number:
             if not structure.has_other_tracks:
                 self._note(f"the block at byte {begin} is of no track: {number}")

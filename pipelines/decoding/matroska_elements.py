@@ -1,16 +1,16 @@
-"""Tells whether every element of a Matroska or WebM file is known and in its place.
+"""Checks that every element of a Matroska or WebM file is a usual one in its place.
 
-A file that is read block by block, without a library that would tell of oddities around
-the blocks, has to be one without any. What is not in the table below need not be wrong;
-it only means that somebody else is to be asked. The table has what ffmpeg, mkvmerge and
-browsers write around one video (RFC 9559, section 5.1; RFC 8794, section 11).
+Decoding the blocks alone would overlook anything unusual around them. An element that
+is not in the table below need not be wrong; the file is then decoded by ffmpeg instead.
+The table has what ffmpeg, mkvmerge and browsers write around one video (RFC 9559,
+section 5.1; RFC 8794, section 11).
 """
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from pipelines.decoding import ebml
-from pipelines.decoding.ebml import CLUSTER, EBML, SEGMENT, VOID
+from pipelines.decoding.ebml import CLUSTER, EBML, SEGMENT, VOID, EbmlError
 
 __all__ = ["oddity"]
 
@@ -55,28 +55,24 @@ _BINARIES = frozenset({0x73A4, 0x63A2, 0xA1, 0xA3, VOID, _CRC_32, _SEEK_ID, 0x55
 _DOC_TYPES = frozenset({b"webm", b"matroska"})
 
 
-class _OddError(ValueError):
-    """An element is not as the table wants it."""
-
-
 @dataclass(slots=True)
 class _Walk:
-    """What elements say of each other, while a file is walked once."""
+    """References between elements, collected while a file is read once."""
 
     content: bytes
     segment_begin: int = 0
     places: set[tuple[int, int]] = field(default_factory=set)  # of the segment's parts
-    promised: set[tuple[int, int]] = field(default_factory=set)  # by its table of them
+    promised: set[tuple[int, int]] = field(default_factory=set)  # by its SeekHead
     tracks: set[bytes] = field(default_factory=set)
     targets: set[bytes] = field(default_factory=set)
 
 
 def oddity(content: bytes) -> str:
-    """Returns the first thing in a file that is out of the ordinary, "" if nothing."""
+    """Returns the first unusual thing in a file, "" if there is none."""
     walk = _Walk(content)
     try:
         _check_children(walk, 0, 0, len(content))
-    except (_OddError, ebml.EbmlError) as odd:
+    except EbmlError as odd:
         return str(odd)
     if walk.promised - walk.places:
         return "the table of the segment's parts is wrong"
@@ -86,21 +82,21 @@ def oddity(content: bytes) -> str:
 
 
 def _check_children(walk: _Walk, parent: int, begin: int, end: int) -> None:
-    """Checks the elements in a range of bytes, and what is in them."""
+    """Checks the elements in a range of bytes, and those inside them."""
     known, seen = _KNOWN[parent], set[int]()
     for identity, start, at, stop, is_open in ebml.elements(walk.content, begin, end):
         if parent == SEGMENT:
             walk.places.add((identity, start - walk.segment_begin))
         if identity not in known and identity not in (VOID, _CRC_32):
-            raise _OddError(f"element {identity:X} at byte {start} is not known there")
+            raise EbmlError(f"element {identity:X} at byte {start} is not known there")
         if stop > end or (identity in _ONCE and identity in seen):
-            raise _OddError(f"element {identity:X} at byte {start} is not to be there")
+            raise EbmlError(f"element {identity:X} at byte {start} is not to be there")
         if is_open and identity == CLUSTER:
             known = known | _IN_CLUSTER
         seen.add(identity)
         _check(walk, identity, at, stop)
     if not _NEEDED.get(parent, seen) <= seen:
-        raise _OddError(f"element {parent:X} at byte {begin} lacks a part")
+        raise EbmlError(f"element {parent:X} at byte {begin} lacks a part")
 
 
 def _check(walk: _Walk, identity: int, begin: int, end: int) -> None:
@@ -115,11 +111,11 @@ def _check(walk: _Walk, identity: int, begin: int, end: int) -> None:
     if identity not in _TEXTS | _BINARIES:
         ebml.read_unsigned(walk.content, begin, end)
     if identity == _DOC_TYPE and value.rstrip(b"\0") not in _DOC_TYPES:
-        raise _OddError(f"the document's type at byte {begin} is {value!r:.40}")
+        raise EbmlError(f"the document's type at byte {begin} is {value!r:.40}")
     if identity == _TAG_NAME and not value.rstrip(b"\0"):
-        raise _OddError(f"the tag at byte {begin} has no name")
+        raise EbmlError(f"the tag at byte {begin} has no name")
     if identity in (_MAX_ID, _MAX_SIZE) and value.lstrip(b"\0") > b"\x08":
-        raise _OddError(f"numbers of {value.hex()} bytes")
+        raise EbmlError(f"numbers of {value.hex()} bytes")
     if identity == _TRACK_UID:
         walk.tracks.add(value.lstrip(b"\0"))
     if identity == _TARGET_UID and value.strip(b"\0"):
@@ -127,7 +123,7 @@ def _check(walk: _Walk, identity: int, begin: int, end: int) -> None:
 
 
 def _note_promise(walk: _Walk, begin: int, end: int) -> None:
-    """Takes down which part of the segment is said to be where."""
+    """Records where a Seek element places a part of the segment."""
     values = {
         part.identity: int.from_bytes(walk.content[part.begin : part.end], "big")
         for part in ebml.elements(walk.content, begin, end)

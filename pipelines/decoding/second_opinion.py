@@ -1,11 +1,11 @@
-"""What the ffmpeg program makes of a clip: frames, their times, and every complaint.
+"""Decodes a clip with the ffmpeg program, with frame times and every warning.
 
-It is asked about clips that the fast way (see decoding) or the file's own structure
-cast doubt on, and about those whose frames are not of the plain kind. It reads
-the one local file, by the demuxers of our containers alone. It runs twice: once only to
-read, which tells of header and packets, and once to decode, when it says nothing but
-warnings; of a log with both, threads that write at once make garbage. Whoever ends
-this process's group ends ffmpeg too; it inherits the limits of the process.
+Used for clips that are not plain, or whose fast decoding (see clip_decoding) or
+container showed a problem. ffmpeg may read the one local file alone, by the demuxers of
+supported containers. It runs twice: once to read header and packets, with a verbose
+log, and once to decode, with a log of warnings; two threads writing one verbose log
+interleave their lines. It ends with this process's group and inherits the limits of the
+process.
 """
 
 import os
@@ -26,14 +26,14 @@ from pipelines import ffmpeg, quarantine
 from pipelines.decoding import containers
 from pipelines.quarantine import ClipError, DecodeLimits
 
-__all__ = ["Opinion", "ask", "words"]
+__all__ = ["Opinion", "decode", "describe_complaints"]
 
 Frame = npt.NDArray[np.uint8]
 
 _MAX_LOG_NUM_BYTES = 32 << 20  # 300 bytes a frame are usual
 _MAX_WORDS = 300
 _MAX_COMPLAINTS = 3
-_LINE = re.compile(r"(?P<who>(?:\[[^]]*\] )*)\[(?P<level>[a-z]+)\] (?P<text>.*)")
+_LINE = re.compile(r"(?P<source>(?:\[[^]]*\] )*)\[(?P<level>[a-z]+)\] (?P<text>.*)")
 _COMPLAINING = frozenset({"warning", "error", "fatal", "panic"})
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # another one in every run
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -44,7 +44,7 @@ _FINE = re.compile(r"\b(?:yuvj?a?444|gbr|rgb|bgr)")
 _SIZE_CHANGE = "Changing video frame properties on the fly"
 _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
 
-# Said of sound files and of ffmpeg's own scaling, not of damage.
+# About sound files and ffmpeg's own scaling, not about damage.
 _HARMLESS = re.compile(
     r"deprecated pixel format used|Guessed Channel Layout"
     r"|Changing video frame properties on the fly|No filtered frames for output stream"
@@ -53,18 +53,18 @@ _HARMLESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What ffmpeg said of a clip.
+    """The result of running ffmpeg on a clip, apart from the frames.
 
     Attributes:
-      num_frames: frames that it gave.
-      num_packets: coded frames that it read; an edit list may leave some of them out.
-      times_seconds: when each is shown, as far as the file says.
-      changes_size: it had to scale frames to the first one's size (newer ones tell).
-      complaints: warnings and errors, none of them harmless.
-      is_failure: it ended with another status than 0.
-      has_video, has_audio: streams that it found; pictures of a cover do not count.
+      num_frames: frames that were decoded.
+      num_packets: coded frames that were read; an edit list may leave out some.
+      times_seconds: when each frame is shown, as far as the file states it.
+      changes_size: frames were scaled to the first one's size (logged by newer ffmpeg).
+      complaints: warnings and errors, without the harmless ones.
+      is_failure: ffmpeg ended with another status than 0.
+      has_video, has_audio: there are such streams; cover pictures do not count.
       duration_seconds: as the header claims, 0.0 where it does not.
-      rotation_degrees: that it turned the frames by, clockwise.
+      rotation_degrees: that the frames were turned by, clockwise.
     """
 
     num_frames: int
@@ -79,19 +79,19 @@ class Opinion:
     rotation_degrees: int
 
 
-def ask(
+def decode(
     path: Path,
     clip_limits: DecodeLimits,
-    take: Callable[[Frame, bool], None],
+    add: Callable[[Frame, bool], None],
 ) -> Opinion:
-    """Has ffmpeg decode a clip.
+    """Decodes a clip with ffmpeg.
 
     Args:
       path: the clip.
       clip_limits: pixels and, beside the parent's, time; memory is limited by the
-        process, and frames by `take`, which may raise.
-      take: gets each frame, RGB (H, W, 3), upright, in order of presentation; and
-        whether its colours are as fine as its brightness (4:4:4).
+        process, and frames by `add`, which may raise.
+      add: called with each frame, RGB (H, W, 3), upright, in order of presentation;
+        and whether it has colours at every pixel (4:4:4).
 
     Raises:
       ClipError: there is no ffmpeg, it crashed or was killed, or frames are larger
@@ -107,8 +107,8 @@ def ask(
     try:
         decoded = _Run(_decoding(path, clip_limits, times), path, [times])
         with decoded:
-            num_frames = _take_all(
-                decoded.frames, clip_limits.max_pixels, lambda f: take(f, is_fine)
+            num_frames = _add_all(
+                decoded.frames, clip_limits.max_pixels, lambda f: add(f, is_fine)
             )
         status = decoded.wait()
         return Opinion(
@@ -125,8 +125,8 @@ def ask(
         os.close(times)
 
 
-def words(opinion: Opinion) -> str:
-    """Returns ffmpeg's own words for a person: short, one line, printable."""
+def describe_complaints(opinion: Opinion) -> str:
+    """Returns the first distinct complaints in one short, printable line."""
     distinct = list(dict.fromkeys(opinion.complaints))
     text = " | ".join(distinct[:_MAX_COMPLAINTS])
     more = len(distinct) - _MAX_COMPLAINTS
@@ -135,7 +135,7 @@ def words(opinion: Opinion) -> str:
 
 
 class _Run:
-    """One process of ffmpeg; its log is in memory, and limited."""
+    """One process of ffmpeg, with a log in memory of limited size."""
 
     def __init__(
         self, stream: Any, path: Path, descriptors: Sequence[int] = ()
@@ -163,7 +163,7 @@ class _Run:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:  # nobody wants the rest
+        if kind is not None:  # the rest is not needed
             self._process.kill()
             self._end()
 
@@ -224,7 +224,7 @@ def _decoding(path: Path, clip_limits: DecodeLimits, times: int) -> Any:
 
 
 def _check_end(path: Path, status: int) -> None:
-    """Raises ClipError where ffmpeg did not come to an end of its own."""
+    """Raises ClipError if ffmpeg was ended by a signal."""
     if -status in quarantine.OUTSIDE_SIGNALS:
         detail = quarantine.killed_from_outside(-status)
         raise ClipError("decoder_killed", f"{path}: {detail}")
@@ -233,17 +233,17 @@ def _check_end(path: Path, status: int) -> None:
         raise ClipError("decoder_crashed", detail)
 
 
-def _take_all(pipe: IO[bytes], max_pixels: int, take: Callable[[Frame], None]) -> int:
+def _add_all(pipe: IO[bytes], max_pixels: int, add: Callable[[Frame], None]) -> int:
     num_frames = 0
     while frame := _next_frame(pipe, max_pixels):
         height, width, pixels = frame
-        take(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+        add(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
         num_frames += 1
     return num_frames
 
 
 def _next_frame(pipe: IO[bytes], max_pixels: int) -> tuple[int, int, bytes] | None:
-    """Reads one PPM file; None at the end, whole frames only."""
+    """Reads one PPM file: height, width and pixels; None without a whole one."""
     fields = [pipe.readline(32) for _ in range(3)]
     if fields[0] != b"P6\n" or fields[2] != b"255\n":
         return None
@@ -256,7 +256,7 @@ def _next_frame(pipe: IO[bytes], max_pixels: int) -> tuple[int, int, bytes] | No
 
 
 def _times(descriptor: int) -> tuple[float, ...]:
-    """Returns the times that are listed a line in milliseconds, under a comment."""
+    """Returns the times of a list with one time, in milliseconds, per line."""
     text = os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("ascii")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return tuple(int(line) / 1000 for line in lines if line.lstrip("-").isdigit())
@@ -280,11 +280,11 @@ def _header_facts(text: str) -> dict[str, Any]:
 
 
 def _complaints(text: str) -> tuple[str, ...]:
-    found = []
+    complaints = []
     for line in text.splitlines():
         match = _LINE.match(line)
         if match and match["level"] in _COMPLAINING:
-            said = _UNPRINTABLE.sub("?", f"{match['who']}{match['text']}")
-            if not _HARMLESS.search(said):
-                found.append(_ADDRESS.sub("", said))
-    return tuple(found)
+            complaint = _UNPRINTABLE.sub("?", f"{match['source']}{match['text']}")
+            if not _HARMLESS.search(complaint):
+                complaints.append(_ADDRESS.sub("", complaint))
+    return tuple(complaints)

@@ -1,4 +1,4 @@
-"""Decides what a clip is worth from its file, its header and what ffmpeg said of it."""
+"""Decides whether a decoded clip is whole, by its file, its header and ffmpeg."""
 
 import itertools
 import re
@@ -29,7 +29,7 @@ _CUT_OFF = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a container's header claims, 0 where it is silent."""
+    """The claims of a container's header, 0 where it has none."""
 
     fps: float = 0.0
     num_frames: int = 0
@@ -41,8 +41,8 @@ class Verdict:
     """What is wrong with a clip.
 
     Attributes:
-      reason: a short code; "" if the clip is whole.
-      num_lost: frames that it should have and did not give, -1 if nobody knows.
+      reason: a key of quarantine.REASONS; "" if the clip is whole.
+      num_lost: frames that should be there and were not decoded, -1 if unknown.
     """
 
     reason: str
@@ -66,10 +66,10 @@ def source_facts(
 
 
 def is_short_of_its_duration(file: clip_file.ClipFile) -> bool:
-    """Tells whether a file that has no end of its own ends before its header says.
+    """Returns whether a file written live ends before its header's duration.
 
-    A segment of known size is whole or visibly cut off; one of unknown size (written
-    live) ends wherever the file does.
+    A segment of known size is whole or visibly cut off; one of unknown size ends
+    wherever the file does.
     """
     structure = file.structure
     if structure is None or not structure.is_open_ended:
@@ -84,21 +84,21 @@ def is_short_of_its_duration(file: clip_file.ClipFile) -> bool:
 def verdict_on(
     file: clip_file.ClipFile, header: Header, opinion: second_opinion.Opinion
 ) -> Verdict:
-    """Returns what is wrong with a clip that ffmpeg was asked about."""
+    """Returns what is wrong with a clip that ffmpeg decoded."""
     num_expected = _num_expected(file, header, opinion)
     num_lost = max(0, num_expected - opinion.num_frames) if num_expected else -1
     reason, detail = _reason(file, opinion, num_expected)
     if not reason:
         return Verdict("", "", 0)
-    if said := second_opinion.words(opinion):
-        detail = f"{detail}; ffmpeg: {said}"
-    elif file.doubt:
-        detail = f"{detail}; {file.doubt}"
+    if complaints := second_opinion.describe_complaints(opinion):
+        detail = f"{detail}; ffmpeg: {complaints}"
+    elif file.problem:
+        detail = f"{detail}; {file.problem}"
     return Verdict(reason, detail, num_lost)
 
 
 def is_acceptable(verdict: Verdict, num_frames: int, accept_partial: float) -> bool:
-    """Tells whether a clip that is not whole has lost less than the share allowed."""
+    """Returns whether a clip that is not whole has lost less than the share allowed."""
     leaves_frames = REASONS[verdict.reason].leaves_frames and num_frames > 0
     if not leaves_frames or verdict.num_lost < 0:
         return False
@@ -109,7 +109,7 @@ def _num_expected(
     file: clip_file.ClipFile, header: Header, opinion: second_opinion.Opinion
 ) -> int:
     """Returns the frames that the file promises, 0 if it promises none."""
-    if file.doubt or opinion.complaints or is_short_of_its_duration(file):
+    if file.problem or opinion.complaints or is_short_of_its_duration(file):
         # Every block is a frame; what is claimed beyond them may be one too many.
         return max(file.num_frames, header.num_frames)
     return file.num_frames or header.num_frames
@@ -167,7 +167,7 @@ def _has_only_sound(file: clip_file.ClipFile) -> bool:
         file.structure
         and file.structure.has_other_tracks
         and not file.structure.codec
-        and not file.doubt
+        and not file.problem
     )
 
 

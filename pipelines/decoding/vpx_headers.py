@@ -1,8 +1,8 @@
-"""Reads the headers of VP8 and VP9 frames, enough to tell what decoding must give.
+"""Counts the visible frames of a VP8 or VP9 stream by its frame headers.
 
-Sources: the VP9 bitstream specification, sections 6.2 and 7.2 and annex B (of
-superframes), and RFC 6386, section 9.1. A decoder that meets a wrong bit here may say
-nothing of it.
+A decoder may decode a header with a wrong bit and log nothing, so the headers are
+checked here. Sources: the VP9 bitstream specification, sections 6.2 and 7.2 and annex B
+(of superframes), and RFC 6386, section 9.1.
 """
 
 from collections.abc import Iterable
@@ -20,13 +20,13 @@ _VP8_START_CODE = b"\x9d\x01\x2a"
 
 @dataclass(slots=True)
 class Frames:
-    """What the headers of a stream's frames say.
+    """The frame headers of one stream, taken together.
 
     Attributes:
-      num_shown: frames that the decoder must give.
+      num_shown: frames that decoding must yield.
       is_plain: 8 bits, 4:2:0, BT.601, limited range, all frames of one size.
       has_other_sizes: not all frames have the first one's size.
-      problem: the first thing found wrong, "" if every header is sound.
+      problem: the first thing wrong, "" if every header is sound.
     """
 
     num_shown: int = 0
@@ -36,19 +36,19 @@ class Frames:
 
 
 class _HeaderError(ValueError):
-    """A header is not as the specification wants it."""
+    """A header is not as the specification requires."""
 
 
 class _NotPlainError(ValueError):
-    """A header is sound as far as read; the rest is for a decoder."""
+    """A header is valid so far, but of a kind that is not read further here."""
 
 
 class _OtherSizeError(_NotPlainError):
-    """A frame has not the first one's size."""
+    """A frame has another size than the first one."""
 
 
 def read_vp8(content: bytes, blocks: Iterable[tuple[int, int]]) -> Frames:
-    """Reads one frame a block; see Frames."""
+    """Reads the headers of VP8 frames, one in each block (begin, end)."""
     frames, size = Frames(), b""
     for begin, end in blocks:
         if end - begin < 3:
@@ -69,7 +69,7 @@ def read_vp8(content: bytes, blocks: Iterable[tuple[int, int]]) -> Frames:
 
 
 def read_vp9(content: bytes, blocks: Iterable[tuple[int, int]]) -> Frames:
-    """Reads one frame or superframe a block; see Frames."""
+    """Reads the headers of VP9 frames; each block is a frame or a superframe."""
     frames, reader = Frames(), _Vp9Reader()
     try:
         for begin, end in blocks:
@@ -87,7 +87,7 @@ def read_vp9(content: bytes, blocks: Iterable[tuple[int, int]]) -> Frames:
 
 
 def _frames_of_block(content: bytes, begin: int, end: int) -> list[tuple[int, int]]:
-    """Returns where the frames of a superframe are, or that of a lone frame."""
+    """Returns begin and end of each frame in a block."""
     if end <= begin:
         raise _HeaderError(f"the block at byte {begin} is empty")
     marker = content[end - 1]
@@ -97,19 +97,19 @@ def _frames_of_block(content: bytes, begin: int, end: int) -> list[tuple[int, in
     index = end - 2 - num_frames * num_size_bytes
     if index < begin or content[index] != marker:
         return [(begin, end)]
-    found, at = [], begin
+    places, at = [], begin
     for position in range(num_frames):
         size_at = index + 1 + position * num_size_bytes
         size = int.from_bytes(content[size_at : size_at + num_size_bytes], "little")
         if not 0 < size <= index - at:
             raise _HeaderError(f"a frame of {size} bytes in the block at byte {begin}")
-        found.append((at, at + size))
+        places.append((at, at + size))
         at += size
-    return found
+    return places
 
 
 class _Vp9Reader:
-    """Reads uncompressed headers of profile 0, in order; knows the first one's size."""
+    """Reads uncompressed headers of profile 0, in order of decoding."""
 
     def __init__(self) -> None:
         self._size: tuple[int, int] | None = None
@@ -120,34 +120,38 @@ class _Vp9Reader:
         """Reads one frame's header; returns whether the frame is shown."""
         head = content[begin : min(end, begin + _MAX_HEADER_NUM_BYTES)]
         self._bits, self._left = int.from_bytes(head, "big"), 8 * len(head)
-        if self._take(2) != 2:
+        if self._read_bits(2) != 2:
             raise _HeaderError("no frame marker")
-        if self._take(2) != 0:
+        if self._read_bits(2) != 0:
             raise _NotPlainError
-        if self._take(1):  # show_existing_frame
-            self._take(3)
+        if self._read_bits(1):  # show_existing_frame
+            self._read_bits(3)
             return True
-        is_inter, is_shown, is_resilient = self._take(1), self._take(1), self._take(1)
+        is_inter, is_shown, is_resilient = (
+            self._read_bits(1),
+            self._read_bits(1),
+            self._read_bits(1),
+        )
         if is_inter:
             self._read_inter(is_shown, is_resilient)
         else:
             self._read_key()
         if not is_resilient:
-            self._take(2)  # refresh_frame_context, frame_parallel_decoding_mode
-        self._take(2)  # frame_context_idx
+            self._read_bits(2)  # refresh_frame_context, frame_parallel_decoding_mode
+        self._read_bits(2)  # frame_context_idx
         self._read_loop_filter()
         self._read_quantization()
         self._read_segmentation()
         self._read_tiles()
-        num_compressed = self._take(16)
-        if self._take(self._left % 8):
+        num_compressed = self._read_bits(16)
+        if self._read_bits(self._left % 8):
             raise _HeaderError("the header's last bits are not zero")
         num_read = len(head) - self._left // 8
         if not 0 < num_compressed <= end - begin - num_read:
             raise _HeaderError(f"a compressed header of {num_compressed} bytes")
         return bool(is_shown)
 
-    def _take(self, num_bits: int) -> int:
+    def _read_bits(self, num_bits: int) -> int:
         self._left -= num_bits
         if self._left < 0:
             raise _HeaderError("it ends within its header")
@@ -155,78 +159,82 @@ class _Vp9Reader:
 
     def _read_key(self) -> None:
         self._check_sync()
-        colour_space = self._take(3)
+        colour_space = self._read_bits(3)
         if colour_space == _RGB:
             raise _HeaderError("profile 0 has no RGB")
-        if self._take(1) or colour_space not in _PLAIN_COLOUR_SPACES:
+        if self._read_bits(1) or colour_space not in _PLAIN_COLOUR_SPACES:
             raise _NotPlainError
         self._read_size()
 
     def _read_inter(self, is_shown: int, is_resilient: int) -> None:
         if self._size is None:
             raise _HeaderError("the first frame is no key frame")
-        is_intra_only = 0 if is_shown else self._take(1)
+        is_intra_only = 0 if is_shown else self._read_bits(1)
         if not is_resilient:
-            self._take(2)  # reset_frame_context
+            self._read_bits(2)  # reset_frame_context
         if is_intra_only:
             self._check_sync()
-            self._take(8)  # refresh_frame_flags
+            self._read_bits(8)  # refresh_frame_flags
             self._read_size()
             return
-        self._take(8 + 3 * 4)  # refresh_frame_flags; a reference and its sign, thrice
-        if self._take(1) or self._take(1) or self._take(1):  # the size of a reference
-            if self._take(1):  # render_and_frame_size_different
-                self._take(32)
+        self._read_bits(
+            8 + 3 * 4
+        )  # refresh_frame_flags; a reference and its sign, thrice
+        if (
+            self._read_bits(1) or self._read_bits(1) or self._read_bits(1)
+        ):  # the size of a reference
+            if self._read_bits(1):  # render_and_frame_size_different
+                self._read_bits(32)
         else:
             self._read_size()
-        self._take(1)  # allow_high_precision_mv
-        if not self._take(1):  # is_filter_switchable
-            self._take(2)
+        self._read_bits(1)  # allow_high_precision_mv
+        if not self._read_bits(1):  # is_filter_switchable
+            self._read_bits(2)
 
     def _check_sync(self) -> None:
-        if self._take(24) != _SYNC:
+        if self._read_bits(24) != _SYNC:
             raise _HeaderError("no sync code")
 
     def _read_size(self) -> None:
-        size = self._take(16) + 1, self._take(16) + 1
-        if self._take(1):  # render_and_frame_size_different
-            self._take(32)
+        size = self._read_bits(16) + 1, self._read_bits(16) + 1
+        if self._read_bits(1):  # render_and_frame_size_different
+            self._read_bits(32)
         if self._size not in (None, size):
             raise _OtherSizeError
         self._size = size
 
     def _read_loop_filter(self) -> None:
-        self._take(6 + 3)
-        if self._take(1) and self._take(1):
+        self._read_bits(6 + 3)
+        if self._read_bits(1) and self._read_bits(1):
             for _ in range(4 + 2):
-                if self._take(1):
-                    self._take(7)
+                if self._read_bits(1):
+                    self._read_bits(7)
 
     def _read_quantization(self) -> None:
-        self._take(8)
+        self._read_bits(8)
         for _ in range(3):
-            if self._take(1):
-                self._take(5)
+            if self._read_bits(1):
+                self._read_bits(5)
 
     def _read_segmentation(self) -> None:
-        if not self._take(1):
+        if not self._read_bits(1):
             return
-        if self._take(1):  # segmentation_update_map
+        if self._read_bits(1):  # segmentation_update_map
             self._read_probabilities(7)
-            if self._take(1):  # segmentation_temporal_update
+            if self._read_bits(1):  # segmentation_temporal_update
                 self._read_probabilities(3)
-        if not self._take(1):  # segmentation_update_data
+        if not self._read_bits(1):  # segmentation_update_data
             return
-        self._take(1)
+        self._read_bits(1)
         for _ in range(8):
             for num_bits, is_signed in _SEGMENT_FEATURES:
-                if self._take(1):
-                    self._take(num_bits + is_signed)
+                if self._read_bits(1):
+                    self._read_bits(num_bits + is_signed)
 
     def _read_probabilities(self, count: int) -> None:
         for _ in range(count):
-            if self._take(1):
-                self._take(8)
+            if self._read_bits(1):
+                self._read_bits(8)
 
     def _read_tiles(self) -> None:
         assert self._size is not None
@@ -236,7 +244,7 @@ class _Vp9Reader:
             highest += 1
         while 64 << log2 < num_blocks:
             log2 += 1
-        while log2 < highest and self._take(1):
+        while log2 < highest and self._read_bits(1):
             log2 += 1
-        if self._take(1):  # tile_rows_log2
-            self._take(1)
+        if self._read_bits(1):  # tile_rows_log2
+            self._read_bits(1)

@@ -37,7 +37,7 @@ def test_a_row_of_the_table_is_derived_from_what_the_reason_is():
     ) in rows
     assert (
         "| `damaged` | a decoder reports errors, which the row quotes | quarantined, "
-        "or stored as `partial` | copy the clip again |"
+        "or stored as `partial` | copy the clip again, or replace it |"
     ) in rows
     assert (
         "| `changed` | the file changed since the build began | the build stops | "
@@ -59,7 +59,7 @@ def test_every_reason_of_the_table_is_used():
 
 
 def test_every_reason_has_something_that_a_person_can_do():
-    assert [n for n, r in REASONS.items() if not r.remedy and not r.flag] == []
+    assert [name for name, reason in REASONS.items() if not reason.remedy] == []
 
 
 def test_every_flag_of_a_reason_is_one_of_build(capsys):

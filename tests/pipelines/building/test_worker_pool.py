@@ -30,7 +30,7 @@ def ask_in_threads(pool, requests, wait=lambda: None):
 
     def ask(number, request):
         with pool.lent() as worker:
-            answers[number] = worker.ask(request)["said"]
+            answers[number] = worker.request(request)["said"]
 
     threads = [
         threading.Thread(target=ask, args=pair, daemon=True)
@@ -56,7 +56,7 @@ def test_a_process_is_started_only_where_no_other_is_idle(started):
     pool = worker_pool.WorkerPool(3)
     for _ in range(4):
         with pool.lent() as worker:
-            assert worker.ask({"text": "x"}) == {"said": "x"}
+            assert worker.request({"text": "x"}) == {"said": "x"}
     assert len(started) == 1
 
 
@@ -92,7 +92,7 @@ def test_a_worker_that_died_is_replaced(started):
         pytest.raises(child_process.ChildDiedError, match="exited with status 7"),
         pool.lent() as worker,
     ):
-        worker.ask({"exit": 7})
+        worker.request({"exit": 7})
     assert ask_in_threads(pool, [{"text": "again"}]) == ["again"]
     assert len(started) == 2
 
@@ -104,7 +104,7 @@ def test_both_who_wait_for_a_worker_that_dies_are_told(started, tmp_path):
     def ask(request):
         try:
             with pool.lent() as worker:
-                worker.ask(request)
+                worker.request(request)
         except child_process.ChildDiedError as error:
             errors.append(str(error))
 
@@ -127,14 +127,14 @@ def test_the_shared_pool_ends_with_its_last_user(started):
     one, other = worker_pool.acquire(2), worker_pool.acquire(5)
     assert one is other
     with one.lent() as worker:
-        worker.ask({"text": "x"})
+        worker.request({"text": "x"})
     worker_pool.release(one)
     with one.lent() as worker:
-        worker.ask({"text": "y"})
+        worker.request({"text": "y"})
     worker_pool.release(other)
     assert len(started) == 1
     with pytest.raises(child_process.ChildDiedError):
-        worker.ask({"text": "z"})
+        worker.request({"text": "z"})
     with (
         pytest.raises(child_process.ChildDiedError, match="was ended with its job"),
         one.lent(),
@@ -145,15 +145,15 @@ def test_the_shared_pool_ends_with_its_last_user(started):
 def test_an_abandoned_pool_does_not_end_the_next_one(started):
     abandoned = worker_pool.acquire(1)
     with abandoned.lent() as worker:
-        worker.ask({"text": "x"})
+        worker.request({"text": "x"})
     worker_pool.abandon()
     with pytest.raises(child_process.ChildDiedError):
-        worker.ask({"text": "y"})
+        worker.request({"text": "y"})
 
     pool = worker_pool.acquire(1)
     worker_pool.release(abandoned)
     with pool.lent() as worker:
-        assert worker.ask({"text": "z"}) == {"said": "z"}
+        assert worker.request({"text": "z"}) == {"said": "z"}
     worker_pool.release(pool)
 
 

@@ -214,7 +214,7 @@ def test_a_good_clip_of_the_usual_kind_needs_no_other_process(
     def refuse(*_):
         raise AssertionError("ffmpeg was asked")
 
-    monkeypatch.setattr(second_opinion, "ask", refuse)
+    monkeypatch.setattr(second_opinion, "decode", refuse)
 
     assert len(decode(path).frame_sizes) == 6
 

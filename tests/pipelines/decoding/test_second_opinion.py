@@ -22,7 +22,7 @@ def grey(tmp_path_factory, tools):
 def asked(path, clip_limits=LIMITS):
     """ffmpeg's opinion and the frames with their colours' fineness."""
     taken = []
-    opinion = second_opinion.ask(
+    opinion = second_opinion.decode(
         path, clip_limits, lambda frame, is_fine: taken.append((frame, is_fine))
     )
     return opinion, taken
@@ -91,8 +91,10 @@ def test_damage_is_a_complaint_and_its_words_are_the_same_every_time(tmp_path, g
 
     first, second = asked(path)[0], asked(path)[0]
 
-    assert "File ended prematurely" in second_opinion.words(first)
-    assert second_opinion.words(first) == second_opinion.words(second)
+    assert "File ended prematurely" in second_opinion.describe_complaints(first)
+    assert second_opinion.describe_complaints(
+        first
+    ) == second_opinion.describe_complaints(second)
 
 
 def test_files_that_lead_to_other_files_are_not_followed(tmp_path, grey):
@@ -120,7 +122,7 @@ def test_ffmpeg_ends_when_its_frames_are_refused(grey, tools):
         raise LookupError
 
     with pytest.raises(LookupError):
-        second_opinion.ask(grey, LIMITS, refuse)
+        second_opinion.decode(grey, LIMITS, refuse)
 
     assert not [p for p in tools.child_pids(os.getpid()) if is_ffmpeg(p)]
 
@@ -211,7 +213,7 @@ def test_words_are_few(complaints, text):
     opinion = second_opinion.Opinion(
         0, 0, (), False, complaints, True, True, False, 0.0, 0
     )
-    assert second_opinion.words(opinion) == text
+    assert second_opinion.describe_complaints(opinion) == text
 
 
 def test_frames_keep_their_order_and_their_uneven_times(tmp_path, tools):
