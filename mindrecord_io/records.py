@@ -22,7 +22,6 @@ __all__ = [
     "Annotation",
     "ClipFrames",
     "ClipOutcome",
-    "ClipRef",
     "DecodeSettings",
     "FileRange",
     "Fingerprint",
@@ -117,23 +116,6 @@ class Annotation:
         _check_split(self.split)
         if self.label_id < UNLABELLED:
             raise ValueError(f"{self.clip_id}: label_id must be >= -1: {self.label_id}")
-
-
-@dataclass(frozen=True, slots=True)
-class ClipRef(Annotation):
-    """An annotated clip and where its file is; this, never frames, travels in Beam.
-
-    Attributes:
-      expected_sha256: of the file, as its supplier says; "" where nobody does.
-    """
-
-    uri: str
-    expected_sha256: str = ""
-
-    def __post_init__(self) -> None:
-        Annotation.__post_init__(self)  # super() breaks in a dataclass with slots
-        if not self.uri or "\0" in self.uri:
-            raise ValueError(f"{self.clip_id}: bad uri {self.uri!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.sources import annotation_readers
-from pipelines.sources.something_something import AnnotationError
+from pipelines.sources.annotations import AnnotationError
 
 
 def written(path, text):

@@ -89,31 +89,34 @@ def write_dataset(dataset: Path) -> None:
     """Publishes version 000001: 12 clips in 3 shards, one of them quarantined, and
     one more clip missing. Clip n has label n % 3 and 6, 8, 10 or 12 frames.
     """
-    refs = {
-        name: records.ClipRef(
-            name, split, label := int(name) % 3, LABELS.names[label], f"/{name}.webm"
+    annotations = {
+        name: records.Annotation(
+            name, split, label := int(name) % 3, LABELS.names[label]
         )
         for split, numbers in (("train", range(101, 109)), ("validation", range(4)))
         for name in (str(n if split == "train" else 201 + n) for n in numbers)
     }
     summaries = [
-        _write_shard(dataset, split, index, refs)
+        _write_shard(dataset, split, index, annotations)
         for split, num_shards in NUM_SHARDS.items()
         for index in range(num_shards)
     ]
     missing = records.Annotation(MISSING_CLIP, "train", 1, LABELS.names[1])
-    _publish(dataset, refs, summaries, missing)
+    _publish(dataset, summaries, missing)
 
 
 def _write_shard(
-    dataset: Path, split: str, index: int, refs: Mapping[str, records.ClipRef]
+    dataset: Path,
+    split: str,
+    index: int,
+    annotations: Mapping[str, records.Annotation],
 ) -> records.ShardSummary:
     from mindrecord_io.shards import writer  # loads MindSpore
 
     num_shards = NUM_SHARDS[split]
     label_ids = {
         ref.clip_id: ref.label_id
-        for ref in refs.values()
+        for ref in annotations.values()
         if ref.split == split and sharding.shard_index(ref.clip_id, num_shards) == index
     }
     plan = shard_plan(
@@ -135,13 +138,17 @@ def _write_shard(
 
 def _publish(
     dataset: Path,
-    refs: Mapping[str, records.ClipRef],
     summaries: list[records.ShardSummary],
     missing: records.Annotation,
 ) -> None:
     entries = tuple(manifests.ShardEntry.of(summary) for summary in summaries)
     row_groups = [
-        clips_table.shard_rows(summary, entry.path, refs)
+        clips_table.shard_rows(
+            summary,
+            entry.path,
+            {clip.clip_id: f"/{clip.clip_id}.webm" for clip in summary.clips},
+            label_names=LABELS.names,
+        )
         for summary, entry in zip(summaries, entries, strict=True)
     ]
     row_groups.append(clips_table.missing_rows([missing], "no file"))

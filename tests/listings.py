@@ -1,56 +1,76 @@
-"""Listings of clips made by hand, and looked at in the order of the annotations."""
+"""Annotations and listings of clips made by hand, and looked at in their order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mindrecord_io import records
+from mindrecord_io.records import Annotation, LabelMap
 from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files
 from pipelines.planning import clip_listing, clip_references
+from pipelines.planning.clip_references import Reference
+from pipelines.sources.annotations import Annotations
+from tests import versions_by_hand as by_hand
 
 
-def reference(
-    position: int,
-    clip: records.ClipRef,
-    known: clip_references.StoredSource | None = None,
-) -> clip_references.Reference:
-    """Returns the reference of a clip."""
-    told = (clip.clip_id, clip.split, clip.label_id, clip.uri, clip.expected_sha256)
-    return clip_references.Reference(position, *told, known)
+def annotations(
+    splits: Mapping[str, Mapping[str, int]] = by_hand.CLIPS,
+    label_map: LabelMap = by_hand.LABELS,
+) -> Annotations:
+    """Returns annotations of label_ids by clip id, by split."""
+    texts = {-1: "", **dict(enumerate(label_map.names))}
+    return Annotations(
+        label_map,
+        [
+            Annotation(clip_id, split, label_id, texts[label_id])
+            for split, label_ids in splits.items()
+            for clip_id, label_id in label_ids.items()
+        ],
+    )
+
+
+def files_of(uris: Mapping[str, str]) -> Callable[[int], dict[str, str]]:
+    """Returns what gives the uris of a partition's clips by id, as match takes it."""
+
+    def in_partition(index: int) -> dict[str, str]:
+        return {
+            clip_id: uri
+            for clip_id, uri in uris.items()
+            if sharding.partition_of(files.printable(clip_id)) == index
+        }
+
+    return in_partition
 
 
 def listing(
-    refs: Iterable[records.ClipRef],
-    known: Mapping[str, clip_references.StoredSource] | None = None,
+    clips: Iterable[Reference],
     *,
     unlisted: Sequence[str] = (),
     missing: Mapping[int, str] | None = None,
     salt: str = sharding.DEFAULT_SALT,
 ) -> clip_listing.ClipListing:
-    """Returns a listing of clips in the order of their annotations.
-
-    Args:
-      known: what is published, by clip id.
-      missing: ids by position.
-    """
+    """Returns a listing of clips to hold, and of `missing` ids by position."""
     made = clip_listing.ClipListing(salt)
-    for position, ref in enumerate(refs):
-        told = reference(position, ref, (known or {}).get(ref.clip_id))
-        made.add(told, sharding.partition_of(ref.clip_id, salt))
+    for clip in clips:
+        made.add(clip)
     for position, clip_id in (missing or {}).items():
         made.missing.add(position, clip_id)
     by_place: dict[int, list[str]] = {}
     for clip_id in unlisted:
-        place = sharding.partition_of(clip_id, salt)
-        by_place.setdefault(place, []).append(clip_id)
+        by_place.setdefault(sharding.partition_of(clip_id), []).append(clip_id)
     for place, clip_ids in by_place.items():
         made.add_unlisted(clip_ids, place)
     return made
 
 
-def held(made: clip_listing.ClipListing) -> list[clip_references.Reference]:
+def clips_of(made: clip_listing.ClipListing) -> list[Reference]:
     """Returns the clips that a listing is to hold, in annotation order."""
-    found = [r for i in range(made.num_partitions) for r in made.references(i)]
-    return sorted(found, key=lambda clip: clip.position)
+    clips = [r for i in range(made.num_partitions) for r in made.references(i)]
+    return sorted(clips, key=lambda clip: clip.position)
+
+
+def places_of(made: clip_listing.ClipListing) -> list[tuple[str, str, int, str]]:
+    """Returns (clip_id, split, label_id, uri) of every clip to hold."""
+    return [(c.clip_id, c.split, c.label_id, c.uri) for c in clips_of(made)]
 
 
 def write_shards(

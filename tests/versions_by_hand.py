@@ -31,6 +31,11 @@ def frame(clip_id: str, index: int) -> bytes:
     return b"\xff\xd8" + f"clip {clip_id} frame {index}".encode() + b"\xff\xd9"
 
 
+def source(clip_id: str) -> records.Fingerprint:
+    """Returns the size and hash of a clip's made-up file."""
+    return records.Fingerprint(1000, hashlib.sha256(clip_id.encode()).hexdigest())
+
+
 def num_frames(clip_id: str) -> int:
     return 2 + int(clip_id) % 3
 
@@ -53,25 +58,14 @@ def publish(
 ) -> manifests.Version:
     """Publishes label_ids by clip_id, by split, as the newest version."""
     settings = settings or records.DecodeSettings()
-    refs = {
-        clip_id: records.ClipRef(
-            clip_id,
-            split,
-            label_id,
-            "" if label_id == records.UNLABELLED else label_map.names[label_id],
-            f"/clips/{clip_id}.webm",
-        )
-        for split, label_ids in clips.items()
-        for clip_id, label_id in label_ids.items()
-    }
     (dataset / "versions").mkdir(parents=True, exist_ok=True)
     summaries = [
-        publish_shard(dataset, plan, quarantined) for plan in _plans(refs, settings)
+        publish_shard(dataset, plan, quarantined) for plan in _plans(clips, settings)
     ]
     with incomplete.folder_in(dataset / "versions") as staging:
         folder = staging / "version"
         return _publish_version(
-            dataset, folder, refs, summaries, label_map=label_map, settings=settings
+            dataset, folder, summaries, label_map=label_map, settings=settings
         )
 
 
@@ -125,17 +119,16 @@ def snapshot(dataset: Path) -> dict[str, bytes]:
 
 
 def _plans(
-    refs: Mapping[str, records.ClipRef], settings: records.DecodeSettings
+    splits: Mapping[str, Mapping[str, int]], settings: records.DecodeSettings
 ) -> list[records.ShardPlan]:
     planned: dict[tuple[str, int], list[records.PlannedClip]] = {}
-    for ref in refs.values():
-        source = records.Fingerprint(
-            1000, hashlib.sha256(ref.clip_id.encode()).hexdigest()
-        )
-        index = sharding.shard_index(ref.clip_id, NUM_SHARDS[ref.split])
-        planned.setdefault((ref.split, index), []).append(
-            records.PlannedClip(ref.clip_id, ref.label_id, ref.uri, source)
-        )
+    for split, label_ids in splits.items():
+        for clip_id, label_id in label_ids.items():
+            index = sharding.shard_index(clip_id, NUM_SHARDS[split])
+            uri = f"/clips/{clip_id}.webm"
+            planned.setdefault((split, index), []).append(
+                records.PlannedClip(clip_id, label_id, uri, source(clip_id))
+            )
     return [
         sharding.plan_shard(
             split, index, NUM_SHARDS[split], clips=clips, settings=settings
@@ -179,7 +172,6 @@ def _quarantined(clip: records.PlannedClip) -> records.ClipOutcome:
 def _publish_version(
     dataset: Path,
     folder: Path,
-    refs: Mapping[str, records.ClipRef],
     summaries: Sequence[records.ShardSummary],
     *,
     label_map: records.LabelMap,
@@ -195,19 +187,27 @@ def _publish_version(
     clips_table.write(
         table,
         [
-            clips_table.shard_rows(summary, entry.path, refs)
+            clips_table.shard_rows(
+                summary,
+                entry.path,
+                {c.clip_id: f"/clips/{c.clip_id}.webm" for c in summary.clips},
+                label_names=label_map.names,
+            )
             for summary, entry in zip(summaries, entries, strict=True)
         ],
     )
     rows = [
         label_files.LabelRow(
-            clip.clip_id, refs[clip.clip_id].split, len(clip.frame_sizes), clip.label_id
+            clip.clip_id, summary.split, len(clip.frame_sizes), clip.label_id
         )
-        for clip in stored
+        for summary in summaries
+        for clip in summary.clips
+        if clip.status == records.STORED
     ]
     label_files.write_label_files(label_folder, label_map, rows)
-    annotated = repr(sorted((ref.clip_id, ref.label) for ref in refs.values()))
-    said = manifests.Manifest(
+    label_ids = sorted((c.clip_id, c.label_id) for s in summaries for c in s.clips)
+    annotated = repr((label_map.names, label_ids))
+    manifest = manifests.Manifest(
         format_version=schema.FORMAT_VERSION,
         version="",
         parent=opening.current_name(dataset) or "",
@@ -224,4 +224,4 @@ def _publish_version(
         clips_table=files.fingerprint(table),
         shards=entries,
     )
-    return publication.publish(dataset, folder, said)
+    return publication.publish(dataset, folder, manifest)

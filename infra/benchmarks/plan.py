@@ -157,17 +157,21 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
       num_shards: None for what a build chooses.
     """
     from pipelines.building import version_draft
-    from pipelines.planning import clip_listing, clip_references
+    from pipelines.planning import clip_listing, clip_references, matching
+    from pipelines.planning.version_plans import VersionPlan
+    from pipelines.publishing import data_sets
     from pipelines.sources import annotation_readers
 
-    annotated = annotation_readers.read(listed)
-    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
-    for clip, path in zip(annotated.clips, annotated.paths, strict=True):
-        found.add(clip.clip_id, f"/clips/{path}")
-    listing = clip_listing.match(annotated, found)
-    num_clips = listing.num_clips
-    total = num_shards or sharding.default_num_shards(num_clips.total())
-    by_split = sharding.split_num_shards(num_clips, total)
+    annotations = annotation_readers.read(listed)
+
+    def files_of(index: int) -> dict[str, str]:
+        paths = annotations.paths_in(index)
+        return {clip_id: f"/clips/{path}" for clip_id, path in paths}
+
+    listing = matching.match(annotations, files_of)
+    settings = records.DecodeSettings()
+    version = VersionPlan(None, annotations, listing, settings, total_shards=num_shards)
+    by_split = version.num_shards()
     with publication.staging_folder(dataset) as staging:
         clips = clip_listing.by_shard(listing, by_split)
         shards = clip_references.write(staging / "unfinished", clips, by_split)
@@ -175,23 +179,18 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
 
         def made() -> Iterator[version_draft.MadeShard]:
             for shard in shards:
-                asked = clip_references.read(staging, shard)
+                references = clip_references.read(staging, shard)
                 planned = [
                     records.PlannedClip(c.clip_id, c.label_id, c.uri, source(c.clip_id))
-                    for c in asked
+                    for c in references
                 ]
                 place = (shard.split, shard.index, shard.num_shards)
-                yield version_draft.MadeShard(made_up_summary(*place, planned), asked)
+                summary = made_up_summary(*place, planned)
+                yield version_draft.MadeShard(summary, references)
 
-        draft = version_draft.Draft(
-            dataset=dataset,
-            parent=None,
-            annotated=annotated,
-            listing=listing,
-            settings=records.DecodeSettings(),
-            shards=made(),
-        )
-        return version_draft.publish(draft, version_draft.write(draft, staging))
+        written = version_draft.write(version, made(), staging)
+        data_set = data_sets.LocalDataSet(dataset)
+        return version_draft.publish(written, None, data_set)
 
 
 def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ They lie in a file without a name, which goes with the process however that ends
 folder of temporary files (TMPDIR). Partitions are read one at a time, in any order.
 """
 
+import heapq
 import os
 import tempfile
 import weakref
@@ -13,7 +14,7 @@ from typing import Any, TypeVar, overload
 
 import pyarrow as pa
 
-__all__ = ["SpilledRows", "SpilledView", "decoded", "encoded"]
+__all__ = ["OrderedView", "SpilledRows", "SpilledView", "decoded", "encoded"]
 
 _MAX_BUFFERED = 65_536  # rows, of all partitions together
 _WRITE_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -125,6 +126,19 @@ class SpilledView(Sequence[T]):
 
     def __hash__(self) -> int:
         raise TypeError("rows on the disk cannot be hashed")
+
+
+class OrderedView(SpilledView[T]):
+    """Spilled rows in the order of the first column viewed, over all partitions.
+
+    Every partition must have its rows in that order; no two may be alike in it.
+    """
+
+    def __iter__(self) -> Iterator[T]:
+        partitions = range(self._spilled.num_partitions)
+        runs = [self._spilled.rows(index, self._columns) for index in partitions]
+        for row in heapq.merge(*runs):
+            yield self._value_of(*row)
 
 
 def encoded(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> bytes:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from mindrecord_io import records
-from mindrecord_io.records import Annotation, ClipRef, ShardSummary, SourceFacts
+from mindrecord_io.records import Annotation, ShardSummary, SourceFacts
 from mindrecord_io.storage import files
 
 __all__ = [
@@ -89,13 +89,23 @@ class TableError(ValueError):
 def shard_rows(
     summary: ShardSummary,
     shard_path: str,
-    refs: Mapping[str, ClipRef],
+    uris: Mapping[str, str],
+    *,
+    label_names: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Returns the rows of one shard's clips, in storage order."""
+    """Returns the rows of one shard's clips, in storage order.
+
+    Args:
+      uris: by clip id.
+      label_names: label texts by label_id.
+    """
     return [
         {
-            **_annotation_columns(refs[clip.clip_id]),
-            "uri": refs[clip.clip_id].uri,
+            "clip_id": clip.clip_id,
+            "split": summary.split,
+            "label_id": clip.label_id,
+            "label": _label(clip.label_id, label_names),
+            "uri": uris[clip.clip_id],
             "source_num_bytes": clip.source.num_bytes,
             "source_sha256": clip.source.sha256,
             "status": clip.status,
@@ -122,7 +132,7 @@ def missing_rows(
     """Returns rows for clips that are annotated but have no file."""
     return [
         _NOT_STORED
-        | _annotation_columns(annotation)
+        | records.to_json(annotation)
         | {"status": records.MISSING, "reason": "missing", "detail": detail}
         for annotation in annotations
     ]
@@ -288,10 +298,5 @@ def _check_schema(path: Path, found: pa.Schema) -> None:
         )
 
 
-def _annotation_columns(annotation: Annotation) -> dict[str, Any]:
-    return {
-        "clip_id": annotation.clip_id,
-        "split": annotation.split,
-        "label_id": annotation.label_id,
-        "label": annotation.label,
-    }
+def _label(label_id: int, label_names: Sequence[str]) -> str:
+    return "" if label_id == records.UNLABELLED else label_names[label_id]

@@ -1,155 +1,68 @@
-"""The Beam part: places of references in, published shards out. Wiring only.
+"""The Beam part of a build: places of references in, published shards out.
 
-Neither frames nor clips travel here. One task owns one shard: it reads which clips the
-shard is to hold (see references), hashes their files, and has the shard made if it is
-not there. What a task did is told by a small file, its receipt: any runner can write
-one, and whoever watches the folder of receipts sees the job advance.
+Neither frames nor clips travel through Beam. One task owns one shard: it reads the
+references of its clips, plans the shard (see shard_plans), and has it made unless it is
+published. It leaves a receipt, so that progress can be watched on any runner.
 """
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent import futures
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam import metrics
 
-from mindrecord_io import naming, records
+from mindrecord_io import records
+from mindrecord_io.records import DecodeSettings, ShardPlan, ShardSummary
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files, locations, object_store
-from pipelines import quarantine
+from mindrecord_io.storage import object_store
 from pipelines.building import child_process, receipts, worker_pool
-from pipelines.planning import clip_references
-from pipelines.planning.clip_references import StoredSource
+from pipelines.building.receipts import ShardReceipt
+from pipelines.planning import clip_references, shard_plans
+from pipelines.planning.clip_references import ShardReferences
+from pipelines.planning.shard_plans import ShardFailedError
 from pipelines.publishing import data_sets
-from pipelines.sources import frame_folders, remote_clips
+from pipelines.publishing.data_sets import DataSet
+from pipelines.quarantine import DecodeLimits
+from pipelines.sources import remote_clips
 
-__all__ = [
-    "ACTIONS",
-    "BuildShards",
-    "Identify",
-    "Receipt",
-    "ShardFailedError",
-    "ShardJob",
-    "action",
-    "hashed_source",
-    "known_source",
-    "plan",
-    "read_receipts",
-    "receipt_name",
-]
+__all__ = ["BuildShards", "ShardJob"]
 
 logger = logging.getLogger(__name__)
-
-REUSED = "reused"
-RELABELLED = "relabelled"
-DECODED = "decoded"
-ACTIONS = (REUSED, RELABELLED, DECODED)
-"""What is done for a planned shard: nothing, frames copied, or clips decoded."""
-
-_NUM_REMOTE_READERS = 16  # a request to an object store is mostly waiting
-
-
-class ShardFailedError(RuntimeError):
-    """A shard could not be made; the whole job fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """What every task of one job knows.
+    """What all tasks of one job have in common.
 
     Attributes:
       dataset, receipts: the data set, and a folder that has the references and is for
         receipts; paths or URIs.
-      clip_limits: None where nothing is to be decoded.
+      limits: None where nothing is to be decoded, so that files are not looked at.
       num_workers: worker processes that one process may have; None for one to every
         core of the machine that it runs on.
     """
 
     dataset: Path | str
     receipts: Path | str
-    settings: records.DecodeSettings
-    clip_limits: quarantine.DecodeLimits | None
+    settings: DecodeSettings
+    limits: DecodeLimits | None
     salt: str
     num_workers: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of one planned shard.
-
-    Attributes:
-      action: one of ACTIONS.
-      begin_seconds, end_seconds: since the epoch.
-    """
-
-    split: str
-    index: int
-    key: str
-    action: str
-    begin_seconds: float
-    end_seconds: float
-
-
-Identify = Callable[[str, str, StoredSource | None], StoredSource]
-
-
-def hashed_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredSource:
-    """Hashes a clip's file; its frames are stored if that is the file they are of.
-
-    Raises:
-      ShardFailedError: the file cannot be read.
-    """
-    try:
-        source = _fingerprint(uri)
-    except (OSError, object_store.StorageError) as cause:
-        why = getattr(cause, "strerror", None) or cause
-        what = getattr(cause, "filename", None) or uri
-        raise ShardFailedError(f"clip {clip_id}: cannot read {what}: {why}") from cause
-    is_stored = known is not None and known.source == source
-    return known if is_stored and known else StoredSource(source, "")
-
-
-def _fingerprint(uri: str) -> records.Fingerprint:
-    if locations.is_remote(uri):
-        return remote_clips.fingerprint(uri)
-    path = Path(uri)
-    return frame_folders.fingerprint(path) if path.is_dir() else files.fingerprint(path)
-
-
-def known_source(clip_id: str, uri: str, known: StoredSource | None) -> StoredSource:
-    """Returns what is known of a clip, whose file need not be there any more."""
-    if known is None:
-        raise ShardFailedError(f"clip {clip_id}: nothing is stored of {uri}")
-    return known
 
 
 class BuildShards(beam.PTransform):
     """Makes every shard that has references; yields nothing, leaves receipts."""
 
-    def __init__(
-        self,
-        shards: Sequence[clip_references.ShardReferences],
-        job: ShardJob,
-        *,
-        identify: Identify,
-    ) -> None:
-        """Takes where each shard's references are, and what all of them are made with.
-
-        Args:
-          identify: returns, of a clip's id, uri and what is stored of it (None if
-            nothing is), its file, and where that is stored.
-        """
+    def __init__(self, shards: Sequence[ShardReferences], job: ShardJob) -> None:
         super().__init__()
         self._shards = shards
         self._job = job
-        self._identify = identify
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Wires shard -> receipt."""
@@ -157,61 +70,18 @@ class BuildShards(beam.PTransform):
             pipeline
             | "Shards" >> beam.Create(self._shards)
             | "Balance" >> beam.Reshuffle()
-            | "Build" >> beam.ParDo(_BuildShard(self._job, self._identify))
+            | "Build" >> beam.ParDo(_BuildShard(self._job))
         )
 
 
-def read_receipts(folder: Path | str) -> list[Receipt]:
-    """Returns all receipts, ordered by split and index."""
-    read = [
-        records.from_json(Receipt, json.loads(content))
-        for content in receipts.read(folder)
-    ]
-    return sorted(read, key=lambda r: (records.SPLITS.index(r.split), r.index))
-
-
-def action(plan: records.ShardPlan) -> str:
-    """Returns what is to be done for a shard that is not published."""
-    return RELABELLED if all(clip.stored_in for clip in plan.clips) else DECODED
-
-
-def plan(
-    place: tuple[str, int, int],
-    clips: Iterable[tuple[clip_references.Reference, StoredSource]],
-    *,
-    settings: records.DecodeSettings,
-    salt: str,
-) -> records.ShardPlan:
-    """Returns the plan of a shard, given by split, index and number of shards.
-
-    Args:
-      clips: its clips, each with how its file is known.
-    """
-    split, index, num_shards = place
-    return sharding.plan_shard(
-        split,
-        index,
-        num_shards,
-        clips=[_planned_clip(clip, found) for clip, found in clips],
-        settings=settings,
-        salt=salt,
-    )
-
-
-def receipt_name(split: str, index: int, num_shards: int) -> str:
-    """Returns the file name of a shard's receipt."""
-    return f"{naming.ShardName(split, index, num_shards)}.json"
-
-
 class _BuildShard(beam.DoFn):
-    """Finds a shard published, or has a worker process make it."""
+    """Reuses a published shard, or has a worker process make it."""
 
-    def __init__(self, job: ShardJob, identify: Identify) -> None:
+    def __init__(self, job: ShardJob) -> None:
         self._job = job
-        self._identify = identify
         self._pool: worker_pool.WorkerPool | None = None
         self._opened: contextlib.ExitStack | None = None
-        self._data_set: data_sets.DataSet | None = None
+        self._data_set: DataSet | None = None
 
     def setup(self) -> None:
         num_workers = self._job.num_workers or os.cpu_count() or 1
@@ -220,32 +90,27 @@ class _BuildShard(beam.DoFn):
         data_set = data_sets.opened(self._job.dataset)
         self._data_set = self._opened.enter_context(data_set)
 
-    def process(self, shard: clip_references.ShardReferences) -> Iterable[None]:
+    def process(self, shard: ShardReferences) -> Iterable[None]:
         begin = time.time()
         assert self._data_set is not None
-        plan = self._planned(shard)
-        summary = self._data_set.read_summary(plan.split, plan.key)
-        if summary and (limits_text := _contested_by(summary, plan, self._job)):
-            key = sharding.key_under_limits(plan.key, limits_text)
-            plan = dataclasses.replace(plan, key=key)
-            summary = self._data_set.read_summary(plan.split, plan.key)
-        done = REUSED if summary else action(plan)
+        plan, summary = self._planned(shard, self._data_set)
+        action = shard_plans.REUSED if summary else shard_plans.action(plan)
         if summary is None:
             summary = self._built(plan, self._data_set)
-        receipt = Receipt(plan.split, plan.index, plan.key, done, begin, time.time())
-        text = json.dumps(dataclasses.asdict(receipt)).encode()
-        name = receipt_name(plan.split, plan.index, plan.num_shards)
-        receipts.write(self._job.receipts, name, text)
-        _count(summary, done)
+        end = time.time()
+        name = receipts.shard_receipt_name(plan.split, plan.index, plan.num_shards)
+        receipt = ShardReceipt(plan.split, plan.index, plan.key, action, begin, end)
+        receipts.write(self._job.receipts, name, receipt)
+        _count(summary, action)
         logger.info(
             "%s %s shard %d of %d: %d clips, %d quarantined in %.1f s",
-            done,
+            action,
             plan.split,
             plan.index,
             plan.num_shards,
             summary.num_stored,
             len(summary.clips) - summary.num_stored,
-            receipt.end_seconds - begin,
+            end - begin,
         )
         return ()
 
@@ -257,7 +122,10 @@ class _BuildShard(beam.DoFn):
             self._opened.close()
             self._opened = None
 
-    def _planned(self, shard: clip_references.ShardReferences) -> records.ShardPlan:
+    def _planned(
+        self, shard: ShardReferences, data_set: DataSet
+    ) -> tuple[ShardPlan, ShardSummary | None]:
+        """Returns the shard's plan, and its summary if it is published."""
         try:
             clips = clip_references.read(self._job.receipts, shard)
         except (OSError, ValueError, object_store.StorageError) as cause:
@@ -265,18 +133,26 @@ class _BuildShard(beam.DoFn):
                 f"{shard.split} shard {shard.index}: its references cannot be read: "
                 f"{cause}"
             ) from cause
-        place = (shard.split, shard.index, shard.num_shards)
-        return plan(
-            place,
-            list(zip(clips, _identified(clips, self._identify), strict=True)),
+        limits = self._job.limits
+        identify = shard_plans.hash_clip if limits else shard_plans.published_clip
+        plan = sharding.plan_shard(
+            shard.split,
+            shard.index,
+            shard.num_shards,
+            clips=shard_plans.identified(clips, identify),
             settings=self._job.settings,
             salt=self._job.salt,
         )
+        summary = data_set.read_summary(plan.split, plan.key)
+        if summary is None:
+            return plan, None
+        again = shard_plans.under_limits(plan, summary, limits.text if limits else None)
+        if again == plan:
+            return plan, summary
+        return again, data_set.read_summary(again.split, again.key)
 
-    def _built(
-        self, plan: records.ShardPlan, data_set: data_sets.DataSet
-    ) -> records.ShardSummary:
-        """Makes a shard, with what it needs from elsewhere at hand, and hands it in."""
+    def _built(self, plan: ShardPlan, data_set: DataSet) -> ShardSummary:
+        """Fetches what a shard needs, has it made, and makes it available to all."""
         places = {clip.stored_in for clip in plan.clips} - {""}
         try:
             with (
@@ -294,13 +170,12 @@ class _BuildShard(beam.DoFn):
         assert summary is not None
         return summary
 
-    def _build(self, plan: records.ShardPlan, folder: Path) -> None:
+    def _build(self, plan: ShardPlan, folder: Path) -> None:
         assert self._pool is not None
-        clip_limits = self._job.clip_limits or quarantine.DecodeLimits()
         request = {
             "dataset": str(folder),
             "plan": records.to_json(plan),
-            "limits": dataclasses.asdict(clip_limits),
+            "limits": dataclasses.asdict(self._job.limits or DecodeLimits()),
         }
         try:
             with self._pool.lent() as worker:
@@ -315,53 +190,7 @@ class _BuildShard(beam.DoFn):
             )
 
 
-def _identified(
-    clips: Sequence[clip_references.Reference], identify: Identify
-) -> Iterator[StoredSource]:
-    """Yields how the file of each clip is known; remote ones are read side by side."""
-
-    def identified(clip: clip_references.Reference) -> StoredSource:
-        return identify(clip.clip_id, clip.uri, clip.known)
-
-    if not any(locations.is_remote(clip.uri) for clip in clips):
-        yield from map(identified, clips)
-        return
-    with futures.ThreadPoolExecutor(_NUM_REMOTE_READERS) as executor:
-        yield from executor.map(identified, clips)
-
-
-def _planned_clip(
-    clip: clip_references.Reference, found: StoredSource
-) -> records.PlannedClip:
-    planned = records.PlannedClip(
-        clip.clip_id, clip.label_id, clip.uri, found.source, found.stored_in
-    )
-    if clip.expected_sha256 in ("", found.source.sha256):
-        return planned
-    return dataclasses.replace(
-        planned, stored_in="", expected_sha256=clip.expected_sha256
-    )
-
-
-def _contested_by(
-    summary: records.ShardSummary, plan: records.ShardPlan, job: ShardJob
-) -> str:
-    """Returns what a published shard's quarantine may not hold against, "" if it holds.
-
-    A clip that broke other limits than the job's may pass now. Where nothing is to be
-    decoded, it may be stored elsewhere by now.
-    """
-    if job.clip_limits is not None:
-        limits_now = job.clip_limits.text
-        is_contested = any(c.limits not in ("", limits_now) for c in summary.clips)
-        return limits_now if is_contested else ""
-    broken = {clip.clip_id for clip in summary.clips if clip.limits}
-    here = f"{summary.split}/{summary.key}"
-    places = {clip.stored_in for clip in plan.clips if clip.clip_id in broken}
-    return ",".join(sorted(places)) if places - {here} else ""
-
-
-def _count(summary: records.ShardSummary, action: str) -> None:
+def _count(summary: ShardSummary, action: str) -> None:
     for name, amount in (
         ("clips", summary.num_stored),
         ("frames", sum(len(clip.frame_sizes) for clip in summary.clips)),

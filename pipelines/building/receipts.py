@@ -1,22 +1,59 @@
-"""What tasks leave behind for whoever waits: a small file each, in a common folder.
+"""Writes and reads receipts: small files by which a job's tasks report what they did.
 
-Any runner can write one, and whoever lists the folder sees the job advance. The folder
+Any runner can write one, and listing their folder shows how far the job is. The folder
 is one of this machine, or of an object store where it is named by a URI.
 """
 
+import json
 from concurrent import futures
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from mindrecord_io import naming, records
 from mindrecord_io.storage import files, locations, object_store, transfers
 
-__all__ = ["names", "read", "remove", "write"]
+__all__ = [
+    "ShardReceipt",
+    "names",
+    "read",
+    "read_of_shards",
+    "remove",
+    "shard_receipt_name",
+    "write",
+]
+
+T = TypeVar("T")
 
 _SUFFIX = ".json"
 _NUM_THREADS = 16  # a request to an object store is mostly waiting
 
 
-def write(folder: Path | str, name: str, content: bytes) -> None:
-    """Leaves a receipt; one of the same name is replaced in one step."""
+@dataclass(frozen=True, slots=True)
+class ShardReceipt:
+    """What became of one planned shard.
+
+    Attributes:
+      action: one of shard_plans.ACTIONS.
+      begin_seconds, end_seconds: since the epoch.
+    """
+
+    split: str
+    index: int
+    key: str
+    action: str
+    begin_seconds: float
+    end_seconds: float
+
+
+def shard_receipt_name(split: str, index: int, num_shards: int) -> str:
+    """Returns the file name of a shard's receipt."""
+    return f"{naming.ShardName(split, index, num_shards)}{_SUFFIX}"
+
+
+def write(folder: Path | str, name: str, receipt: object) -> None:
+    """Writes a receipt; one of the same name is replaced in one step."""
+    content = json.dumps(records.to_json(receipt)).encode()
     if locations.is_remote(folder):
         transfers.put(object_store.open_storage(str(folder)), name, content)
     else:
@@ -26,25 +63,33 @@ def write(folder: Path | str, name: str, content: bytes) -> None:
 def names(folder: Path | str) -> list[str]:
     """Returns the names of the receipts that are there."""
     if locations.is_remote(folder):
-        found = object_store.open_storage(str(folder)).list_names("")
+        all_names = object_store.open_storage(str(folder)).list_names("")
     else:
-        found = sorted(path.name for path in Path(folder).iterdir())
-    return [name for name in found if name.endswith(_SUFFIX) and name[0] != "."]
+        all_names = sorted(path.name for path in Path(folder).iterdir())
+    return [name for name in all_names if name.endswith(_SUFFIX) and name[0] != "."]
 
 
-def read(folder: Path | str) -> list[bytes]:
-    """Returns the receipts' content, ordered by name."""
-    if not locations.is_remote(folder):
-        return [(Path(folder) / name).read_bytes() for name in names(folder)]
-    remote = object_store.open_storage(str(folder))
-    with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
-        return list(executor.map(remote.read_bytes, names(folder)))
+def read(folder: Path | str, kind: type[T]) -> list[T]:
+    """Returns the receipts, which are of one kind, ordered by name."""
+    if locations.is_remote(folder):
+        remote = object_store.open_storage(str(folder))
+        with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
+            contents = list(executor.map(remote.read_bytes, names(folder)))
+    else:
+        contents = [(Path(folder) / name).read_bytes() for name in names(folder)]
+    return [records.from_json(kind, json.loads(content)) for content in contents]
+
+
+def read_of_shards(folder: Path | str) -> list[ShardReceipt]:
+    """Returns the receipts of shards, ordered by split and index."""
+    receipts = read(folder, ShardReceipt)
+    return sorted(receipts, key=lambda r: (records.SPLITS.index(r.split), r.index))
 
 
 def remove(folder: Path | str) -> None:
-    """Removes a remote folder and, where it is alone in it, the one that it is in.
+    """Removes a remote folder and, if nothing else is in it, the one that it is in.
 
-    One of this machine goes with what it is in.
+    A folder of this machine is removed with the staging folder that it is in.
     """
     if locations.is_remote(folder):
         parent, _, name = str(folder).rpartition("/")

@@ -1,10 +1,6 @@
-"""The Beam part of verifying: numbers of shards in, a receipt for each shard out.
-
-A receipt is a small file in a folder that all workers share; see transforms.
-"""
+"""The Beam part of verifying: numbers of shards in, one receipt per shard out."""
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +8,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from mindrecord_io import naming, records
+from mindrecord_io import naming
 from mindrecord_io.versions import clips_table, manifests, shard_checks, version_checks
 from pipelines.building import child_process, receipts
 from pipelines.publishing import data_sets
@@ -27,7 +23,7 @@ _MIN_BYTES_PER_SECOND = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class CheckJob:
-    """What every task of one verification knows.
+    """What all tasks of one verification have in common.
 
     Attributes:
       dataset, receipts: the data set, and a folder for receipts; paths or URIs.
@@ -42,7 +38,7 @@ class CheckJob:
 
 @dataclass(frozen=True, slots=True)
 class CheckReceipt:
-    """What was found wrong with one shard, which is the manifest's `shard_index`-th."""
+    """The damage of one shard, which is the manifest's `shard_index`-th."""
 
     shard_index: int
     num_rows: int
@@ -68,10 +64,7 @@ class CheckShards(beam.PTransform):
 
 def read_receipts(folder: Path | str) -> list[CheckReceipt]:
     """Returns all receipts in the order of the manifest's shards."""
-    read = [
-        records.from_json(CheckReceipt, json.loads(content))
-        for content in receipts.read(folder)
-    ]
+    read = receipts.read(folder, CheckReceipt)
     return sorted(read, key=lambda receipt: receipt.shard_index)
 
 
@@ -98,8 +91,7 @@ class _CheckShard(beam.DoFn):
         with data_sets.fetched(self._data_set, [f"{entry.split}/{entry.key}"]):
             damaged = self._check(self._version, shard_index)
         receipt = CheckReceipt(shard_index, entry.num_rows, tuple(damaged))
-        text = json.dumps(records.to_json(receipt)).encode()
-        receipts.write(self._job.receipts, f"{shard_index:06d}.json", text)
+        receipts.write(self._job.receipts, f"{shard_index:06d}.json", receipt)
         logger.info(
             "checked %s: %d clips, %d things wrong",
             entry.path,

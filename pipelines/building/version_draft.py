@@ -1,4 +1,4 @@
-"""From published shards to a published version: table, labels, manifest, CURRENT."""
+"""Makes a version of published shards: table, label files, manifest, CURRENT."""
 
 import itertools
 import logging
@@ -11,22 +11,17 @@ import numpy as np
 
 from mindrecord_io import naming, records
 from mindrecord_io.shards import schema
-from mindrecord_io.storage import files, tallies
+from mindrecord_io.storage import files
+from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions.manifests import Manifest, ShardEntry, Version
 from pipelines.building import label_files
-from pipelines.planning import clip_listing, clip_references
-from pipelines.publishing import data_sets
-from pipelines.sources import something_something
+from pipelines.planning.clip_listing import ClipListing
+from pipelines.planning.clip_references import Reference
+from pipelines.planning.version_plans import VersionPlan
+from pipelines.publishing.data_sets import DataSet
 
-__all__ = [
-    "Draft",
-    "MadeShard",
-    "Written",
-    "lost_to_absence",
-    "publish",
-    "too_many_lost",
-    "write",
-]
+__all__ = ["MadeShard", "WrittenVersion", "lost_to_absence", "publish", "write"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +32,7 @@ _NO_ANNOTATION = "in the folder of clips, but not annotated"
 _ROWS_PER_GROUP = 10_000  # of clips that are in no shard
 _IN_NO_SHARD = -1  # for the number of frames
 
-Lost = tallies.Tally[tuple[str, str, str]]
+Lost = Tally[tuple[str, str, str]]
 """Clip ids, reasons and details of clips that are not stored."""
 
 
@@ -46,30 +41,12 @@ class MadeShard:
     """A shard that is published, and the references of its clips, in any order."""
 
     summary: records.ShardSummary
-    references: Sequence[clip_references.Reference]
+    references: Sequence[Reference]
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A version in the making: all that it will say, its shards published already.
-
-    Attributes:
-      parent: the version that was current when the job began, None for the first.
-      listing: which annotated clips have a file, and which files no annotation.
-      shards: in the order of their splits and indices; gone through once.
-    """
-
-    dataset: Path | str
-    parent: manifests.Version | None
-    annotated: something_something.Annotations
-    listing: clip_listing.ClipListing
-    settings: records.DecodeSettings
-    shards: Iterable[MadeShard]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A draft whose files are on the disk.
+class WrittenVersion:
+    """A version whose files are on the disk.
 
     Attributes:
       folder: has them.
@@ -77,86 +54,84 @@ class Written:
     """
 
     folder: Path
-    manifest: manifests.Manifest
+    manifest: Manifest
     lost: Lost
 
 
-def lost_to_absence(listing: clip_listing.ClipListing) -> Lost:
+def lost_to_absence(listing: ClipListing) -> Lost:
     """Returns the clip id, reason and detail of every clip that has no file."""
     return listing.missing.map(lambda clip_id: (clip_id, "missing", _NO_FILE))
 
 
-def too_many_lost(lost: Lost, max_quarantined: int) -> str:
-    """Returns what to tell where more clips are lost than allowed, else ''."""
-    if len(lost) <= max_quarantined:
-        return ""
-    named = "; ".join(f"{clip} ({why}: {text})" for clip, why, text in lost.first)
-    return (
-        f"{len(lost)} clips cannot be stored, --max_quarantined allows "
-        f"{max_quarantined}; nothing is published. The first: {named}"
-    )
-
-
-def write(draft: Draft, staging: Path) -> Written:
-    """Writes the draft's table and label files; one shard at a time is in memory.
+def write(
+    plan: VersionPlan, shards: Iterable[MadeShard], staging: Path
+) -> WrittenVersion:
+    """Writes a version's table and label files; one shard at a time is in memory.
 
     Args:
+      shards: in the order of their splits and indices; gone through once.
       staging: an incomplete folder beside the versions; one is made in it.
     """
     folder = staging / "version"  # the staging folder itself holds the job's receipts
     folder.mkdir()
-    totals = _Totals(draft)
+    totals = _Totals(plan)
     table_path = naming.clips_table_path(folder)
-    clips_table.write(table_path, totals.row_groups())
+    clips_table.write(table_path, totals.row_groups(shards))
     naming.labels_folder(folder).mkdir()
     label_files.write_label_files(
-        naming.labels_folder(folder), draft.annotated.label_map, totals.label_rows()
+        naming.labels_folder(folder), plan.annotations.label_map, totals.label_rows()
     )
-    lost = totals.quarantined.followed_by(lost_to_absence(draft.listing))
-    return Written(folder, totals.manifest(files.fingerprint(table_path)), lost)
+    lost = totals.quarantined.followed_by(lost_to_absence(plan.listing))
+    manifest = totals.manifest(files.fingerprint(table_path))
+    return WrittenVersion(folder, manifest, lost)
 
 
-def publish(draft: Draft, written: Written) -> manifests.Version:
-    """Publishes the draft as the newest version.
+def publish(
+    written: WrittenVersion, parent: Version | None, data_set: DataSet
+) -> Version:
+    """Publishes a written version as the newest one.
 
-    A draft that says just what the current version says is not published again: the
-    current version is returned, even if another process has published it meanwhile.
+    A version that equals the current one in all but name and time is not published: the
+    current one is returned, even if another process has published it meanwhile.
+
+    Args:
+      parent: the version that was current when the job began.
 
     Raises:
       PublishConflictError: another version was published since the job began, and it
-        does not say the same.
+        is not equal.
     """
-    parent = draft.parent
     if parent is not None and written.manifest.says_the_same(parent.manifest):
         logger.info("nothing changed: version %s stays", parent.manifest.version)
         return parent
-    with data_sets.opened(draft.dataset) as data_set:
-        try:
-            return data_set.publish(written.folder, written.manifest)
-        except manifests.PublishConflictError:
-            rival = data_set.current_version()
-            if rival is None or not written.manifest.says_the_same(rival.manifest):
-                raise
+    try:
+        return data_set.publish(written.folder, written.manifest)
+    except manifests.PublishConflictError:
+        rival = data_set.current_version()
+        if rival is None or not written.manifest.says_the_same(rival.manifest):
+            raise
     name = rival.manifest.version
     logger.info("nothing changed: another process has published %s, the same", name)
     return rival
 
 
 class _Totals:
-    """What adds up while a draft's shards go by; of each clip four bytes stay."""
+    """Running totals over a version's shards; keeps 4 bytes per clip."""
 
-    def __init__(self, draft: Draft) -> None:
-        self._draft = draft
-        self._num_frames = np.full(len(draft.annotated.clips), _IN_NO_SHARD, np.int32)
-        self._entries: list[manifests.ShardEntry] = []
+    def __init__(self, plan: VersionPlan) -> None:
+        self._plan = plan
+        self._num_frames = np.full(len(plan.annotations.clips), _IN_NO_SHARD, np.int32)
+        self._entries: list[ShardEntry] = []
         self._num_stored = 0
-        self.quarantined: Lost = tallies.Tally()
+        self.quarantined: Lost = Tally()
 
-    def row_groups(self) -> Iterator[list[dict[str, object]]]:
+    def row_groups(
+        self, shards: Iterable[MadeShard]
+    ) -> Iterator[list[dict[str, object]]]:
         """Yields the table's row groups, the shards' first, and adds up."""
-        for shard in self._draft.shards:
+        for shard in shards:
             yield self._add(shard)
-        listing, clips = self._draft.listing, self._draft.annotated.clips
+        listing, clips = self._plan.listing, self._plan.annotations.clips
         is_missing = self._num_frames == _IN_NO_SHARD
         missing = itertools.compress(clips, is_missing) if listing.missing else ()
         for some in _batched(missing):
@@ -166,37 +141,37 @@ class _Totals:
 
     def label_rows(self) -> Iterator[label_files.LabelRow]:
         """Yields the stored clips, in annotation order."""
-        for position, clip in enumerate(self._draft.annotated.clips):
+        for position, clip in enumerate(self._plan.annotations.clips):
             num_frames = int(self._num_frames[position])
             if num_frames > 0:
                 yield label_files.LabelRow(
                     clip.clip_id, clip.split, num_frames, clip.label_id
                 )
 
-    def manifest(self, table: records.Fingerprint) -> manifests.Manifest:
+    def manifest(self, table: records.Fingerprint) -> Manifest:
         """Returns the manifest, once all shards have gone by."""
-        draft = self._draft
-        return manifests.Manifest(
+        plan = self._plan
+        return Manifest(
             format_version=schema.FORMAT_VERSION,
             version="",  # given at publication
-            parent=draft.parent.manifest.version if draft.parent else "",
+            parent=plan.parent.manifest.version if plan.parent else "",
             created_at=manifests.utc_now(),
-            settings=draft.settings,
-            salt=draft.listing.salt,
-            label_digest=draft.annotated.digest,
-            num_classes=len(draft.annotated.label_map),
+            settings=plan.settings,
+            salt=plan.listing.salt,
+            label_digest=plan.annotations.digest,
+            num_classes=len(plan.annotations.label_map),
             num_clips=self._num_stored,
             num_quarantined=len(self.quarantined),
-            num_missing=len(draft.listing.missing),
-            num_unlisted=draft.listing.num_unlisted,
+            num_missing=len(plan.listing.missing),
+            num_unlisted=plan.listing.num_unlisted,
             num_frames=int(self._num_frames.clip(min=0).sum(dtype=np.int64)),
             clips_table=table,
             shards=tuple(self._entries),
         )
 
     def _add(self, shard: MadeShard) -> list[dict[str, object]]:
-        summary, names = shard.summary, self._draft.annotated.label_map.names
-        entry = manifests.ShardEntry.of(summary)
+        summary = shard.summary
+        entry = ShardEntry.of(summary)
         self._entries.append(entry)
         positions = {c.clip_id: c.position for c in shard.references}
         for clip in summary.clips:
@@ -206,13 +181,9 @@ class _Totals:
             else:
                 why = (clip.clip_id, clip.reason, clip.detail)
                 self.quarantined.add(len(self.quarantined), why)
-        refs = {c.clip_id: _ref(c, names) for c in shard.references}
-        return clips_table.shard_rows(summary, entry.path, refs)
-
-
-def _ref(clip: clip_references.Reference, names: Sequence[str]) -> records.ClipRef:
-    label = "" if clip.label_id == records.UNLABELLED else names[clip.label_id]
-    return records.ClipRef(clip.clip_id, clip.split, clip.label_id, label, clip.uri)
+        uris = {c.clip_id: c.uri for c in shard.references}
+        names = self._plan.annotations.label_map.names
+        return clips_table.shard_rows(summary, entry.path, uris, label_names=names)
 
 
 def _batched(values: Iterable[T]) -> Iterator[list[T]]:

@@ -7,24 +7,23 @@ from collections.abc import Sequence
 from mindrecord_io import records
 from mindrecord_io.storage import object_store
 from mindrecord_io.versions import manifests
-from pipelines.building import build_transforms
+from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import build_options, make_version
-from pipelines.planning import (
-    checksums,
-    clip_listing,
-    clip_references,
-    held_clips,
-    matching,
-)
+from pipelines.jobs.build_options import BuildOptions
+from pipelines.planning import checksums, matching
+from pipelines.planning.clip_listing import ClipListing
+from pipelines.planning.published_clips import PublishedClip
+from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
-from pipelines.sources import annotation_readers, clip_files, something_something
+from pipelines.publishing.data_sets import DataSet
+from pipelines.sources import annotation_readers
 
 __all__ = ["build", "main"]
 
 logger = logging.getLogger(__name__)
 
 
-def build(asked: build_options.BuildOptions) -> make_version.JobResult:
+def build(options: BuildOptions) -> make_version.JobResult:
     """Builds what is not built yet and publishes a version of all of it.
 
     Raises:
@@ -33,50 +32,40 @@ def build(asked: build_options.BuildOptions) -> make_version.JobResult:
         used.
       PublishConflictError: another version was published in the meantime.
     """
-    annotated = annotation_readers.read(asked.annotations)
-    with data_sets.opened(asked.dataset) as data_set:
-        return _build(asked, annotated, data_set)
-
-
-def _build(
-    asked: build_options.BuildOptions,
-    annotated: something_something.Annotations,
-    data_set: data_sets.DataSet,
-) -> make_version.JobResult:
-    parent = data_set.current_version()
-    listing = clip_files.match_clips(
-        annotated,
-        asked.clips,
-        None if parent is None else held_clips.HeldClips(parent),
-        knows=_knows(parent, asked, data_set),
-    )
-    if asked.checksums is not None:
-        listing = checksums.with_checksums(listing, asked.checksums)
-    _warn_of_unlisted(listing, parent)
-    if listing.difference is not None:
-        listing.difference.log()
-    return make_version.run(
-        make_version.VersionJob(
-            dataset=asked.dataset,
+    annotations = annotation_readers.read(options.annotations)
+    with data_sets.opened(options.dataset) as data_set:
+        parent = data_set.current_version()
+        reuse = _reuse(parent, options, data_set)
+        listing = matching.match_clips(annotations, options.clips, parent, reuse=reuse)
+        if options.checksums is not None:
+            listing = checksums.with_checksums(listing, options.checksums)
+        _log_unlisted(listing, parent)
+        if listing.difference is not None:
+            listing.difference.log()
+        plan = VersionPlan(
             parent=parent,
-            annotated=annotated,
+            annotations=annotations,
             listing=listing,
-            identify=build_transforms.hashed_source,
-            settings=asked.settings,
-            clip_limits=asked.clip_limits,
-            num_shards=asked.num_shards,
-            max_quarantined=asked.max_quarantined,
-            num_workers=asked.num_workers,
-            beam_flags=asked.beam_flags,
+            settings=options.settings,
+            limits=options.clip_limits,
+            total_shards=options.num_shards,
         )
-    )
+        return make_version.run(
+            make_version.VersionJob(
+                data_set,
+                plan,
+                max_quarantined=options.max_quarantined,
+                num_workers=options.num_workers,
+                beam_flags=options.beam_flags,
+            )
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    asked = build_options.parse_build(argv)
+    options = build_options.parse_build(argv)
     try:
-        result = build(asked)
+        result = build(options)
     except (
         make_version.JobError,
         manifests.PublishConflictError,
@@ -90,10 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _warn_of_unlisted(
-    listing: clip_listing.ClipListing, parent: manifests.Version | None
-) -> None:
-    """Tells of files that no annotation names, and if they alone make a version."""
+def _log_unlisted(listing: ClipListing, parent: Version | None) -> None:
+    """Logs files without an annotation, and if their number forces a new version."""
     if listing.num_unlisted:
         logger.warning(
             "%d files are not annotated and not stored; the first: %s",
@@ -108,31 +95,29 @@ def _warn_of_unlisted(
         )
 
 
-def _knows(
-    parent: manifests.Version | None,
-    asked: build_options.BuildOptions,
-    data_set: data_sets.DataSet,
-) -> clip_listing.Knows | None:
-    """Returns what of a version's clips may be taken over; None if nothing may."""
+def _reuse(
+    parent: Version | None, options: BuildOptions, data_set: DataSet
+) -> matching.Reuse | None:
+    """Returns a lookup of clips that may be reused, None if all must be decoded."""
     if parent is None:
         return None
-    if parent.manifest.settings != asked.settings:
+    if parent.manifest.settings != options.settings:
         logger.warning(
             "version %s was made with %s, now asked for is %s: every clip is decoded",
             parent.manifest.version,
             parent.manifest.settings,
-            asked.settings,
+            options.settings,
         )
         return None
     # A damaged shard is removed by hand: its clips are decoded then.
-    there = {
+    shards = {
         f"{split}/{key}"
         for split in records.SPLITS
         for key in data_set.shard_keys(split)
     }
+    limits = options.clip_limits.text
 
-    def known(clip: held_clips.HeldClip) -> clip_references.StoredSource | None:
-        source = matching.source_of(clip, asked.clip_limits)
-        return source if source and source.stored_in in there else None
+    def reuse(clip: PublishedClip) -> bool:
+        return clip.is_settled(limits) and clip.stored_in in shards
 
-    return known
+    return reuse

@@ -13,58 +13,22 @@ from pathlib import Path
 
 from mindrecord_io.storage import object_store
 from mindrecord_io.versions import manifests
-from pipelines.building import build_transforms
-from pipelines.jobs import build_options, common_flags, forecast, make_version
+from pipelines.jobs import build_options, common_flags, make_version
 from pipelines.planning import matching
+from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
 from pipelines.sources import annotation_readers
 
-__all__ = ["main", "planned_job"]
+__all__ = ["main"]
 
 logger = logging.getLogger(__name__)
-
-
-def planned_job(
-    flags: argparse.Namespace, beam_flags: Sequence[str]
-) -> make_version.VersionJob:
-    """Returns what is to be done.
-
-    Raises:
-      AnnotationError, ManifestError: the input cannot be used.
-    """
-    with data_sets.opened(flags.dataset) as data_set:
-        version = data_set.open_version()
-        said = version.manifest
-        annotated = annotation_readers.read(flags.annotations)
-        listing = matching.listing_of(version, annotated)
-        max_quarantined = flags.max_quarantined
-        if max_quarantined is None:
-            max_quarantined = said.num_quarantined + said.num_missing
-        return make_version.VersionJob(
-            dataset=flags.dataset,
-            parent=version,
-            annotated=annotated,
-            listing=listing,
-            identify=build_transforms.known_source,
-            settings=said.settings,
-            clip_limits=None,
-            num_shards=None,
-            max_quarantined=max_quarantined,
-            num_workers=flags.num_workers,
-            beam_flags=tuple(beam_flags),
-            is_from_parent=True,
-        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     flags, beam_flags = build_options.parse_with_beam(_parser(), argv)
     try:
-        job = planned_job(flags, beam_flags)
-        assert job.listing.difference is not None
-        job.listing.difference.log()
-        make_version.refuse_early(job)
-        result = _forecast(job) if flags.dry_run else make_version.run(job).to_json()
+        result = _relabel(flags, beam_flags)
     except (
         make_version.JobError,
         manifests.PublishConflictError,
@@ -78,17 +42,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _forecast(job: make_version.VersionJob) -> dict[str, object]:
-    """Returns what the job would tell; `version` is the one that it starts from."""
-    listing = job.listing
-    assert listing.difference is not None
-    return {
-        "version": listing.difference.version,
-        "changes": listing.difference.counts(),
-        "num_clips": listing.num_clips.total() - len(listing.quarantined),
-        "num_quarantined": len(job.known_lost),
-        "shards": forecast.foreseen_actions(job),
-    }
+def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, object]:
+    """Relabels the current version, or returns what would be done."""
+    with data_sets.opened(flags.dataset) as data_set:
+        parent = data_set.open_version()
+        annotations = annotation_readers.read(flags.annotations)
+        listing = matching.match_version(parent, annotations)
+        max_quarantined = flags.max_quarantined
+        if max_quarantined is None:
+            max_quarantined = (
+                parent.manifest.num_quarantined + parent.manifest.num_missing
+            )
+        job = make_version.VersionJob(
+            data_set,
+            VersionPlan(parent, annotations, listing, parent.manifest.settings),
+            max_quarantined=max_quarantined,
+            num_workers=flags.num_workers,
+            beam_flags=tuple(beam_flags),
+        )
+        assert listing.difference is not None
+        listing.difference.log()
+        return (
+            make_version.foresee(job)
+            if flags.dry_run
+            else make_version.run(job).to_json()
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     common_flags.add_dataset(parser)
     parser.add_argument(
-        "--dry_run", action="store_true", help="tell what would change, then stop"
+        "--dry_run", action="store_true", help="print what would change, then stop"
     )
     parser.add_argument(
         "--max_quarantined",

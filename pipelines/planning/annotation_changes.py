@@ -1,4 +1,4 @@
-"""What new annotations change in a version, told before anything is done."""
+"""Compares new annotations with a published version, before any work is done."""
 
 import logging
 from collections.abc import Mapping
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from mindrecord_io import records
 from mindrecord_io.storage import tallies
-from mindrecord_io.versions import manifests
-from pipelines.planning import clip_references, held_clips
+from mindrecord_io.versions.manifests import Version
+from pipelines.planning.clip_references import Reference
+from pipelines.planning.published_clips import PublishedClip
 
 __all__ = ["Changes", "Comparison"]
 
@@ -18,16 +19,16 @@ _MAX_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The difference between a version and what is asked for, by clip and by class.
+    """The difference between a version and new annotations, by clip and by class.
 
-    Clips are counted and the first of them named, in the order of the annotations; of
-    `withdrawn`, in that of the version's table.
+    Clips are counted and the first of them named, in the order of the annotations; the
+    withdrawn ones in the order of the version's table.
 
     Attributes:
       relabelled: "<clip_id>: <old label> -> <new label>", the text having changed.
-      renumbered_clips: ids of clips whose label text stays and whose number changes.
+      renumbered_clips: ids of clips with the same label text and another label_id.
       moved: "<clip_id>: <old split> -> <new split>".
-      added, withdrawn: ids of clips that only one of the two has.
+      added, withdrawn: ids of clips that only the annotations, only the version have.
       added_classes, removed_classes: label texts.
       renumbered_classes: "<label>: <old label_id> -> <new label_id>".
     """
@@ -43,7 +44,7 @@ class Changes:
     renumbered_classes: tuple[str, ...]
 
     def counts(self) -> dict[str, int]:
-        """Returns how many there are of each kind."""
+        """Returns the number of changes of each kind."""
         return {
             name: len(getattr(self, name))
             for name in self.__slots__
@@ -51,7 +52,7 @@ class Changes:
         }
 
     def log(self) -> None:
-        """Logs a line for every kind of change that there is, with examples."""
+        """Logs one line for every kind of change that occurs, with examples."""
         counts = self.counts()
         if not any(counts.values()):
             logger.info("no label or split differs from version %s", self.version)
@@ -73,45 +74,43 @@ class Changes:
 
 
 class Comparison:
-    """Compares the clips that a version tells of with those that are asked for."""
+    """Compares a version's clips with annotated ones, a partition at a time."""
 
-    def __init__(self, version: manifests.Version, label_map: records.LabelMap) -> None:
+    def __init__(self, version: Version, label_map: records.LabelMap) -> None:
         self._version = version
         self._label_map = label_map
-        self._asked_for: set[str] = set()  # of the clips held, in this partition
+        self._kept: set[str] = set()  # ids of this partition that both have
         self._relabelled: tallies.Tally[str] = tallies.Tally()
         self._renumbered: tallies.Tally[str] = tallies.Tally()
         self._moved: tallies.Tally[str] = tallies.Tally()
         self._added: tallies.Tally[str] = tallies.Tally()
         self._withdrawn: tallies.Tally[str] = tallies.Tally()
 
-    def add(
-        self, asked: clip_references.Reference, old: held_clips.HeldClip | None
-    ) -> None:
-        """Takes note of a clip that is asked for, and of what it is in the version."""
-        order, clip_id = asked.position, asked.clip_id
-        if old is None or not old.is_in_shard:
+    def add(self, clip: Reference, published: PublishedClip | None) -> None:
+        """Records an annotated clip, and what the version has of it."""
+        order, clip_id = clip.position, clip.clip_id
+        if published is None or not published.is_in_shard:
             self._added.add(order, clip_id)
             return
-        self._asked_for.add(clip_id)
-        is_labelled = asked.label_id != records.UNLABELLED
-        label = self._label_map.names[asked.label_id] if is_labelled else ""
-        if old.split != asked.split:
-            self._moved.add(order, f"{clip_id}: {old.split} -> {asked.split}")
-        if old.label != label:
-            self._relabelled.add(order, f"{clip_id}: {old.label!r} -> {label!r}")
-        elif old.label_id != asked.label_id:
+        self._kept.add(clip_id)
+        is_labelled = clip.label_id != records.UNLABELLED
+        label = self._label_map.names[clip.label_id] if is_labelled else ""
+        if published.split != clip.split:
+            self._moved.add(order, f"{clip_id}: {published.split} -> {clip.split}")
+        if published.label != label:
+            self._relabelled.add(order, f"{clip_id}: {published.label!r} -> {label!r}")
+        elif published.label_id != clip.label_id:
             self._renumbered.add(order, clip_id)
 
-    def end_partition(self, held: Mapping[str, held_clips.HeldClip]) -> None:
-        """Takes note of the version's clips, of a partition that `add` is done with."""
-        for clip_id, clip in held.items():
-            if clip.is_in_shard and clip_id not in self._asked_for:
+    def end_partition(self, published: Mapping[str, PublishedClip]) -> None:
+        """Records which of the version's clips of a partition are not annotated."""
+        for clip_id, clip in published.items():
+            if clip.is_in_shard and clip_id not in self._kept:
                 self._withdrawn.add(clip.order, clip_id)
-        self._asked_for.clear()
+        self._kept.clear()
 
     def result(self) -> Changes:
-        """Returns the difference, that of the classes included."""
+        """Returns the difference, including that of the classes."""
         version, names = self._version, self._label_map.names
         old_ids = {name: i for i, name in enumerate(version.category_names())}
         new_ids = {name: i for i, name in enumerate(names)}

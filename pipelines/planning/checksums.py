@@ -1,11 +1,11 @@
-r"""A file of checksums as sha256sum writes it, and which clip each of them is of.
+r"""Reads a file of checksums as sha256sum writes it, and joins it with the clips.
 
     0123...cdef  78687.webm                  text mode
     0123...cdef *clips/78687.webm            binary mode, a name with folders
     \0123...cdef  a\nname.webm                a name with an escaped line break
 
-Names may have more or fewer folders in front than the clips have: the shorter one must
-be the other's end.
+A name may have more or fewer leading folders than the clip's path: the shorter of the
+two must be the end of the other.
 """
 
 import copy
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files, spilled_rows, tallies
-from pipelines.planning import clip_listing
+from pipelines.planning.clip_listing import ClipListing
 
 __all__ = ["ChecksumError", "with_checksums"]
 
@@ -41,11 +41,11 @@ class ChecksumError(ValueError):
 
 
 class _Fitting:
-    """The lines that may mean one file, as they come: those with most folders count.
+    """Candidate lines for one file; the path that shares most folders wins.
 
     Attributes:
       sha256, number: of the first line with most folders.
-      rival: the first line with as many that contradicts it, None if none does.
+      rival: number of the first line with as many and another SHA-256, None if none.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class _Fitting:
         self.rival: int | None = None
 
     def add(self, length: int, sha256: str, number: int) -> None:
-        """Takes a line whose name has so many parts."""
+        """Adds a line whose name has `length` parts."""
         if length > self._length:
             self._length, self.sha256, self.number = length, sha256, number
             self.rival = None
@@ -64,20 +64,20 @@ class _Fitting:
 
 
 class _Checksums:
-    """Lines of one file, found by the ends of their names."""
+    """The lines of a file of checksums, looked up by the ends of their names."""
 
     def __init__(self, path: Path, lines: Iterable[tuple[int, str, str]]) -> None:
-        """Takes lines, each as its number, name and checksum."""
+        """Indexes lines, each given as number, name and checksum."""
         self._path = path
         self._exact: dict[tuple[str, ...], tuple[str, int]] = {}
         self._longer: dict[tuple[str, ...], _Fitting] = {}  # by ends of their names
         for number, name, sha256 in lines:
             parts = tuple(name.split("/"))
-            known, first = self._exact.setdefault(parts, (sha256, number))
-            if known != sha256:
+            first_sha256, first = self._exact.setdefault(parts, (sha256, number))
+            if first_sha256 != sha256:
                 raise ChecksumError(
                     f"{path}: lines {first} and {number} give two checksums of "
-                    f"{name}: {known} and {sha256}"
+                    f"{name}: {first_sha256} and {sha256}"
                 )
             if first == number:
                 for begin in range(1, len(parts)):
@@ -99,13 +99,11 @@ class _Checksums:
         return fitting.sha256
 
 
-def with_checksums(
-    listing: clip_listing.ClipListing, path: Path
-) -> clip_listing.ClipListing:
-    """Returns the listing, its clips with the checksums that a file lists of them.
+def with_checksums(listing: ClipListing, path: Path) -> ClipListing:
+    """Returns the listing, its clips with the checksums that a file lists for them.
 
-    Clips of which none is listed are logged and go unchecked. Lines and clips meet by
-    the names of files, a partition of these at a time.
+    Clips without a listed checksum are logged, not checked. Lines and clips are joined
+    by file name, a partition of the names at a time.
 
     Raises:
       ChecksumError: the file is unreadable, a line is malformed, two lines contradict
@@ -162,7 +160,7 @@ def _parsed(path: Path, line: str, number: int) -> tuple[tuple[str, ...], str]:
         )
     name = match["name"]
     if match["escape"]:
-        name = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], name)
+        name = _ESCAPED.sub(lambda escape: _ESCAPES[escape[0]], name)
     parts = _parts(name)
     if not parts:
         raise ChecksumError(f"{path}: line {number} names no file: {name!r}")
@@ -177,10 +175,10 @@ def _read_lines(path: Path) -> Iterator[str]:
     except OSError as cause:
         raise ChecksumError(f"{path}: cannot read: {cause.strerror}") from cause
     except UnicodeDecodeError:
-        files.read_text(path, ChecksumError)  # says at which byte of the whole file
+        files.read_text(path, ChecksumError)  # names the byte of the whole file
         raise
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Returns a path's parts, without what does not tell where it is."""
+    """Returns a path's parts without "/" and "."."""
     return tuple(part for part in PurePath(name).parts if part not in ("/", "."))

@@ -1,8 +1,8 @@
-"""References to clips, written by shard, so that a task reads those of its shard alone.
+"""Writes references to clips, shard by shard, so that a task reads only its shard's.
 
-All shards' references are one file, beside the receipts of the job's tasks: a folder
-that every worker reaches, or one of an object store. A shard's part of it is some rows
-of Arrow, compressed; where it lies travels in Beam, not what it says.
+All references are in one file, beside the receipts of the job's tasks: in a folder that
+every worker reaches, or in an object store. A shard's part of it is some rows of Arrow,
+compressed; its place in the file travels through Beam, its content does not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,6 @@ __all__ = [
     "ROWS",
     "Reference",
     "ShardReferences",
-    "StoredSource",
     "hand_out",
     "read",
     "write",
@@ -39,8 +38,8 @@ ROWS = pa.schema(
         ("label_id", pa.int32()),
         ("uri", pa.string()),
         ("expected_sha256", pa.string()),
-        ("known_num_bytes", pa.int64()),
-        ("known_sha256", pa.string()),
+        ("source_num_bytes", pa.int64()),
+        ("source_sha256", pa.string()),
         ("stored_in", pa.string()),
     ]
 )
@@ -50,25 +49,14 @@ _NAME = "references"
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSource:
-    """A clip's file, and where its frames are published.
-
-    Attributes:
-      stored_in: as in records.PlannedClip.
-    """
-
-    source: records.Fingerprint
-    stored_in: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reference:
     """A clip that a shard is to hold.
 
     Attributes:
       position: in the order of the annotations.
-      uri, expected_sha256: as in records.ClipRef.
-      known: what is published of it, None if nothing is.
+      expected_sha256: of the file, as its supplier lists it; "" where it is not listed.
+      source, stored_in: the file that was published and where its frames are (as in
+        records.PlannedClip), where they may be reused; else None and "".
     """
 
     position: int
@@ -77,35 +65,38 @@ class Reference:
     label_id: int
     uri: str
     expected_sha256: str = ""
-    known: StoredSource | None = None
+    source: records.Fingerprint | None = None
+    stored_in: str = ""
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> "Reference":
-        """Returns the reference that a row of ROWS tells."""
-        *told, num_bytes, sha256, stored_in = row
-        position, clip_id, split_index, label_id, uri, expected = told
-        known = None
-        if sha256 is not None:
-            source = records.Fingerprint(num_bytes, sha256)
-            known = StoredSource(source, stored_in)
+        """Returns the reference that was written as a row of ROWS."""
+        position, clip_id, split_index, label_id, uri, expected, *published = row
+        num_bytes, sha256, stored_in = published
+        source = None if sha256 is None else records.Fingerprint(num_bytes, sha256)
         split = records.SPLITS[split_index]
-        return cls(position, clip_id, split, label_id, uri, expected, known)
+        place = (position, clip_id, split)
+        return cls(*place, label_id, uri, expected, source, stored_in)
 
     @property
     def row(self) -> tuple[Any, ...]:
         """The same as a row of ROWS."""
-        known: tuple[Any, ...] = (None, None, None)
-        if self.known is not None:
-            source = self.known.source
-            known = (source.num_bytes, source.sha256, self.known.stored_in)
-        split_index = records.SPLITS.index(self.split)
-        told = (self.position, self.clip_id, split_index, self.label_id, self.uri)
-        return (*told, self.expected_sha256, *known)
+        return (
+            self.position,
+            self.clip_id,
+            records.SPLITS.index(self.split),
+            self.label_id,
+            self.uri,
+            self.expected_sha256,
+            self.source and self.source.num_bytes,
+            self.source and self.source.sha256,
+            self.stored_in,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ShardReferences:
-    """Where the references of one shard lie in the file of all.
+    """The place of one shard's references in the file of all.
 
     Attributes:
       num_shards: of the split.
@@ -140,7 +131,7 @@ def write(
 
 
 def hand_out(path: Path, folder: Path | str) -> None:
-    """Puts a file of references where the job's tasks read them; see `receipts`."""
+    """Moves a file of references to where the job's tasks read it (see receipts)."""
     if locations.is_remote(folder):
         transfers.upload(object_store.open_storage(str(folder)), _NAME, path)
         path.unlink()
@@ -154,18 +145,18 @@ def read(folder: Path | str, shard: ShardReferences) -> list[Reference]:
     Raises:
       FileNotFoundError: there is no file of references.
       StorageError: it cannot be read.
-      ValueError: what is there is not the shard's references.
+      ValueError: these are not the shard's references.
     """
     content = _content(folder, shard)
     batch = spilled_rows.decoded(content, ROWS)
     columns = (column.to_pylist() for column in batch.columns)
-    found = [Reference.of_row(row) for row in zip(*columns, strict=True)]
-    if len(found) != shard.num_clips:
+    references = [Reference.of_row(row) for row in zip(*columns, strict=True)]
+    if len(references) != shard.num_clips:
         raise ValueError(
-            f"{folder}/{_NAME}: {len(found)} references of {shard.split} shard "
+            f"{folder}/{_NAME}: {len(references)} references of {shard.split} shard "
             f"{shard.index}, expected {shard.num_clips}"
         )
-    return found
+    return references
 
 
 def _content(folder: Path | str, shard: ShardReferences) -> bytes:

@@ -1,51 +1,129 @@
-"""What a published version knows of its clips, for jobs that start from it."""
+"""Joins annotations, files of clips and a published version by clip id.
+
+Nothing here has all clips in memory: a partition at a time (see sharding.partition_of)
+is joined, counted and written to the disk as references.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from mindrecord_io import records
-from mindrecord_io.versions import manifests
-from pipelines import quarantine
-from pipelines.planning import clip_listing, clip_references, held_clips
-from pipelines.sources import something_something
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files
+from mindrecord_io.versions.manifests import Version
+from pipelines.planning.annotation_changes import Comparison
+from pipelines.planning.clip_listing import ClipListing
+from pipelines.planning.clip_references import Reference
+from pipelines.planning.published_clips import PublishedClip, PublishedClips
+from pipelines.sources import clip_files
+from pipelines.sources.annotations import Annotations
 
-__all__ = ["listing_of", "source_of"]
+__all__ = ["Reuse", "match", "match_clips", "match_version"]
+
+logger = logging.getLogger(__name__)
+
+Reuse = Callable[[PublishedClip], bool]
+"""Returns whether what is published of a clip may be reused."""
 
 
-def source_of(
-    held: held_clips.HeldClip, clip_limits: quarantine.DecodeLimits | None
-) -> clip_references.StoredSource | None:
-    """Returns a clip's file and the shard that tells of it, None where none does.
+def match_clips(
+    annotations: Annotations,
+    folder: Path | str,
+    parent: Version | None = None,
+    *,
+    reuse: Reuse | None = None,
+) -> ClipListing:
+    """Matches annotations with the clips of a folder and with those of a version.
 
-    Quarantined clips have one: what is wrong with the same file is known. Not so those
-    that broke other limits than `clip_limits` (None: whatever limits), and with limits
-    those of a wrong checksum: another list may say otherwise.
+    Args:
+      reuse: None reuses nothing.
+
+    Raises:
+      SourceError: the folder cannot be used (see clip_files), or not one annotated clip
+        is in it.
+      ManifestError, TableError: the version's table cannot be used.
     """
-    if not held.is_in_shard or held.source is None:
-        return None
-    if clip_limits is not None and (
-        held.limits not in ("", clip_limits.text)
-        or held.reason == records.WRONG_CHECKSUM
-    ):
-        return None
-    return clip_references.StoredSource(held.source, held.stored_in)
+    clips: clip_files.AnnotatedFiles | clip_files.FilesByName
+    if annotations.paths:
+        clips = clip_files.AnnotatedFiles(annotations, folder)
+    else:
+        clips = clip_files.FilesByName(folder)
+    published = None if parent is None else PublishedClips(parent)
+    listing = match(annotations, clips.partition, published, reuse=reuse)
+    if not listing.num_clips:
+        raise clips.none_annotated(annotations)
+    logger.info(
+        "matched %s: %d clips annotated and there, %d missing, %d unlisted",
+        folder,
+        listing.num_clips.total(),
+        len(listing.missing),
+        listing.num_unlisted,
+    )
+    return listing
 
 
-def listing_of(
-    version: manifests.Version, annotated: something_something.Annotations
-) -> clip_listing.ClipListing:
-    """Matches annotations with the clips that a version holds.
+def match_version(version: Version, annotations: Annotations) -> ClipListing:
+    """Matches annotations with the clips of a version, whose files are not looked at.
 
-    Files that the version did not hold stay outside: where they are annotated now,
-    they are missing until a build looks at them.
+    Files that are not in a shard of the version stay outside: where they are annotated
+    now, they are missing until a build finds them.
 
     Raises:
       ManifestError, TableError: the version's table cannot be used.
     """
-    held = held_clips.HeldClips(version)
-    found = clip_listing.FoundClips(version.manifest.salt)
-    for clip in held:
-        is_unlisted = clip.status == records.UNLISTED
-        if clip.is_in_shard or is_unlisted:
-            uri = clip.uri if clip.is_in_shard else None
-            found.add(clip.clip_id, uri, is_offered=is_unlisted)
-    return clip_listing.match(
-        annotated, found, held, knows=lambda clip: source_of(clip, None)
-    )
+    published = PublishedClips(version)
+    return match(annotations, None, published, reuse=lambda clip: clip.is_in_shard)
+
+
+def match(
+    annotations: Annotations,
+    files_of: Callable[[int], dict[str, str]] | None,
+    published: PublishedClips | None = None,
+    *,
+    reuse: Reuse | None = None,
+) -> ClipListing:
+    """Joins annotations with files and with what a version holds.
+
+    Args:
+      files_of: returns path or URI by id of a partition's clips; None takes those of
+        the version.
+      published: the version's clips, None without a version.
+      reuse: None reuses nothing.
+    """
+    listing, comparison = ClipListing(), None
+    if published is not None:
+        listing.salt = published.version.manifest.salt
+        comparison = Comparison(published.version, annotations.label_map)
+    for index in range(sharding.NUM_PARTITIONS):
+        before = {} if published is None else published.partition(index)
+        uris = _files_of(before) if files_of is None else {**files_of(index)}
+        for position, clip_id, split, label_id in annotations.partition(index):
+            uri, old = uris.pop(clip_id, None), before.get(clip_id)
+            if uri is None:
+                listing.missing.add(position, clip_id)
+                continue
+            clip = Reference(position, clip_id, split, label_id, uri)
+            if old is not None and reuse is not None and reuse(old):
+                source, stored_in = old.source, old.stored_in
+                clip = replace(clip, source=source, stored_in=stored_in)
+            listing.add(clip, old)
+            if comparison is not None:
+                comparison.add(clip, old)
+        if comparison is not None:
+            comparison.end_partition(before)
+        # A file that the version has in a shard is withdrawn, not unlisted.
+        unlisted = [i for i, uri in uris.items() if files_of is not None or uri is None]
+        listing.add_unlisted(map(files.printable, unlisted), index)
+    listing.difference = None if comparison is None else comparison.result()
+    return listing
+
+
+def _files_of(published: Mapping[str, PublishedClip]) -> dict[str, str | None]:
+    """Returns uris by id of the clips in shards; None of files that were unlisted."""
+    return {
+        clip_id: clip.uri if clip.is_in_shard else None
+        for clip_id, clip in published.items()
+        if clip.is_in_shard or clip.status == records.UNLISTED
+    }

@@ -1,13 +1,13 @@
-"""Reads annotations of whatever kind is there; one function a source.
+"""Reads annotations in any supported layout; one function per layout.
 
-What a path holds tells its kind, so no flag does:
+The layout is recognised by what the path is or holds; no flag names it:
 
-    a .csv or .parquet file      path, label, split (and clip_id) a clip: read_list
+    a .csv or .parquet file      path, label, split (and clip_id): read_list
     *jester-v1-train.csv ...     Jester's lists, "id;label": read_jester
-    folders named by splits      in each a folder a class (Kinetics): class_folders
-    *labels.json, ...            Something-Something-v2: annotations.read_annotations
+    folders named as splits      in each one folder per class (Kinetics): class_folders
+    *labels.json, ...            Something-Something-v2: something_something
 
-A clip is a file or, whatever lists it, a folder of frames.
+A clip is a file or, in every layout, a folder of frames.
 """
 
 import csv
@@ -17,14 +17,11 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from mindrecord_io.records import SPLITS
 from mindrecord_io.storage import files
-from pipelines.sources import class_folders
-from pipelines.sources.listed_clips import ListedClip, assembled, split_named
-from pipelines.sources.something_something import (
-    AnnotationError,
-    Annotations,
-    read_annotations,
-)
+from pipelines.sources import class_folders, something_something
+from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.listed_clips import ListedClips, split_named
 
 __all__ = ["read", "read_jester", "read_list"]
 
@@ -35,61 +32,58 @@ _JESTER = "jester-v1-"
 
 
 def read(path: Path) -> Annotations:
-    """Reads annotations, their kind told by what the path is or holds.
+    """Reads annotations; what the path is or holds decides how.
 
     Raises:
       AnnotationError: they cannot be used; the message says what, where and why.
     """
-    for is_kind, read_kind in _KINDS:
-        if is_kind(path):
-            return read_kind(path)
+    for is_layout, read_layout in _LAYOUTS:
+        if is_layout(path):
+            return read_layout(path)
     if path.exists() and not path.is_dir():
         raise AnnotationError(
             f"{path}: annotations are a .csv or .parquet file, or a folder: of "
             f"Something-Something-v2's JSON files, of Jester's lists, or of "
             f"<split>/<class>/<clip>"
         )
-    return read_annotations(path)
+    return something_something.read(path)
 
 
 def read_list(path: Path) -> Annotations:
-    """Reads a CSV (comma, with a header) or Parquet file of a row a clip.
+    """Reads a CSV (comma, with a header) or Parquet file with one row per clip.
 
     Its columns are `path`, below the folder of clips; `label`, a text or a number;
-    `split`, train, validation (val, valid) or test; and, if wanted, `clip_id`. Test
+    `split`, train, validation (val, valid) or test; and optionally `clip_id`. Test
     clips' labels are not read. Other columns are ignored.
     """
     rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
-    return assembled(path, (_listed(row, place) for row, place in rows))
+    clips = ListedClips(path)
+    for row, place in rows:
+        split = split_named(row["split"])
+        if not split:
+            raise AnnotationError(
+                f"{place}: split must be train, validation (val, valid) or test, got "
+                f"{row['split']!r:.80}"
+            )
+        if not row["path"]:
+            raise AnnotationError(f"{place}: no path")
+        clip_id = row.get(_OPTIONAL_COLUMN, "")
+        clips.add(split, row["label"], place=place, path=row["path"], clip_id=clip_id)
+    return clips.annotations()
 
 
 def read_jester(folder: Path) -> Annotations:
-    """Reads Jester's lists: `id;label` a line, `id` in the test's, labels in a file."""
+    """Reads Jester's lists: lines of `id;label`, in test of `id`; labels in a file."""
     names = [line for line, _ in _lines(folder / f"{_JESTER}labels.csv")]
-    return assembled(folder, _jester_clips(folder), names)
-
-
-def _jester_clips(folder: Path) -> Iterator[ListedClip]:
-    for split in ("train", "validation", "test"):
+    clips = ListedClips(folder)
+    for split in SPLITS:
         path = folder / f"{_JESTER}{split}.csv"
         if split == "test" and not path.exists():
             continue
         for line, place in _lines(path):
             clip_id, _, label = line.partition(";")
-            yield ListedClip("", split, label, place, clip_id)
-
-
-def _listed(row: dict[str, str], place: str) -> ListedClip:
-    split = split_named(row["split"])
-    if not split:
-        raise AnnotationError(
-            f"{place}: split must be train, validation (val, valid) or test, got "
-            f"{row['split']!r:.80}"
-        )
-    if not row["path"]:
-        raise AnnotationError(f"{place}: no path")
-    clip_id = row.get(_OPTIONAL_COLUMN, "")
-    return ListedClip(row["path"], split, row["label"], place, clip_id)
+            clips.add(split, label, place=place, clip_id=clip_id)
+    return clips.annotations(names)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
@@ -99,7 +93,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     except OSError as cause:
         raise AnnotationError(f"{path}: cannot read: {cause.strerror}") from cause
     except UnicodeDecodeError:
-        files.read_text(path, AnnotationError)  # says at which byte of the whole file
+        files.read_text(path, AnnotationError)  # names the byte of the whole file
         raise
 
 
@@ -148,11 +142,10 @@ def _check_columns(path: Path, columns: Iterable[str]) -> None:
 
 def _lines(path: Path) -> list[tuple[str, str]]:
     """Returns the lines of a text file that are not empty, each with its place."""
+    text = files.read_text(path, AnnotationError)
     return [
         (line.strip(), f"{path} line {number}")
-        for number, line in enumerate(
-            files.read_text(path, AnnotationError).splitlines(), 1
-        )
+        for number, line in enumerate(text.splitlines(), 1)
         if line.strip()
     ]
 
@@ -165,11 +158,11 @@ def _is_jester(path: Path) -> bool:
     return (path / f"{_JESTER}labels.csv").exists()
 
 
-_KINDS: tuple[
+_LAYOUTS: tuple[
     tuple[Callable[[Path], bool], Callable[[Path], Annotations]],
     ...,
 ] = (
     (_is_list, read_list),
     (_is_jester, read_jester),
-    (class_folders.is_kept_so, class_folders.read),
+    (class_folders.is_layout_of, class_folders.read),
 )

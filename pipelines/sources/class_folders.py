@@ -1,6 +1,6 @@
 """Reads folders of `<split>/<class>/<clip>`, as Kinetics is kept.
 
-Folders are all there is: names are labels, places are splits.
+Folders are all there is: their names are the labels and the splits.
 """
 
 import os
@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.sources import frame_folders
-from pipelines.sources.listed_clips import ListedClip, assembled, split_named
-from pipelines.sources.something_something import AnnotationError, Annotations
+from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.listed_clips import ListedClips, split_named
 
-__all__ = ["is_kept_so", "read"]
+__all__ = ["is_layout_of", "read"]
 
 _SPLIT_FOLDER = re.compile(r"(?:(?:videos|rawframes)_)?(?P<split>[a-z]+)(?:_\d+)?")
 _CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 
 
-def is_kept_so(path: Path) -> bool:
-    """Tells whether a path is a folder with folders of splits in it."""
+def is_layout_of(path: Path) -> bool:
+    """Returns whether a path is a folder with folders of splits in it."""
     return path.is_dir() and any(_split_of(inner) for inner in path.iterdir())
 
 
@@ -34,22 +34,20 @@ def read(folder: Path) -> Annotations:
     Raises:
       AnnotationError: a clip lies elsewhere, two have one id, or there is none.
     """
-    return assembled(folder, _class_folder_clips(folder))
-
-
-def _class_folder_clips(folder: Path) -> Iterator[ListedClip]:
+    clips = ListedClips(folder)
     for split_folder in sorted(folder.iterdir()):
-        split = _split_of(split_folder)
-        if not split:
-            continue
-        for path in sorted(_clips_below(split_folder)):
-            yield _in_class_folder(folder, split_folder, split, path)
+        if split := _split_of(split_folder):
+            for path in sorted(_clips_below(split_folder)):
+                label = _label_of(path, split_folder, split)
+                relative = path.relative_to(folder).as_posix()
+                clips.add(split, label, place=str(path), path=relative)
+    return clips.annotations()
 
 
 def _clips_below(folder: Path) -> Iterator[Path]:
     """Yields the files and folders of frames that are clips, however deep."""
-    with os.scandir(folder) as found:
-        entries = [entry for entry in found if not entry.name.startswith(".")]
+    with os.scandir(folder) as all_entries:
+        entries = [e for e in all_entries if not e.name.startswith(".")]
     inner = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
     if any(map(_is_frames_alone, inner)):
         yield from inner
@@ -62,7 +60,7 @@ def _clips_below(folder: Path) -> Iterator[Path]:
 
 
 def _is_frames_alone(folder: Path) -> bool:
-    """Tells a clip's folder of frames from a class's that has a picture in it, too."""
+    """Returns whether a folder has frames and neither folders nor clips in it."""
     if not frame_folders.holds_frames(folder):
         return False
     with os.scandir(folder) as entries:
@@ -73,18 +71,15 @@ def _is_frames_alone(folder: Path) -> bool:
         )
 
 
-def _in_class_folder(
-    folder: Path, split_folder: Path, split: str, path: Path
-) -> ListedClip:
+def _label_of(path: Path, split_folder: Path, split: str) -> str:
+    """Returns the class whose folder a clip is in, "" for a test clip in none."""
     inner = path.relative_to(split_folder).parts
     if len(inner) != 2 and (split != "test" or len(inner) > 2):
         raise AnnotationError(
             f"{path}: a clip must lie in a folder of its class, {split_folder.name}/"
             f"<class>/<clip>"
         )
-    label = inner[0] if len(inner) == 2 else ""
-    relative = path.relative_to(folder).as_posix()
-    return ListedClip(relative, split, label, str(path))
+    return inner[0] if len(inner) == 2 else ""
 
 
 def _split_of(folder: Path) -> str:

@@ -1,29 +1,27 @@
-"""Which clips are on the disk, and how they meet the annotations.
+"""Finds the files of clips: below one folder, by their own names or as annotated.
 
 Where the annotations name files or folders of frames, these are looked for, and nothing
 else. Otherwise clips lie side by side in one folder, as the Something-Something-v2
 package unpacks them: `<clip_id>.webm`; or, as Jester's does, `<clip_id>/00001.jpg` and
-so on. Files of other kinds and what is hidden are not looked at; links to files are
-followed, links to folders are not.
+so on. Files of other kinds and hidden ones are ignored; links to files are followed,
+links to folders are not.
 """
 
-import itertools
-import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files, locations, object_store
-from pipelines.planning import clip_listing, held_clips
+from mindrecord_io.storage import files, locations, object_store, spilled_rows
 from pipelines.sources import frame_folders
-from pipelines.sources.something_something import Annotations
+from pipelines.sources.annotations import Annotations
 
-__all__ = ["SourceError", "find_clips", "match_clips"]
+__all__ = ["AnnotatedFiles", "FilesByName", "SourceError", "find_clips"]
 
-logger = logging.getLogger(__name__)
-
+_ROWS = pa.schema([("clip_id", pa.binary()), ("uri", pa.binary())])
 _SUFFIX = ".webm"
 _PACKAGE_NAME = "20bn-something-something-v2"
 _PACKAGE_PART = re.compile(rf"{_PACKAGE_NAME}-\d\d", re.ASCII)
@@ -31,6 +29,89 @@ _PACKAGE_PART = re.compile(rf"{_PACKAGE_NAME}-\d\d", re.ASCII)
 
 class SourceError(ValueError):
     """A folder of clips cannot be used; the message says which and why."""
+
+
+class FilesByName:
+    """The clips of a folder by the ids that their names give, on the disk.
+
+    Ids may be any file name.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        """Lists the folder.
+
+        Raises:
+          SourceError: as `find_clips`.
+        """
+        self._folder = folder
+        self._rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
+        for clip_id, uri in find_clips(folder):
+            place = sharding.partition_of(files.printable(clip_id))
+            self._rows.append((os.fsencode(clip_id), os.fsencode(uri)), place)
+
+    def partition(self, index: int) -> dict[str, str]:
+        """Returns path or URI by id of a partition's clips.
+
+        Raises:
+          SourceError: two files or folders have one id.
+        """
+        uris: dict[str, str] = {}
+        for encoded in self._rows.rows(index):
+            clip_id, uri = map(os.fsdecode, encoded)
+            first = uris.setdefault(clip_id, uri)
+            if first != uri:
+                names = sorted(map(_printable_name, (first, uri)))
+                raise SourceError(
+                    f"{self._folder}: clip {files.printable(clip_id)!r} is there "
+                    f"twice: {' and '.join(names)}: leave only one"
+                )
+        return uris
+
+    def none_annotated(self, annotations: Annotations) -> SourceError:
+        """Returns the error that not one annotated clip is here."""
+        partitions = map(self.partition, range(self._rows.num_partitions))
+        _, uri = min(min(uris.items()) for uris in partitions if uris)
+        return SourceError(
+            f"{self._folder}: none of the {len(annotations.clips)} annotated clips is "
+            f"in it: it has {_printable_name(uri)}, the annotations name "
+            f"{annotations.clip_ids[0]}"
+        )
+
+
+class AnnotatedFiles:
+    """The clips in a folder that are there of those that annotations name by paths."""
+
+    def __init__(self, annotations: Annotations, folder: Path | str) -> None:
+        """Checks the folder.
+
+        Raises:
+          SourceError: it is missing, remote or has a name that decoders cannot open.
+        """
+        if locations.is_remote(folder):
+            raise SourceError(
+                f"{folder}: annotations that name files need a folder of this machine"
+            )
+        self._folder = folder
+        self._root = Path(folder).absolute()
+        self._annotations = annotations
+        if not self._root.is_dir():
+            raise SourceError(f"{folder}: no such folder of clips")
+        _refuse_unprintable(self._root)
+
+    def partition(self, index: int) -> dict[str, str]:
+        """Returns the path by id of a partition's clips."""
+        return {
+            clip_id: str(self._root / path)
+            for clip_id, path in self._annotations.paths_in(index)
+            if _is_clip(self._root / path)
+        }
+
+    def none_annotated(self, annotations: Annotations) -> SourceError:
+        """Returns the error that not one annotated clip is here."""
+        return SourceError(
+            f"{self._folder}: none of the {len(annotations.clips)} clips that the "
+            f"annotations name is in it; the first: {annotations.paths[0]}"
+        )
 
 
 def find_clips(folder: Path | str) -> Iterator[tuple[str, str]]:
@@ -106,91 +187,12 @@ def _has_folder_of_frames(folder: Path) -> bool:
         )
 
 
-def match_clips(
-    annotations: Annotations,
-    folder: Path | str,
-    held: held_clips.HeldClips | None = None,
-    *,
-    knows: clip_listing.Knows | None = None,
-) -> clip_listing.ClipListing:
-    """Matches the annotations with the clips of a folder, and with those of a version.
-
-    Args:
-      held, knows: as in clip_listing.match.
-
-    Raises:
-      SourceError: as `find_clips`, two of its files or folders have one id, or not one
-        annotated clip is in the folder.
-    """
-    salt = sharding.DEFAULT_SALT if held is None else held.version.manifest.salt
-    found = clip_listing.FoundClips(salt)
-    if annotations.paths:
-        _add_listed_files(found, annotations, folder)
-    else:
-        for clip_id, path in find_clips(folder):
-            found.add(clip_id, path)
-        _refuse_two_files(found, folder)
-    listing = clip_listing.match(annotations, found, held, knows=knows)
-    if not listing.num_clips:
-        first = _first_file(found)
-        raise SourceError(
-            f"{folder}: none of the {len(listing.missing)} annotated clips is in it: "
-            f"it has {first}, the annotations name {listing.missing.first[0]}"
-        )
-    logger.info(
-        "matched %s: %d clips annotated and there, %d missing, %d unlisted",
-        folder,
-        listing.num_clips.total(),
-        len(listing.missing),
-        listing.num_unlisted,
-    )
-    return listing
-
-
-def _add_listed_files(
-    found: clip_listing.FoundClips, annotations: Annotations, folder: Path | str
-) -> None:
-    """Adds what the annotations name and is there, files and folders."""
-    if locations.is_remote(folder):
-        raise SourceError(
-            f"{folder}: annotations that name files need a folder of this machine"
-        )
-    root = Path(folder).absolute()
-    if not root.is_dir():
-        raise SourceError(f"{folder}: no such folder of clips")
-    _refuse_unprintable(root)
-    for clip, path in zip(annotations.clips, annotations.paths, strict=True):
-        if _is_clip(root / path):
-            found.add(clip.clip_id, str(root / path))
-    if not len(found):
-        raise SourceError(
-            f"{folder}: none of the {len(annotations.clips)} clips that the "
-            f"annotations name is in it; the first: {next(iter(annotations.paths))}"
-        )
-
-
-def _refuse_two_files(found: clip_listing.FoundClips, folder: Path | str) -> None:
-    for partition in range(sharding.NUM_PARTITIONS):
-        paths: dict[str, str | None] = {}
-        for clip_id, path, _ in found.rows(partition):
-            if clip_id in paths:
-                raise _two_files_error(folder, clip_id, str(paths[clip_id]), str(path))
-            paths[clip_id] = path
-
-
-def _first_file(found: clip_listing.FoundClips) -> str:
-    """Returns the name of the file whose clip id is the first."""
-    rows = map(found.rows, range(sharding.NUM_PARTITIONS))
-    _, path, _ = min(itertools.chain.from_iterable(rows))
-    return files.printable(Path(str(path)).name)
-
-
 def _is_clip(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and not path.is_symlink())
 
 
 def _clip_id_of(entry: "os.DirEntry[str]") -> str | None:
-    """Returns the id that a name gives its clip, None if it is not a clip."""
+    """Returns the id of the clip that an entry is, None if it is none."""
     clip_id = _id_in(entry.name)
     try:
         if frame_folders.is_frame_folder(entry):
@@ -207,20 +209,12 @@ def _id_in(file_name: str) -> str | None:
     return stem
 
 
-def _two_files_error(
-    folder: Path | str, clip_id: str, first_path: str, second_path: str
-) -> SourceError:
-    names = sorted(
-        files.printable(Path(path).name) for path in (first_path, second_path)
-    )
-    return SourceError(
-        f"{folder}: clip {files.printable(clip_id)!r} is there twice: "
-        f"{' and '.join(names)}: leave only one"
-    )
+def _printable_name(uri: str) -> str:
+    return files.printable(Path(uri).name)
 
 
 def _hint(folder: Path) -> str:
-    """Names the usual slip behind a folder without clips, if this is one."""
+    """Returns the usual mistake behind a folder without clips, "" if it is none."""
     names: Sequence[str] = [path.name for path in folder.iterdir()]
     if _PACKAGE_NAME in names and (folder / _PACKAGE_NAME).is_dir():
         return f": did you mean its subfolder {folder / _PACKAGE_NAME}?"

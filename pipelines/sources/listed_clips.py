@@ -1,4 +1,4 @@
-"""What any source lists of a clip, and how such entries become `Annotations`.
+"""Collects the clips that a source lists, one by one, into `Annotations`.
 
 Sources other than Something-Something-v2 name files, not ids, and labels, not numbers.
 """
@@ -6,21 +6,20 @@ Sources other than Something-Something-v2 name files, not ids, and labels, not n
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.storage import files, spilled_rows
-from pipelines.sources import repeats
-from pipelines.sources.something_something import (
+from pipelines.sources.annotations import (
     AnnotationError,
     Annotations,
+    first_repeat,
     is_one_line,
 )
 
-__all__ = ["ListedClip", "assembled", "split_named"]
+__all__ = ["ListedClips", "split_named"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,42 +34,97 @@ _ROWS = pa.schema(
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedClip:
-    """A clip as a source lists it.
+class ListedClips:
+    """The clips of one source, on the disk: train, validation, test, each as listed."""
 
-    Attributes:
-      path: of its file, or folder of frames, below the folder of clips, "/" between
-        folders; "" where it is found by the clip's id.
-      label: its text; not read of test clips, whose labels are not public.
-      place: file and line, or folder, for errors.
-    """
+    def __init__(self, source: Path) -> None:
+        """Begins with no clips; `source` is for errors and the log."""
+        self._source = source
+        self._rows = spilled_rows.SpilledRows(_ROWS, len(SPLITS))
+        self._labels: dict[str, None] = {}
+        self._has_paths = False
 
-    path: str
-    split: str
-    label: str
-    place: str
-    clip_id: str = ""
+    def add(
+        self, split: str, label: str, *, place: str, path: str = "", clip_id: str = ""
+    ) -> None:
+        """Adds a clip.
 
-    def __post_init__(self) -> None:
-        _check_path(self.path, self.place)
-        if self.split != "test" and not is_one_line(self.label):
+        Args:
+          label: its text; not read of test clips, whose labels are not public.
+          place: file and line, or folder, for errors.
+          path: of its file, or folder of frames, below the folder of clips, "/" between
+            folders; "" where it is found by the clip's id.
+          clip_id: "" makes one of the file's name: characters that no id may have
+            become "_", and a name that begins with "-" or "." (as some of YouTube's
+            do) gets a "_" in front.
+
+        Raises:
+          AnnotationError: the path leads elsewhere, or a label is no line of text.
+        """
+        _check_path(path, place)
+        if split == "test":
+            label = ""  # it may be anything there
+        elif is_one_line(label):
+            self._labels[label] = None
+        else:
             raise AnnotationError(
-                f"{self.place}: a {self.split} clip needs a label that is one line of "
-                f"text, got {self.label!r:.80}"
+                f"{place}: a {split} clip needs a label that is one line of text, got "
+                f"{label!r:.80}"
+            )
+        self._has_paths = self._has_paths or bool(path)
+        row = (path, split, label, files.printable(place), clip_id or _id_of(path))
+        self._rows.append(row, SPLITS.index(split))
+
+    def annotations(self, label_names: Sequence[str] | None = None) -> Annotations:
+        """Returns the clips with numbered labels.
+
+        Args:
+          label_names: label texts by label_id; None numbers those of the clips, in the
+            order of their numbers if all are numbers, else of their letters.
+
+        Raises:
+          AnnotationError: no clip, two of one id or file, or a label that is not named.
+        """
+        self._refuse_repeated()
+        if not len(self._rows):
+            raise AnnotationError(f"{self._source}: lists no clips")
+        names = _numbered(self._labels) if label_names is None else tuple(label_names)
+        if not names:
+            raise AnnotationError(f"{self._source}: no clip has a label")
+        numbers = {name: number for number, name in enumerate(names)}
+
+        def clip(clip_id: str, split: str, label: str, place: str) -> Annotation:
+            return _annotation(clip_id, split, label, place, numbers)
+
+        columns = ("clip_id", "split", "label", "place")
+        annotations = Annotations(
+            LabelMap(names),
+            spilled_rows.SpilledView(self._rows, columns, clip),
+            self._column("path") if self._has_paths else None,
+        )
+        num_clips = len(self._rows)
+        logger.info("read %s: %d clips, %d labels", self._source, num_clips, len(names))
+        return annotations
+
+    def _refuse_repeated(self) -> None:
+        paths, ids, places = map(self._column, ("path", "clip_id", "place"))
+        path_repeat = first_repeat(paths) if self._has_paths else None
+        id_repeat = first_repeat(ids)
+        if path_repeat and (not id_repeat or path_repeat[1] <= id_repeat[1]):
+            first, second = path_repeat
+            raise AnnotationError(
+                f"file {paths[first]!r} is listed twice: {places[first]} and "
+                f"{places[second]}"
+            )
+        if id_repeat:
+            first, second = id_repeat
+            raise AnnotationError(
+                f"clip {ids[first]!r} is listed twice: {places[first]} "
+                f"({paths[first]}) and {places[second]} ({paths[second]})"
             )
 
-    @property
-    def id_or_stem(self) -> str:
-        """The id given, or one made of the file's name.
-
-        Characters that no id may have become "_", and a name that begins with "-" or
-        "." (as some of YouTube's do) gets a "_" in front.
-        """
-        if self.clip_id:
-            return self.clip_id
-        stem = _NOT_IN_IDS.sub("_", PurePosixPath(self.path).stem)
-        return f"_{stem}" if stem[:1] in "-." else stem
+    def _column(self, name: str) -> Sequence[str]:
+        return spilled_rows.SpilledView(self._rows, [name], str)
 
 
 def split_named(name: str) -> str:
@@ -78,51 +132,9 @@ def split_named(name: str) -> str:
     return _SPLIT_NAMES.get(name.strip().lower(), "")
 
 
-def assembled(
-    source: Path,
-    listed: Iterable[ListedClip],
-    label_names: Sequence[str] | None = None,
-) -> Annotations:
-    """Puts a source's clips together: train, validation, test, each as listed.
-
-    Args:
-      source: for errors and the log.
-      listed: the clips.
-      label_names: label texts by label_id; None numbers those of the clips, in the
-        order of their numbers if all are numbers, else of their letters.
-
-    Raises:
-      AnnotationError: no clip, two of one id or file, or a label that is not named.
-    """
-    spilled = spilled_rows.SpilledRows(_ROWS, len(SPLITS))
-    names_used: dict[str, None] = {}
-    has_paths = False
-    for clip in listed:
-        label = "" if clip.split == "test" else clip.label  # it may be anything there
-        place = files.printable(clip.place)
-        row = (clip.path, clip.split, label, place, clip.id_or_stem)
-        spilled.append(row, SPLITS.index(clip.split))
-        has_paths = has_paths or bool(clip.path)
-        if clip.split != "test":
-            names_used[clip.label] = None
-    _refuse_repeated(spilled, has_paths=has_paths)
-    if not len(spilled):
-        raise AnnotationError(f"{source}: lists no clips")
-    names = _numbered(names_used) if label_names is None else tuple(label_names)
-    if not names:
-        raise AnnotationError(f"{source}: no clip has a label")
-    numbers = {name: number for number, name in enumerate(names)}
-
-    def annotation(clip_id: str, split: str, label: str, place: str) -> Annotation:
-        return _annotation(clip_id, split, label, place, numbers)
-
-    columns = ("clip_id", "split", "label", "place")
-    logger.info("read %s: %d clips, %d labels", source, len(spilled), len(names))
-    return Annotations(
-        LabelMap(names),
-        spilled_rows.SpilledView(spilled, columns, annotation),
-        spilled_rows.SpilledView(spilled, ["path"], str) if has_paths else (),
-    )
+def _id_of(path: str) -> str:
+    stem = _NOT_IN_IDS.sub("_", PurePosixPath(path).stem)
+    return f"_{stem}" if stem[:1] in "-." else stem
 
 
 def _annotation(
@@ -143,26 +155,6 @@ def _numbered(names: Iterable[str]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
-
-
-def _refuse_repeated(spilled: spilled_rows.SpilledRows, *, has_paths: bool) -> None:
-    paths = spilled_rows.SpilledView(spilled, ["path"], str)
-    path_repeat = repeats.first_repeat(paths) if has_paths else None
-    ids = spilled_rows.SpilledView(spilled, ["clip_id"], str)
-    id_repeat = repeats.first_repeat(ids)
-    places = spilled_rows.SpilledView(spilled, ["place"], str)
-    if path_repeat and (not id_repeat or path_repeat[1] <= id_repeat[1]):
-        first, second = path_repeat
-        raise AnnotationError(
-            f"file {paths[first]!r} is listed twice: {places[first]} and "
-            f"{places[second]}"
-        )
-    if id_repeat:
-        first, second = id_repeat
-        raise AnnotationError(
-            f"clip {ids[first]!r} is listed twice: {places[first]} "
-            f"({paths[first]}) and {places[second]} ({paths[second]})"
-        )
 
 
 def _check_path(path: str, place: str) -> None:

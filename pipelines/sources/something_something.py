@@ -1,4 +1,4 @@
-"""Something-Something-v2 annotation files in, checked `Annotation` values out.
+"""Reads the annotation files of Something-Something-v2.
 
 A folder holds `labels.json`, `train.json`, `validation.json` and, if the dataset has
 test clips, `test.json`; or the same four with `something-something-v2-` in front.
@@ -12,77 +12,47 @@ A row's own "label" has the placeholders filled in; the label text that labels.j
 numbers is the template without its square brackets. Other keys are not read.
 """
 
-import hashlib
+import bisect
+import collections
+import itertools
 import json
 import logging
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
-from mindrecord_io.storage import files, spilled_rows
-from pipelines.sources import repeats
+from mindrecord_io.storage import files
+from pipelines.sources.annotations import (
+    AnnotationError,
+    Annotations,
+    first_repeat,
+    is_one_line,
+)
 
-__all__ = ["AnnotationError", "Annotations", "is_one_line", "read_annotations"]
+__all__ = ["read"]
 
 logger = logging.getLogger(__name__)
 
 _PREFIXES = ("something-something-v2-", "")  # the 20BN package; Qualcomm's
 _ROLES = ("labels", *SPLITS)
 _REQUIRED_ROLES = ("labels", "train", "validation")
-_ROWS = pa.schema(
-    [("clip_id", pa.string()), ("split_index", pa.int8()), ("label_id", pa.int32())]
-)
-
-
-class AnnotationError(ValueError):
-    """An annotation file cannot be used; the message says which, where and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Annotations:
-    """Every annotated clip of a dataset; what reads them leaves them on the disk.
-
-    Attributes:
-      label_map: label texts by label_id.
-      clips: train, then validation, then test clips, each in file order; ids unique.
-        To be gone through, as often as wanted.
-      paths: of each clip's file below the folder of clips; () where the files are
-        found by the clips' ids.
-      digest: BLAKE2b-256 in hex of the label texts and of every clip's split, id and
-        label_id, in order; equal for equal annotations, however they are written.
-    """
-
-    label_map: LabelMap
-    clips: Sequence[Annotation]
-    paths: Collection[str] = ()
-    digest: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        if not self.clips:
-            raise ValueError("annotations must name at least one clip")
-        if self.paths and len(self.paths) != len(self.clips):
-            raise ValueError(f"{len(self.paths)} paths of {len(self.clips)} clips")
-        digest = _digest(self.label_map, self.clips)
-        object.__setattr__(self, "digest", digest)
 
 
 @dataclass(frozen=True, slots=True)
 class _RepeatedKey:
-    """Stands for a JSON object that gives one key two values: no dict can say that."""
+    """A JSON object that has one key twice, which no dict can hold."""
 
     key: str
     first_value: Any
     second_value: Any
 
     def __str__(self) -> str:
-        return f"with {_shown(self.first_value)} and {_shown(self.second_value)}"
+        return f"with {_describe(self.first_value)} and {_describe(self.second_value)}"
 
 
-def read_annotations(folder: Path) -> Annotations:
+def read(folder: Path) -> Annotations:
     """Reads and checks the annotation files of one folder.
 
     One file at a time is in memory, whole. Test annotations may be absent, which is
@@ -93,37 +63,29 @@ def read_annotations(folder: Path) -> Annotations:
       AnnotationError: a file is missing, unreadable or malformed, a clip is listed
         twice, its id is no plain name, or its template has no label.
     """
-    files = _find_files(folder)
-    label_map = _read_label_map(files["labels"])
-    spilled = spilled_rows.SpilledRows(_ROWS)
-    for split_index, split in enumerate(SPLITS):
-        if split in files:
-            for clip in _read_split(files[split], split, label_map):
-                spilled.append((clip.clip_id, split_index, clip.label_id))
-    _refuse_repeated_ids(spilled, files)
-    if not len(spilled):
-        raise AnnotationError(f"{folder}: the annotation files list no clips")
-    logger.info("read %s: %d clips, %d labels", folder, len(spilled), len(label_map))
-    texts = {UNLABELLED: "", **dict(enumerate(label_map.names))}
+    paths = _find_files(folder)
+    label_map = _read_label_map(paths["labels"])
+    num_clips: collections.Counter[str] = collections.Counter()
 
-    def annotation(clip_id: str, split_index: int, label_id: int) -> Annotation:
-        return Annotation(clip_id, SPLITS[split_index], label_id, texts[label_id])
+    def clips() -> Iterator[Annotation]:
+        for split in SPLITS:
+            if split in paths:
+                for clip in _read_split(paths[split], split, label_map):
+                    num_clips[split] += 1
+                    yield clip
+        if not num_clips:
+            raise AnnotationError(f"{folder}: the annotation files list no clips")
 
-    clips = spilled_rows.SpilledView(spilled, _ROWS.names, annotation)
-    return Annotations(label_map, clips)
-
-
-def is_one_line(text: str) -> bool:
-    """Tells whether a text can be a line of category.txt, as every label's must."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
-        return False
-    return text.splitlines() == [text]
+    annotations = Annotations(label_map, clips())
+    _refuse_repeated_ids(annotations, paths, [num_clips[split] for split in SPLITS])
+    logger.info(
+        "read %s: %d clips, %d labels", folder, num_clips.total(), len(label_map)
+    )
+    return annotations
 
 
 def _find_files(folder: Path) -> dict[str, Path]:
-    """Returns the files by role, from whichever naming scheme the folder follows."""
+    """Returns the files by role, in whichever of the two naming schemes is there."""
     try:
         names = {path.name for path in folder.iterdir()}
     except OSError as cause:
@@ -132,27 +94,27 @@ def _find_files(folder: Path) -> dict[str, Path]:
         ) from cause
     schemes = []
     for prefix in _PREFIXES:
-        paths = {role: folder / f"{prefix}{role}.json" for role in _ROLES}
-        schemes.append({role: p for role, p in paths.items() if p.name in names})
+        by_role = {role: folder / f"{prefix}{role}.json" for role in _ROLES}
+        schemes.append({role: p for role, p in by_role.items() if p.name in names})
     published, renamed = schemes
     if published and renamed:
         raise AnnotationError(
             f"{folder}: files of both naming schemes, "
             f"{_names(published)} and {_names(renamed)}: leave only one set"
         )
-    files = published or renamed
+    paths = published or renamed
     prefix = _PREFIXES[0] if published else _PREFIXES[1]
-    missing = [f"{prefix}{r}.json" for r in _REQUIRED_ROLES if r not in files]
+    missing = [f"{prefix}{r}.json" for r in _REQUIRED_ROLES if r not in paths]
     if missing:
-        alternative = "" if files else f", nor any {_PREFIXES[0]}*.json"
+        alternative = "" if paths else f", nor any {_PREFIXES[0]}*.json"
         raise AnnotationError(f"{folder}: no {', no '.join(missing)}{alternative}")
-    if "test" not in files:
+    if "test" not in paths:
         logger.warning("%s: no %stest.json: no test clips", folder, prefix)
-    return files
+    return paths
 
 
-def _names(files: dict[str, Path]) -> str:
-    return ", ".join(path.name for path in files.values())
+def _names(paths: dict[str, Path]) -> str:
+    return ", ".join(path.name for path in paths.values())
 
 
 def _load_json(path: Path) -> Any:
@@ -191,7 +153,7 @@ def _read_label_map(path: Path) -> LabelMap:
         )
     if not isinstance(numbers, dict):
         raise AnnotationError(
-            f"{path}: must be an object, label text to number, got {_shown(numbers)}"
+            f"{path}: must be an object, label text to number, got {_describe(numbers)}"
         )
     if not numbers:
         raise AnnotationError(f"{path}: lists no labels")
@@ -204,7 +166,7 @@ def _check_label(path: Path, position: int, name: str, number: Any) -> None:
     place = f"{path}: label {name!r}"
     if not (isinstance(number, str) and number.isascii() and number.isdigit()):
         raise AnnotationError(
-            f"{place}: its number must be a string of digits, got {_shown(number)}"
+            f"{place}: its number must be a string of digits, got {_describe(number)}"
         )
     if number != str(position):
         raise AnnotationError(
@@ -219,7 +181,7 @@ def _check_label(path: Path, position: int, name: str, number: Any) -> None:
 def _read_split(path: Path, split: str, label_map: LabelMap) -> Iterator[Annotation]:
     rows = _load_json(path)
     if not isinstance(rows, list):
-        raise AnnotationError(f"{path}: must be a list of rows, got {_shown(rows)}")
+        raise AnnotationError(f"{path}: must be a list of rows, got {_describe(rows)}")
     label_ids: dict[str, int] = {}  # by template: each is looked up once
     for row_index, row in enumerate(rows):
         try:
@@ -238,7 +200,7 @@ def _read_row(
     if isinstance(row, _RepeatedKey):
         raise ValueError(f"key {row.key!r} is given twice, {row}")
     if not isinstance(row, dict):
-        raise ValueError(f"must be an object, got {_shown(row)}")
+        raise ValueError(f"must be an object, got {_describe(row)}")
     clip_id = _text_of(row, "id")
     if split == "test":
         return Annotation(clip_id, split, UNLABELLED, "")
@@ -255,45 +217,32 @@ def _text_of(row: dict[str, Any], key: str) -> str:
         raise ValueError(f"no {key!r} among its keys {sorted(row)[:8]}")
     value = row[key]
     if not isinstance(value, str):
-        raise ValueError(f"{key!r} must be a string, got {_shown(value)}")
+        raise ValueError(f"{key!r} must be a string, got {_describe(value)}")
     return value
 
 
 def _refuse_repeated_ids(
-    spilled: spilled_rows.SpilledRows, files: dict[str, Path]
+    annotations: Annotations, paths: dict[str, Path], num_clips: list[int]
 ) -> None:
-    ids = spilled_rows.SpilledView(spilled, ["clip_id"], str)
-    repeat = repeats.first_repeat(ids)
-    if repeat is not None:
-        places = [_place(spilled, position, files) for position in repeat]
-        raise AnnotationError(
-            f"clip {ids[repeat[0]]!r} is listed twice: {' and '.join(places)}"
-        )
+    repeat = first_repeat(annotations.clip_ids)
+    if repeat is None:
+        return
+    begins = [0, *itertools.accumulate(num_clips)]
+    places = []
+    for position in repeat:
+        split_index = bisect.bisect_right(begins, position) - 1
+        row_index = position - begins[split_index]
+        places.append(f"{paths[SPLITS[split_index]]} row_index {row_index}")
+    raise AnnotationError(
+        f"clip {annotations.clip_ids[repeat[0]]!r} is listed twice: "
+        f"{' and '.join(places)}"
+    )
 
 
-def _place(
-    spilled: spilled_rows.SpilledRows, position: int, files: dict[str, Path]
-) -> str:
-    splits = spilled_rows.SpilledView(spilled, ["split_index"], int)
-    split_index = splits[position]
-    row_index = sum(other == split_index for other in splits[:position])
-    return f"{files[SPLITS[split_index]]} row_index {row_index}"
-
-
-def _shown(value: Any) -> str:
-    """Says what a JSON value is; containers by kind only, as they may be huge."""
+def _describe(value: Any) -> str:
+    """Returns a JSON value as text; containers by kind only, as they may be huge."""
     if isinstance(value, dict | _RepeatedKey):
         return "an object"
     if isinstance(value, list):
         return "a list"
     return json.dumps(value)[:80]
-
-
-def _digest(label_map: LabelMap, clips: Collection[Annotation]) -> str:
-    # Names and ids hold no line breaks, so lines cannot run into one another.
-    lines = [str(len(label_map)), *label_map.names]
-    digest = hashlib.blake2b("\n".join(lines).encode("utf-8"), digest_size=32)
-    for clip in clips:
-        line = f"\n{clip.split} {clip.clip_id} {clip.label_id}"
-        digest.update(line.encode("utf-8"))
-    return digest.hexdigest()

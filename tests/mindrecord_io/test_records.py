@@ -135,7 +135,6 @@ def make(cls, **fields):
     """Builds a value whose other fields are all right."""
     right = {
         records.Annotation: {"clip_id": "5", "split": "train", "label_id": 0},
-        records.ClipRef: {"clip_id": "5", "split": "test", "label_id": -1, "uri": "/5"},
         records.Fingerprint: {"num_bytes": 0, "sha256": SHA},
         records.DecodeSettings: {},
         records.ClipFrames: {"jpegs": b"abc", "frame_sizes": (1, 2), "height": 2},
@@ -152,7 +151,6 @@ def make(cls, **fields):
     [
         (records.Annotation, {"split": "test", "label_id": records.UNLABELLED}),
         (records.Annotation, {"label_id": 173}),
-        (records.ClipRef, {"uri": "s3://bucket/5.webm"}),
         (records.Fingerprint, {}),
         (records.DecodeSettings, {"short_side_px": 0}),
         (records.DecodeSettings, {"short_side_px": 16}),
@@ -178,10 +176,6 @@ def test_values_at_their_limits_are_accepted(cls, fields):
             r"split must be one of \('train', 'validation', 'test'\), got 'val'",
         ),
         (records.Annotation, {"label_id": -2}, "5: label_id must be >= -1: -2"),
-        (records.ClipRef, {"clip_id": ".."}, "clip id must be letters"),
-        (records.ClipRef, {"split": "dev"}, "split must be one of"),
-        (records.ClipRef, {"uri": ""}, "5: bad uri ''"),
-        (records.ClipRef, {"uri": "/a\0b"}, r"5: bad uri '/a\\x00b'"),
         (records.Fingerprint, {"num_bytes": -1}, "not a fingerprint: -1"),
         (records.Fingerprint, {"sha256": SHA.upper()}, "not a fingerprint"),
         (records.Fingerprint, {"sha256": SHA[1:]}, "not a fingerprint"),
@@ -258,7 +252,6 @@ def test_values_are_frozen():
     [
         records.LabelMap(("Wärmen", "b")),
         records.Annotation("5", "test", -1, ""),
-        records.ClipRef("5", "train", 3, "Nothing", "/5.webm"),
         SOURCE,
         SETTINGS,
         CLIP,

@@ -11,14 +11,10 @@ from mindrecord_io.versions import clips_table
 SHA = "0123456789abcdef" * 4
 SOURCE = records.Fingerprint(num_bytes=7, sha256=SHA)
 PATH = "shards/train/" + "a" * 32 + "/train-00000-of-00001.mindrecord"
-REFS = {
-    name: records.ClipRef(name, split, label_id, label, f"/clips/{name}.webm")
-    for name, split, label_id, label in [
-        ("78687", "train", 19, "Holding something"),
-        ("5", "train", 3, "Wärmen"),
-        ("1420", "test", records.UNLABELLED, ""),
-    ]
-}
+URIS = {name: f"/clips/{name}.webm" for name in ("78687", "5", "1420")}
+LABEL_NAMES = [f"Label {n}" for n in range(20)]
+LABEL_NAMES[3], LABEL_NAMES[19] = "Wärmen", "Holding something"
+ANNOTATION = records.Annotation("5", "train", 3, "Wärmen")
 STORED = records.ClipOutcome(
     clip_id="78687",
     label_id=19,
@@ -155,8 +151,8 @@ def table_path(tmp_path):
     clips_table.write(
         path,
         [
-            clips_table.shard_rows(SUMMARY, PATH, REFS),
-            clips_table.shard_rows(TEST_SUMMARY, PATH, REFS),
+            clips_table.shard_rows(SUMMARY, PATH, URIS, label_names=LABEL_NAMES),
+            clips_table.shard_rows(TEST_SUMMARY, PATH, URIS, label_names=LABEL_NAMES),
             clips_table.missing_rows([missing], "no file 9.webm"),
             clips_table.unlisted_rows(["77"], "no annotation"),
         ],
@@ -177,15 +173,15 @@ def test_every_row_has_all_columns_in_order(table_path):
     assert clips_table.read(table_path).column_names == list(STORED_ROW)
 
 
-def test_labels_come_from_the_annotation_not_from_the_shard():
+def test_labels_come_from_the_annotations_not_from_the_shard():
     # A shard that was reused for another class's text keeps only the number.
-    refs = REFS | {"78687": dataclasses.replace(REFS["78687"], label="Renamed")}
-    row, _ = clips_table.shard_rows(SUMMARY, PATH, refs)
+    names = [*LABEL_NAMES[:19], "Renamed"]
+    row, _ = clips_table.shard_rows(SUMMARY, PATH, URIS, label_names=names)
     assert (row["label_id"], row["label"]) == (19, "Renamed")
 
 
 def test_what_became_of_no_clip_says_so_in_every_column():
-    rows = clips_table.missing_rows([REFS["5"]], "no file")
+    rows = clips_table.missing_rows([ANNOTATION], "no file")
     rows += clips_table.unlisted_rows(["5"], "no annotation")
     assert {tuple(sorted(row)) for row in rows} == {
         tuple(sorted(set(STORED_ROW) - {"uri", "shard", *SOURCE_COLUMNS}))
@@ -202,7 +198,9 @@ def test_a_written_table_is_forced_to_disk_whole(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size))
     path = tmp_path / "clips.parquet"
-    clips_table.write(path, [clips_table.shard_rows(SUMMARY, PATH, REFS)])
+    clips_table.write(
+        path, [clips_table.shard_rows(SUMMARY, PATH, URIS, label_names=LABEL_NAMES)]
+    )
     assert synced == [path.stat().st_size]
 
 
@@ -240,7 +238,7 @@ def test_some_columns_can_be_read_of_one_split(table_path):
 def test_names_of_folders_above_the_table_become_no_columns(tmp_path):
     folder = tmp_path / "split=other" / "dataset=1"
     folder.mkdir(parents=True)
-    row_group = clips_table.shard_rows(SUMMARY, PATH, REFS)
+    row_group = clips_table.shard_rows(SUMMARY, PATH, URIS, label_names=LABEL_NAMES)
     clips_table.write(folder / "clips.parquet", [row_group])
     found = clips_table.read(folder / "clips.parquet", split="train")
     assert found.to_pylist() == [STORED_ROW, QUARANTINED_ROW]
@@ -249,8 +247,8 @@ def test_names_of_folders_above_the_table_become_no_columns(tmp_path):
 def test_equal_rows_make_equal_files(table_path, tmp_path):
     again = tmp_path / "again.parquet"
     groups = [
-        clips_table.shard_rows(SUMMARY, PATH, REFS),
-        clips_table.shard_rows(TEST_SUMMARY, PATH, REFS),
+        clips_table.shard_rows(SUMMARY, PATH, URIS, label_names=LABEL_NAMES),
+        clips_table.shard_rows(TEST_SUMMARY, PATH, URIS, label_names=LABEL_NAMES),
         [{**MISSING_ROW}],
         [{**UNLISTED_ROW}],
     ]

@@ -1,14 +1,18 @@
 import dataclasses
 import logging
+from pathlib import Path
 
 import pytest
 
 from mindrecord_io import naming, records
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files, incomplete, tallies
+from mindrecord_io.storage import files, incomplete
 from mindrecord_io.versions import manifests, opening
 from pipelines.building import version_draft
-from pipelines.sources.something_something import Annotations
+from pipelines.planning.clip_references import Reference
+from pipelines.planning.version_plans import VersionPlan
+from pipelines.publishing import data_sets
+from pipelines.sources.annotations import Annotations
 from tests import listings
 
 LABELS = records.LabelMap(("Moving something", "Rest \N{SNOWMAN}"))
@@ -76,63 +80,54 @@ SUMMARIES = [
 ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A version to be written into a data set."""
+
+    dataset: Path
+    plan: VersionPlan
+    shards: list[version_draft.MadeShard]
+
+    def write(self, staging):
+        return version_draft.write(self.plan, self.shards, staging)
+
+
 def draft_in(
     dataset,
     *,
     summaries=None,
     salt=sharding.DEFAULT_SALT,
     clips_folder="/clips",
-    **changed,
+    parent=None,
+    settings=SETTINGS,
 ):
-    annotated = Annotations(
-        LABELS,
-        (
-            *(annotation(clip_id, label) for clip_id, label in LABEL_IDS.items()),
-            annotation("19", 1),
-        ),
-    )
-    refs = [
-        records.ClipRef(
-            **dataclasses.asdict(clip), uri=f"{clips_folder}/{clip.clip_id}.webm"
-        )
-        for clip in annotated.clips[:-1]
-    ]
+    clips = [annotation(clip_id, label) for clip_id, label in LABEL_IDS.items()]
+    annotations = Annotations(LABELS, [*clips, annotation("19", 1)])
     references = {
-        ref.clip_id: listings.reference(position, ref)
-        for position, ref in enumerate(refs)
+        c.clip_id: Reference(
+            n, c.clip_id, c.split, c.label_id, f"{clips_folder}/{c.clip_id}.webm"
+        )
+        for n, c in enumerate(clips)
     }
-    fields = {
-        "dataset": dataset,
-        "parent": None,
-        "annotated": annotated,
-        "listing": listings.listing(
-            refs, missing={5: "19"}, unlisted=["99"], salt=salt
-        ),
-        "settings": SETTINGS,
-        "shards": [
-            version_draft.MadeShard(
-                made, [references[clip.clip_id] for clip in made.clips]
-            )
-            for made in summaries or SUMMARIES
-        ],
-    }
-    return version_draft.Draft(**(fields | changed))
+    listing = listings.listing(
+        references.values(), missing={5: "19"}, unlisted=["99"], salt=salt
+    )
+    shards = [
+        version_draft.MadeShard(made, [references[clip.clip_id] for clip in made.clips])
+        for made in summaries or SUMMARIES
+    ]
+    return Draft(dataset, VersionPlan(parent, annotations, listing, settings), shards)
 
 
 def publish(draft):
+    data_set = data_sets.LocalDataSet(draft.dataset)
     with incomplete.folder_in(draft.dataset / "versions") as staging:
-        return version_draft.publish(draft, version_draft.write(draft, staging))
-
-
-def tally(*values):
-    counted = tallies.Tally()
-    for order, value in enumerate(values):
-        counted.add(order, value)
-    return counted
+        written = draft.write(staging)
+        return version_draft.publish(written, draft.plan.parent, data_set)
 
 
 def test_lost_clips_are_the_quarantined_and_then_the_missing(tmp_path):
-    lost = version_draft.write(draft_in(tmp_path), tmp_path).lost
+    lost = draft_in(tmp_path).write(tmp_path).lost
     assert len(lost) == 2
     assert lost.first == (
         ("12", "truncated", "3 frames, the header promises 8"),
@@ -140,41 +135,30 @@ def test_lost_clips_are_the_quarantined_and_then_the_missing(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("num_lost", "allowed"), [(0, 0), (1, 1), (2, 9)])
-def test_as_many_lost_as_allowed_are_no_problem(num_lost, allowed):
-    lost = tally(*[("1", "empty", "")] * num_lost)
-    assert version_draft.too_many_lost(lost, allowed) == ""
-
-
-def test_too_many_lost_are_counted_and_the_first_five_named():
-    lost = [(str(n), "empty", f"/clips/{n}.webm has no bytes") for n in range(1, 8)]
-
-    problem = version_draft.too_many_lost(tally(*lost), 6)
-
-    assert problem.startswith(
-        "7 clips cannot be stored, --max_quarantined allows 6; nothing is published. "
-        "The first: 1 (empty: /clips/1.webm has no bytes); 2 (empty: "
-    )
-    assert "5 (empty: /clips/5.webm has no bytes)" in problem
-    assert "/clips/6.webm" not in problem
-
-
 def test_a_draft_becomes_the_current_version(tmp_path):
     version = publish(draft_in(tmp_path))
 
-    said = version.manifest
-    assert opening.current_name(tmp_path) == said.version == "000001"
-    assert said.parent == ""
-    assert (said.num_clips, said.num_quarantined, said.num_missing) == (4, 1, 1)
-    assert (said.num_unlisted, said.num_frames, said.num_classes) == (1, 14, 2)
-    assert said.settings == SETTINGS
-    assert [(s.split, s.index, s.num_rows) for s in said.shards] == [
+    manifest = version.manifest
+    assert opening.current_name(tmp_path) == manifest.version == "000001"
+    assert manifest.parent == ""
+    assert (manifest.num_clips, manifest.num_quarantined, manifest.num_missing) == (
+        4,
+        1,
+        1,
+    )
+    assert (manifest.num_unlisted, manifest.num_frames, manifest.num_classes) == (
+        1,
+        14,
+        2,
+    )
+    assert manifest.settings == SETTINGS
+    assert [(s.split, s.index, s.num_rows) for s in manifest.shards] == [
         ("train", 0, 2),
         ("train", 1, 0),
         ("validation", 0, 1),
         ("test", 0, 1),
     ]
-    assert said.num_bytes == 3 * 2 * 5000
+    assert manifest.num_bytes == 3 * 2 * 5000
 
 
 def test_the_manifest_proves_the_table(tmp_path):

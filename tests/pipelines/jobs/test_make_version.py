@@ -13,7 +13,9 @@ from mindrecord_io.storage import files
 from mindrecord_io.versions import opening
 from pipelines.jobs import build, build_options, make_version
 from pipelines.jobs.make_version import JobError
-from pipelines.sources import clip_files, something_something
+from pipelines.planning import matching
+from pipelines.planning.version_plans import VersionPlan
+from pipelines.sources import annotation_readers
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
 # Of the train clips, 102 and 103 are in shard 0, 104 in 1, 105 in 2, 101 in 3; both
@@ -293,22 +295,16 @@ def test_leftovers_of_a_dead_build_are_removed(package, dataset, no_workers):
 def test_shards_are_as_asked_or_as_they_are_or_by_the_clips(
     package, first, asked, parent_has, expected
 ):
-    annotated = something_something.read_annotations(package.annotations)
-    job = make_version.VersionJob(
-        dataset=first.dataset,
+    annotations = annotation_readers.read(package.annotations)
+    plan = VersionPlan(
         parent=first if parent_has else None,
-        annotated=annotated,
-        listing=clip_files.match_clips(annotated, package.clips),
-        identify=None,
+        annotations=annotations,
+        listing=matching.match_clips(annotations, package.clips),
         settings=SETTINGS,
-        clip_limits=None,
-        num_shards=asked,
-        max_quarantined=0,
-        num_workers=1,
-        beam_flags=(),
+        total_shards=asked,
     )
 
-    assert make_version.num_shards(job) == expected
+    assert plan.num_shards() == expected
 
 
 def test_the_result_counts_clips_by_the_time_of_the_shards_only(first):

@@ -9,20 +9,21 @@ import sys
 import pytest
 
 from mindrecord_io import naming, records
-from mindrecord_io.shards import shard_folders, sharding
-from mindrecord_io.storage import incomplete
+from mindrecord_io.shards import shard_folders
+from mindrecord_io.storage import incomplete, tallies
 from mindrecord_io.versions import manifests, opening
 from pipelines import quarantine
-from pipelines.building import build_transforms, version_draft
+from pipelines.building import receipts, version_draft
 from pipelines.jobs import make_version
 from pipelines.planning import matching
-from pipelines.sources import something_something
+from pipelines.planning.version_plans import VersionPlan
+from pipelines.publishing import data_sets
 from tests import listings
 from tests import versions_by_hand as by_hand
 
 LEAVE_A_FOLDER = """\
 import os, pathlib, sys
-from mindrecord_io.storage import incomplete
+from mindrecord_io.storage import incomplete, tallies
 works = [incomplete.folder_in(pathlib.Path(parent)) for parent in sys.argv[1:]]
 for work in works:
     (work.__enter__() / "file").touch()
@@ -31,35 +32,22 @@ os._exit(9)
 RENAMED = records.LabelMap(("Rolling along", "Tilting"))
 
 
-def annotated(splits, label_map=by_hand.LABELS):
-    return something_something.Annotations(
-        label_map,
-        tuple(
-            records.Annotation(
-                clip_id, split, label_id, label_map.names[label_id] * (label_id >= 0)
-            )
-            for split, label_ids in splits.items()
-            for clip_id, label_id in label_ids.items()
-        ),
+def job_for(
+    version, splits=by_hand.CLIPS, label_map=by_hand.LABELS, *, job=None, **changed
+):
+    """The job of giving a version other annotations, without a look at any clip."""
+    annotations = listings.annotations(splits, label_map)
+    plan = VersionPlan(
+        parent=version,
+        annotations=annotations,
+        listing=matching.match_version(version, annotations),
+        settings=version.manifest.settings,
     )
-
-
-def job_for(version, splits=by_hand.CLIPS, label_map=by_hand.LABELS, **changed):
-    asked = annotated(splits, label_map)
-    fields = {
-        "dataset": version.dataset,
-        "parent": version,
-        "annotated": asked,
-        "listing": matching.listing_of(version, asked),
-        "identify": build_transforms.known_source,
-        "settings": version.manifest.settings,
-        "clip_limits": quarantine.DecodeLimits(),
-        "num_shards": None,
-        "max_quarantined": 0,
-        "num_workers": 2,
-        "beam_flags": (),
-    }
-    return make_version.VersionJob(**fields | changed)
+    return make_version.VersionJob(
+        data_sets.LocalDataSet(version.dataset),
+        dataclasses.replace(plan, **changed),
+        **{"num_workers": 2} | (job or {}),
+    )
 
 
 def work_in_progress(dataset):
@@ -71,52 +59,10 @@ def version(tmp_path):
     return by_hand.publish(tmp_path / "dataset")
 
 
-def test_the_salt_is_the_parents(version):
-    said = dataclasses.replace(version.manifest, salt="other")
-    salted = dataclasses.replace(version, manifest=said)
-    assert job_for(salted).listing.salt == "other"
-    assert job_for(version).listing.salt == sharding.DEFAULT_SALT
-
-
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
-        # Six clips, 4, 1 and 1: each split gets a shard, the rest goes by size.
-        (None, {"train": 2, "validation": 1, "test": 1}),  # as the parent has them
-        (3, {"train": 1, "validation": 1, "test": 1}),
-        (9, {"train": 5, "validation": 2, "test": 2}),
-    ],
-)
-def test_the_number_of_shards_is_the_parents_or_as_asked(version, asked, expected):
-    job = job_for(version, num_shards=asked)
-    assert make_version.num_shards(job) == expected
-
-
-def test_the_number_of_shards_of_a_new_split_goes_by_its_clips(version):
-    without_test = by_hand.publish(version.dataset, by_hand.without("301"))
-    moved = by_hand.without("103") | {"test": {"103": -1}}
-    assert make_version.num_shards(job_for(without_test, moved)) == {
-        "train": 2,
-        "validation": 1,
-        "test": 1,
-    }
-
-
-def test_the_first_version_has_a_shard_for_every_64_clips_of_all_splits(version):
-    refs = [
-        records.ClipRef(str(n), split, -1, "", f"/{n}.webm")
-        for split, numbers in (("train", range(300)), ("test", range(300, 310)))
-        for n in numbers
-    ]
-    listing = listings.listing(refs)
-    job = job_for(version, parent=None, listing=listing)
-    assert make_version.num_shards(job) == {"train": 310 // 64 - 1, "test": 1}
-
-
 def test_a_job_that_cannot_end_well_does_not_begin(version):
-    asked = by_hand.CLIPS | {"validation": {"201": 1, "202": 0, "203": 1}}
+    splits = by_hand.CLIPS | {"validation": {"201": 1, "202": 0, "203": 1}}
     with pytest.raises(make_version.JobError) as error:
-        make_version.run(job_for(version, asked, max_quarantined=1))
+        make_version.run(job_for(version, splits, job={"max_quarantined": 1}))
     assert str(error.value) == (
         "2 clips cannot be stored, --max_quarantined allows 1; nothing is published. "
         "The first: 202 (missing: annotated, but not in the folder of clips); "
@@ -126,14 +72,50 @@ def test_a_job_that_cannot_end_well_does_not_begin(version):
 
 
 def test_clips_known_to_be_quarantined_count_before_the_work(version):
-    job = job_for(version, max_quarantined=1, is_from_parent=True)
-    job.listing.quarantined.add(0, ("101", "truncated", "3 of 8"))
-    job.listing.quarantined.add(1, ("102", "timeout", "60 s"))
-    with pytest.raises(make_version.JobError, match=r"2 clips .* allows 1; .*101 \(tr"):
-        make_version.refuse_early(job)
-    make_version.refuse_early(dataclasses.replace(job, max_quarantined=2))
+    job = job_for(version, job={"max_quarantined": 1})
+    listing = job.plan.listing
+    listing.quarantined.add(0, ("101", "truncated", "3 of 8"))
+    listing.quarantined.add(1, ("102", "timeout", "60 s"))
+    for work in (make_version.run, make_version.foresee):
+        with pytest.raises(
+            make_version.JobError, match=r"2 clips .* allows 1; .*101 \(t"
+        ):
+            work(job)
+    assert work_in_progress(version.dataset) == []
+    allowed = dataclasses.replace(job, max_quarantined=2)
+    assert make_version.foresee(allowed)["num_quarantined"] == 2
     # What is decoded anew may come out better.
-    make_version.refuse_early(dataclasses.replace(job, is_from_parent=False))
+    plan = dataclasses.replace(job.plan, limits=quarantine.DecodeLimits())
+    anew = dataclasses.replace(job, plan=plan)
+    assert make_version.foresee(anew)["num_quarantined"] == 0
+
+
+@pytest.mark.parametrize(("num_lost", "allowed"), [(0, 0), (1, 1), (2, 9)])
+def test_as_many_lost_as_allowed_are_no_problem(num_lost, allowed):
+    lost = tally(*[("1", "empty", "")] * num_lost)
+    make_version._refuse_too_many(lost, allowed)
+
+
+def test_too_many_lost_are_counted_and_the_first_five_named():
+    lost = [(str(n), "empty", f"/clips/{n}.webm has no bytes") for n in range(1, 8)]
+
+    with pytest.raises(make_version.JobError) as error:
+        make_version._refuse_too_many(tally(*lost), 6)
+
+    problem = str(error.value)
+    assert problem.startswith(
+        "7 clips cannot be stored, --max_quarantined allows 6; nothing is published. "
+        "The first: 1 (empty: /clips/1.webm has no bytes); 2 (empty: "
+    )
+    assert "5 (empty: /clips/5.webm has no bytes)" in problem
+    assert "/clips/6.webm" not in problem
+
+
+def tally(*values):
+    counted = tallies.Tally()
+    for order, value in enumerate(values):
+        counted.add(order, value)
+    return counted
 
 
 def test_a_job_without_clips_is_refused(version):
@@ -196,15 +178,15 @@ def test_the_last_line_of_output_says_what_was_done(version):
 
 
 def test_quarantined_and_missing_clips_are_one_number_in_the_output(version):
-    said = dataclasses.replace(version.manifest, num_quarantined=2, num_missing=3)
+    manifest = dataclasses.replace(version.manifest, num_quarantined=2, num_missing=3)
     result = make_version.JobResult(
-        dataclasses.replace(version, manifest=said), {}, 0.0, 0.0
+        dataclasses.replace(version, manifest=manifest), {}, 0.0, 0.0
     )
     assert result.to_json()["num_quarantined"] == 5
     assert result.to_json()["clips_per_second"] == 6000.0  # 6 clips in a millisecond
 
 
-def test_what_a_dead_job_left_is_removed_and_told(version, caplog):
+def test_what_a_dead_job_left_is_removed_and_logged(version, caplog):
     parents = [
         version.dataset / "versions",
         *(
@@ -254,8 +236,11 @@ def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(version):
 def test_quarantined_clips_beyond_what_is_allowed_publish_nothing(tmp_path):
     version = by_hand.publish(tmp_path, quarantined=["103", "301"])
 
+    job = job_for(version, label_map=RENAMED, job={"max_quarantined": 1})
+    job.plan.listing.quarantined = tallies.Tally()  # found out only by the work
+
     with pytest.raises(make_version.JobError) as error:
-        make_version.run(job_for(version, label_map=RENAMED, max_quarantined=1))
+        make_version.run(job)
 
     assert str(error.value) == (
         "2 clips cannot be stored, --max_quarantined allows 1; nothing is published. "
@@ -268,10 +253,10 @@ def test_quarantined_clips_beyond_what_is_allowed_publish_nothing(tmp_path):
 def test_a_shard_that_vanishes_during_the_job_is_no_version(version, monkeypatch):
     def lose_a_shard(folder):
         shutil.rmtree(shard_folders.split_folder(version.dataset, "test"))
-        return read_receipts(folder)
+        return read_of_shards(folder)
 
-    read_receipts = build_transforms.read_receipts
-    monkeypatch.setattr(build_transforms, "read_receipts", lose_a_shard)
+    read_of_shards = receipts.read_of_shards
+    monkeypatch.setattr(receipts, "read_of_shards", lose_a_shard)
 
     with pytest.raises(make_version.JobError, match="its shard is gone; something"):
         make_version.run(job_for(version, label_map=RENAMED))
@@ -281,19 +266,19 @@ def test_a_shard_that_vanishes_during_the_job_is_no_version(version, monkeypatch
 
 def test_a_shard_that_leaves_no_receipt_is_noticed(version, monkeypatch):
     def all_but_one(folder):
-        return read_receipts(folder)[1:]
+        return read_of_shards(folder)[1:]
 
-    read_receipts = build_transforms.read_receipts
-    monkeypatch.setattr(build_transforms, "read_receipts", all_but_one)
+    read_of_shards = receipts.read_of_shards
+    monkeypatch.setattr(receipts, "read_of_shards", all_but_one)
 
     with pytest.raises(make_version.JobError, match=r"^3 of 4 shards left a receipt$"):
         make_version.run(job_for(version, label_map=RENAMED))
 
 
 def test_a_version_published_meanwhile_is_a_conflict(version, monkeypatch):
-    def publish_late(draft, written):
+    def publish_late(*args):
         by_hand.publish(version.dataset, by_hand.without("101"))
-        return publish(draft, written)
+        return publish(*args)
 
     publish = version_draft.publish
     monkeypatch.setattr(version_draft, "publish", publish_late)
@@ -311,10 +296,10 @@ def test_a_version_published_meanwhile_is_a_conflict(version, monkeypatch):
 
 
 def test_an_equal_job_that_published_meanwhile_is_as_good(version, monkeypatch):
-    def publish_late(draft, written):
+    def publish_late(*args):
         monkeypatch.setattr(version_draft, "publish", publish)
         rivals.append(make_version.run(job_for(version, label_map=RENAMED)).version)
-        return publish(draft, written)
+        return publish(*args)
 
     publish, rivals = version_draft.publish, []
     monkeypatch.setattr(version_draft, "publish", publish_late)

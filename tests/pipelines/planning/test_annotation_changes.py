@@ -3,8 +3,8 @@ import logging
 import pytest
 
 from mindrecord_io import records
-from pipelines.planning import clip_listing, held_clips
-from pipelines.sources import something_something
+from pipelines.planning import matching, published_clips
+from tests import listings
 from tests import versions_by_hand as by_hand
 
 KINDS = (
@@ -24,22 +24,13 @@ def version(tmp_path):
     return by_hand.publish(tmp_path, quarantined=["103"])
 
 
-def compare(version, label_map, asked=by_hand.CLIPS):
+def compare(version, label_map, splits=by_hand.CLIPS):
     """What label_ids by clip_id, by split, change in a version."""
-    clips = tuple(
-        records.Annotation(
-            clip_id, split, label_id, label_map.names[label_id] * (label_id >= 0)
-        )
-        for split, label_ids in asked.items()
-        for clip_id, label_id in label_ids.items()
-    )
-    annotated = something_something.Annotations(label_map, clips)
+    new = listings.annotations(splits, label_map)
     # A version holds only what it has files of, so what is added is in a folder.
-    found = clip_listing.FoundClips(version.manifest.salt)
-    for clip in clips:
-        found.add(clip.clip_id, f"/clips/{clip.clip_id}.webm")
-    held = held_clips.HeldClips(version)
-    return clip_listing.match(annotated, found, held).difference
+    uris = {clip.clip_id: f"/clips/{clip.clip_id}.webm" for clip in new.clips}
+    published = published_clips.PublishedClips(version)
+    return matching.match(new, listings.files_of(uris), published).difference
 
 
 def different(found):

@@ -3,9 +3,8 @@ import subprocess
 
 import pytest
 
-from mindrecord_io import records
 from mindrecord_io.versions import opening
-from pipelines.planning import checksums
+from pipelines.planning import checksums, clip_references
 from tests import listings
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -13,7 +12,7 @@ A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
 def listing_of(*uris):
     return listings.listing(
-        records.ClipRef(str(number), "train", 0, "Rest", uri)
+        clip_references.Reference(number, str(number), "train", 0, uri)
         for number, uri in enumerate(uris, 1)
     )
 
@@ -22,7 +21,7 @@ def listed(tmp_path, text, *uris):
     """The checksums that a file of this text gives the clips."""
     path = tmp_path / "sums"
     path.write_text(text)
-    checked = listings.held(checksums.with_checksums(listing_of(*uris), path))
+    checked = listings.clips_of(checksums.with_checksums(listing_of(*uris), path))
     assert [r.uri for r in checked] == list(uris)
     return [r.expected_sha256 for r in checked]
 

@@ -2,13 +2,11 @@
 
 import pytest
 
-from mindrecord_io import records
 from mindrecord_io.shards import sharding
-from pipelines.planning import clip_listing
-from pipelines.sources import clip_files, something_something
+from pipelines.planning import clip_listing, matching
+from pipelines.sources import clip_files
 from tests import listings
 
-LABELS = records.LabelMap(("Rolling", "Tilting"))
 NUM_CLIPS = 300
 
 
@@ -18,28 +16,22 @@ def num_partitions(request, monkeypatch):
     return request.param
 
 
-def annotated():
-    clips = [
-        records.Annotation(f"{n * 37}", "train", n % 2, LABELS.names[n % 2])
-        for n in range(NUM_CLIPS)
-    ]
-    return something_something.Annotations(LABELS, tuple(clips))
+def annotations():
+    label_ids = {f"{n * 37}": n % 2 for n in range(NUM_CLIPS)}
+    return listings.annotations({"train": label_ids})
 
 
 @pytest.fixture
 def listing(num_partitions):
     """Every tenth clip is missing, and 20 files are not annotated."""
-    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
-    for position, clip in enumerate(annotated().clips):
-        if position % 10:
-            found.add(clip.clip_id, f"/clips/{clip.clip_id}.webm")
-    for n in range(20):
-        found.add(f"other {n:02d}", f"/clips/other {n:02d}.webm")
-    return clip_listing.match(annotated(), found)
+    names = [c.clip_id for n, c in enumerate(annotations().clips) if n % 10]
+    names += [f"other {n:02d}" for n in range(20)]
+    uris = {name: f"/clips/{name}.webm" for name in names}
+    return matching.match(annotations(), listings.files_of(uris))
 
 
 def test_clips_are_those_that_have_a_file(listing):
-    positions = [clip.position for clip in listings.held(listing)]
+    positions = [clip.position for clip in listings.clips_of(listing)]
     assert positions == [n for n in range(NUM_CLIPS) if n % 10]
     assert listing.num_clips == {"train": 270}
 
@@ -57,7 +49,7 @@ def test_unlisted_files_come_sorted_from_all_partitions(listing):
 @pytest.mark.parametrize("num_shards", [1, 2, 7, 100])
 def test_every_shard_has_the_clips_that_the_hash_gives_it(listing, num_shards):
     expected = {}
-    for clip in listings.held(listing):
+    for clip in listings.clips_of(listing):
         index = sharding.shard_index(clip.clip_id, num_shards)
         expected.setdefault(("train", index), set()).add(clip.clip_id)
 
@@ -72,10 +64,8 @@ def test_every_shard_has_the_clips_that_the_hash_gives_it(listing, num_shards):
 def test_of_many_clips_few_are_in_memory_at_once(monkeypatch):
     """What a step holds goes by the partition: here 4 of 300 clips, on average."""
     monkeypatch.setattr(sharding, "NUM_PARTITIONS", 75)
-    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
-    for clip in annotated().clips:
-        found.add(clip.clip_id, f"/clips/{clip.clip_id}.webm")
-    listing = clip_listing.match(annotated(), found)
+    uris = {c.clip_id: f"/clips/{c.clip_id}.webm" for c in annotations().clips}
+    listing = matching.match(annotations(), listings.files_of(uris))
     num_read, num_live, most = 0, 0, 0
     own = clip_listing.ClipListing.references
 
@@ -99,14 +89,12 @@ def test_a_clip_of_two_files_is_found_wherever_they_are(num_partitions, tmp_path
     for name in ("1.webm", "370.webm", "370.WEBM", "37.webm"):
         (tmp_path / name).touch()
     with pytest.raises(clip_files.SourceError, match="clip '370' is there twice"):
-        clip_files.match_clips(annotated(), tmp_path)
+        matching.match_clips(annotations(), tmp_path)
 
 
 def test_file_names_that_no_clip_can_have_are_unlisted(num_partitions):
-    found = clip_listing.FoundClips(sharding.DEFAULT_SALT)
-    found.add("0", "/clips/0.webm")
-    for odd in ("\udcff", "a b", "-x", "é"):
-        found.add(odd, f"/clips/{odd}.webm")
-    listing = clip_listing.match(annotated(), found)
+    names = ("0", "\udcff", "a b", "-x", "é")
+    uris = {name: f"/clips/{name}.webm" for name in names}
+    listing = matching.match(annotations(), listings.files_of(uris))
     assert sorted(listing.unlisted()) == sorted(["\\udcff", "a b", "-x", "é"])
     assert listing.num_clips == {"train": 1}

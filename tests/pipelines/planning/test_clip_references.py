@@ -10,37 +10,30 @@ SOURCE = records.Fingerprint(10, "ab" * 32)
 NUM_SHARDS = {"train": 5, "test": 2}
 
 
-def refs(num_clips=60):
-    return [
-        records.ClipRef(
-            f"c{n}.x-{n}_",
-            "test" if n % 4 == 0 else "train",
-            -1 if n % 4 == 0 else n % 3,
-            "",
-            f"/clips/ä {n}.webm",
-            "cd" * 32 if n % 5 == 0 else "",
-        )
-        for n in range(num_clips)
-    ]
-
-
-def known(clips):
-    return {
-        c.clip_id: clip_references.StoredSource(SOURCE, "train/k") for c in clips[::3]
-    }
-
-
 @pytest.fixture
 def listing():
-    return listings.listing(refs(), known(refs()))
+    """Sixty clips; every third is published, every fifth has a checksum."""
+    return listings.listing(
+        clip_references.Reference(
+            position=n,
+            clip_id=f"c{n}.x-{n}_",
+            split="test" if n % 4 == 0 else "train",
+            label_id=-1 if n % 4 == 0 else n % 3,
+            uri=f"/clips/ä {n}.webm",
+            expected_sha256="cd" * 32 if n % 5 == 0 else "",
+            source=SOURCE if n % 3 == 0 else None,
+            stored_in="train/k" if n % 3 == 0 else "",
+        )
+        for n in range(60)
+    )
 
 
 def test_what_is_read_of_a_shard_is_what_was_written(listing, tmp_path):
     shards = listings.write_shards(listing, NUM_SHARDS, tmp_path)
 
     read = [clip for shard in shards for clip in clip_references.read(tmp_path, shard)]
-    assert sorted(read, key=lambda c: c.position) == listings.held(listing)
-    assert {c.clip_id for c in read if c.known} == set(known(refs()))
+    assert sorted(read, key=lambda c: c.position) == listings.clips_of(listing)
+    assert {c.position for c in read if c.source} == set(range(0, 60, 3))
     assert [(s.split, s.index) for s in shards] == [
         *(("train", i) for i in range(5)),
         *(("test", i) for i in range(2)),

@@ -7,11 +7,12 @@ import pytest
 from mindrecord_io import naming, records
 from mindrecord_io.shards import sharding
 from mindrecord_io.versions import opening
-from pipelines.building import build_transforms
 from pipelines.jobs import make_version
 from pipelines.planning import matching
+from pipelines.planning.version_plans import VersionPlan
+from pipelines.publishing import data_sets
 from pipelines.sources import annotation_readers
-from pipelines.sources.something_something import AnnotationError, Annotations
+from pipelines.sources.annotations import AnnotationError, Annotations
 from tests import versions_by_hand as by_hand
 
 LIST = """\
@@ -25,21 +26,17 @@ d/109.webm,Rolling,train,109
 """
 
 
-def relabelling(version, annotated):
+def relabelling(version, annotations):
     """The job of giving a version other annotations."""
     return make_version.VersionJob(
-        dataset=version.dataset,
-        parent=version,
-        annotated=annotated,
-        listing=matching.listing_of(version, annotated),
-        identify=build_transforms.known_source,
-        settings=version.manifest.settings,
-        clip_limits=None,
-        num_shards=None,
+        data_sets.LocalDataSet(version.dataset),
+        VersionPlan(
+            version,
+            annotations,
+            matching.match_version(version, annotations),
+            version.manifest.settings,
+        ),
         max_quarantined=2,
-        num_workers=1,
-        beam_flags=(),
-        is_from_parent=True,
     )
 
 
@@ -47,22 +44,22 @@ def published(dataset):
     """The table, the label files and the shards of a version by other annotations."""
     version = by_hand.publish(dataset, quarantined=["103"])
     (dataset / "list.csv").write_text(LIST)
-    annotated = annotation_readers.read(dataset / "list.csv")
-    job = relabelling(version, annotated)
-    told = job.listing.difference
+    annotations = annotation_readers.read(dataset / "list.csv")
+    job = relabelling(version, annotations)
+    difference = job.plan.listing.difference
     folder = naming.version_folder(dataset, "000001")
     plans = sorted(
         (s.split, s.index, s.key) for s in opening.open_version(dataset).manifest.shards
     )
-    names = [clip.clip_id for clip in annotated.clips]
+    names = [clip.clip_id for clip in annotations.clips]
     return {
-        "digest": annotated.digest,
+        "digest": annotations.digest,
         "clips": names,
-        "counts": told.counts(),
-        "relabelled": told.relabelled.first,
-        "withdrawn": told.withdrawn.first,
-        "missing": job.listing.missing.first,
-        "quarantined": job.listing.quarantined.first,
+        "counts": difference.counts(),
+        "relabelled": difference.relabelled.first,
+        "withdrawn": difference.withdrawn.first,
+        "missing": job.plan.listing.missing.first,
+        "quarantined": job.plan.listing.quarantined.first,
         "shards": plans,
         "table": naming.clips_table_path(folder).read_bytes(),
     }
@@ -80,11 +77,11 @@ def relabelled(dataset):
         for clip_id, label_id in label_ids.items()
     ]
     missing = records.Annotation("999", "test", records.UNLABELLED, "")
-    annotated = Annotations(label_map, (*clips, missing))
-    result = make_version.run(relabelling(version, annotated))
-    said = dataclasses.replace(result.version.manifest, created_at="")
+    annotations = Annotations(label_map, (*clips, missing))
+    result = make_version.run(relabelling(version, annotations))
+    manifest = dataclasses.replace(result.version.manifest, created_at="")
     labels = naming.labels_folder(result.version.folder)
-    return said, {path.name: path.read_bytes() for path in labels.iterdir()}
+    return manifest, {path.name: path.read_bytes() for path in labels.iterdir()}
 
 
 @pytest.mark.parametrize("num_partitions", [1, 7])

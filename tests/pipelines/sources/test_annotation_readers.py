@@ -8,6 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from mindrecord_io.versions import opening
+from pipelines.planning import matching
 from pipelines.sources import annotation_readers, clip_files
 from tests import listings
 from tests.annotation_files import refusal, summary, written
@@ -230,9 +231,9 @@ def test_files_that_are_named_and_not_there_are_missing(tmp_path):
     written(tmp_path / "clips/a/2.mp4", "")
     os.mkfifo(tmp_path / "clips/a/3.mp4")
 
-    listing = clip_files.match_clips(annotations, tmp_path / "clips")
+    listing = matching.match_clips(annotations, tmp_path / "clips")
 
-    assert [c.uri for c in listings.held(listing)] == [f"{tmp_path}/clips/a/2.mp4"]
+    assert [c.uri for c in listings.clips_of(listing)] == [f"{tmp_path}/clips/a/2.mp4"]
     assert listing.missing.first == ("1", "3")
     assert listing.num_unlisted == 0
 
@@ -256,7 +257,7 @@ def test_clips_that_are_named_must_not_lie_in_such_folders(tmp_path):
     written(tmp_path / os.fsdecode(b"caf\xe9") / "1.mp4", "")
 
     with pytest.raises(clip_files.SourceError, match="must have a UTF-8 name"):
-        clip_files.match_clips(annotations, tmp_path / os.fsdecode(b"caf\xe9"))
+        matching.match_clips(annotations, tmp_path / os.fsdecode(b"caf\xe9"))
 
 
 def test_a_folder_without_one_of_the_files_is_refused(tmp_path):
@@ -267,9 +268,9 @@ def test_a_folder_without_one_of_the_files_is_refused(tmp_path):
     with pytest.raises(
         clip_files.SourceError, match=r"name is in it; the first: a/1\.mp4"
     ):
-        clip_files.match_clips(annotations, tmp_path / "clips")
+        matching.match_clips(annotations, tmp_path / "clips")
     with pytest.raises(clip_files.SourceError, match="/none: no such folder of clips"):
-        clip_files.match_clips(annotations, tmp_path / "none")
+        matching.match_clips(annotations, tmp_path / "none")
 
 
 @pytest.mark.slow

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from mindrecord_io.records import Annotation, LabelMap
+from pipelines.planning.matching import match_clips
 from pipelines.sources import clip_files
-from pipelines.sources.clip_files import SourceError, match_clips
-from pipelines.sources.something_something import Annotations
+from pipelines.sources.annotations import Annotations
+from pipelines.sources.clip_files import SourceError
 from tests import listings
 
 LABEL_MAP = LabelMap(("Approaching something", "Bending something"))
@@ -21,12 +22,6 @@ def annotations_of(*clips):
 
 def find_clips(folder):
     return dict(sorted(clip_files.find_clips(folder)))
-
-
-def refs_of(listing):
-    """(clip_id, split, label_id, uri) of every clip to hold."""
-    held = listings.held(listing)
-    return [(c.clip_id, c.split, c.label_id, c.uri) for c in held]
 
 
 def touch(folder, *names):
@@ -145,7 +140,7 @@ def test_match_clips_finds_folders_that_the_annotations_name(tmp_path):
 
     listing = match_clips(named, tmp_path)
 
-    assert [(ref.clip_id, ref.uri) for ref in listings.held(listing)] == [
+    assert [(ref.clip_id, ref.uri) for ref in listings.clips_of(listing)] == [
         ("1", f"{tmp_path}/a/1"),
         ("2", f"{tmp_path}/a/2.mp4"),
     ]
@@ -264,7 +259,7 @@ def test_match_clips_sorts_clips_into_there_missing_and_unlisted(tmp_path):
         annotations_of(TRAIN_CLIP, VALIDATION_CLIP, TEST_CLIP), tmp_path
     )
 
-    assert refs_of(listing) == [
+    assert listings.places_of(listing) == [
         ("78687", "train", 1, f"{tmp_path}/78687.webm"),
         ("1420", "test", -1, f"{tmp_path}/1420.webm"),
     ]
@@ -303,7 +298,7 @@ def test_match_clips_keeps_annotation_order_over_many_clips(tmp_path):
 
     listing = match_clips(annotations_of(*clips), tmp_path)
 
-    assert [clip.clip_id for clip in listings.held(listing)] == ids[::2]
+    assert [clip.clip_id for clip in listings.clips_of(listing)] == ids[::2]
     assert len(listing.missing) == num_clips // 2
     assert listing.missing.first == tuple(ids[1:10:2])
     assert listing.num_unlisted == 0

@@ -6,11 +6,7 @@ import pytest
 
 from mindrecord_io.records import UNLABELLED, Annotation, LabelMap
 from pipelines.sources import something_something
-from pipelines.sources.something_something import (
-    AnnotationError,
-    Annotations,
-    read_annotations,
-)
+from pipelines.sources.annotations import AnnotationError, Annotations
 from tests.annotation_folder import (
     NAMES,
     POURING,
@@ -27,7 +23,7 @@ def with_row(row):
 
 @pytest.mark.parametrize("prefix", ["", "something-something-v2-"])
 def test_reads_splits_in_order_under_both_naming_schemes(tmp_path, prefix):
-    result = read_annotations(write_folder(tmp_path, prefix))
+    result = something_something.read(write_folder(tmp_path, prefix))
 
     assert result.label_map == LabelMap(NAMES)
     assert result.clips == (
@@ -42,7 +38,7 @@ def test_reads_splits_in_order_under_both_naming_schemes(tmp_path, prefix):
 def test_labels_and_templates_of_test_rows_are_not_read(tmp_path):
     rows = [{"id": "1420", "template": "No [such] label", "label": 7}]
 
-    result = read_annotations(write_folder(tmp_path, test=rows))
+    result = something_something.read(write_folder(tmp_path, test=rows))
 
     assert result.clips[-1] == Annotation("1420", "test", UNLABELLED, "")
 
@@ -64,14 +60,14 @@ def test_reads_any_utf8_file(tmp_path, encode):
         for role, value in {"labels": names, "train": rows, "validation": []}.items()
     }
 
-    result = read_annotations(write_folder(tmp_path, **texts))
+    result = something_something.read(write_folder(tmp_path, **texts))
 
     assert result.clips[0] == Annotation("5", "train", 0, "Wärmen von something")
 
 
 def test_test_annotations_are_optional_and_their_absence_is_logged(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        result = read_annotations(write_folder(tmp_path, test=None))
+        result = something_something.read(write_folder(tmp_path, test=None))
 
     assert [clip.split for clip in result.clips] == ["train", "train", "validation"]
     assert caplog.messages == [f"{tmp_path}: no test.json: no test clips"]
@@ -103,7 +99,7 @@ def test_says_which_files_are_missing_or_too_many(tmp_path, present, message):
         (tmp_path / name).write_text("[]")
 
     with pytest.raises(AnnotationError) as error:
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
     assert str(error.value) == f"{tmp_path}: {message}"
 
@@ -116,7 +112,7 @@ def test_says_that_the_folder_cannot_be_listed(tmp_path, name, reason):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(AnnotationError) as error:
-        read_annotations(tmp_path / name)
+        something_something.read(tmp_path / name)
 
     assert str(error.value) == (
         f"{tmp_path / name}: cannot list the folder of annotations: {reason}"
@@ -128,7 +124,7 @@ def test_says_that_a_file_cannot_be_read(tmp_path):
     (tmp_path / "train.json").mkdir()
 
     with pytest.raises(AnnotationError, match=r"train\.json: cannot read: Is a direct"):
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +155,7 @@ def test_refuses_a_split_file_that_is_no_list_of_rows(
     write_folder(tmp_path, **{split: content})
 
     with pytest.raises(AnnotationError) as error:
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
     assert str(error.value).startswith(f"{tmp_path / split}.json: {message}")
 
@@ -208,7 +204,7 @@ def test_refuses_a_bad_row_naming_file_row_and_clip(tmp_path, row, message):
     write_folder(tmp_path, train=with_row(row))
 
     with pytest.raises(AnnotationError) as error:
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
     assert str(error.value).startswith(f"{tmp_path}/train.json: row_index 2{message}")
 
@@ -220,7 +216,7 @@ def test_refuses_ids_that_are_no_plain_names_in_every_split(tmp_path, clip_id):
     write_folder(tmp_path, test=[{"id": clip_id}])
 
     with pytest.raises(AnnotationError) as error:
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
     assert f"row_index 0 (clip {clip_id!r}): clip id must be" in str(error.value)
 
@@ -234,13 +230,13 @@ def test_refuses_a_row_with_a_repeated_key(tmp_path):
         f'with "5" and "6"'
     )
     with pytest.raises(AnnotationError, match=f"^{re.escape(message)}$"):
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
 
 def test_repeated_keys_in_values_that_are_not_read_do_no_harm(tmp_path):
     text = '[{"id": "1420", "placeholders": {"a": 1, "a": 2}}]'
 
-    result = read_annotations(write_folder(tmp_path, test=text))
+    result = something_something.read(write_folder(tmp_path, test=text))
 
     assert result.clips[-1].clip_id == "1420"
 
@@ -271,7 +267,7 @@ def test_refuses_an_id_listed_twice_naming_both_places(
     write_folder(tmp_path, **changed)
 
     with pytest.raises(AnnotationError) as error:
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
     text = str(error.value)
     assert text.endswith(f"is listed twice: {tmp_path}/{first} and {tmp_path}/{second}")
@@ -316,7 +312,7 @@ def test_refuses_bad_labels(tmp_path, labels, message):
     write_folder(tmp_path, labels=labels)
 
     with pytest.raises(AnnotationError) as error:
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
 
     assert str(error.value).startswith(f"{tmp_path}/labels.json{message}")
 
@@ -325,7 +321,7 @@ def test_refuses_annotations_without_clips(tmp_path):
     write_folder(tmp_path, train=[], validation=[], test=None)
 
     with pytest.raises(AnnotationError, match=r"list no clips$"):
-        read_annotations(tmp_path)
+        something_something.read(tmp_path)
     with pytest.raises(ValueError, match="must name at least one clip"):
         Annotations(LabelMap(("a",)), ())
 
@@ -343,7 +339,7 @@ def test_reads_many_rows_and_looks_each_template_up_once(tmp_path, monkeypatch):
         lambda self, name: looked_up.append(name) or label_id(self, name),
     )
 
-    result = read_annotations(tmp_path)
+    result = something_something.read(tmp_path)
 
     assert [clip.clip_id for clip in result.clips] == [str(i) for i in range(num_clips)]
     assert [clip.label_id for clip in result.clips[:3]] == [2, 1, 2]

@@ -1,6 +1,6 @@
-"""The clips that a published version tells of, looked up a partition at a time."""
+"""Reads the clips of a published version, a partition of them at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,14 @@ from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
 from mindrecord_io.versions import clips_table, manifests
 
-__all__ = ["HeldClip", "HeldClips"]
+__all__ = ["PublishedClip", "PublishedClips"]
 
 _IN_SHARDS = (records.STORED, records.QUARANTINED)
 _COLUMNS = (
     *("clip_id", "split", "label", "label_id", "uri", "status", "reason", "detail"),
     *("limits", "source_num_bytes", "source_sha256", "shard"),
 )
-_TOLD = ("order", *_COLUMNS[:-3])
+_PLAIN = ("order", *_COLUMNS[:-3])
 _ROWS = pa.schema(
     [
         pa.field("order", pa.int64()),
@@ -28,13 +28,14 @@ _ROWS = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class HeldClip:
-    """A clip as a version tells of it.
+class PublishedClip:
+    """A row of a version's clips.parquet.
 
     Attributes:
-      order: of its row in clips.parquet.
+      order: of the row in the table.
       uri, source: None where the clip is in no shard.
-      stored_in: "<split>/<key>" of the shard that tells of it, "" if none does.
+      stored_in: "<split>/<key>" of the shard that has the clip or its quarantine, "" if
+        none does.
     """
 
     order: int
@@ -52,11 +53,25 @@ class HeldClip:
 
     @property
     def is_in_shard(self) -> bool:
-        """Tells whether it is stored or quarantined, and not just listed."""
+        """Whether it is stored or quarantined, and not just listed."""
         return self.status in _IN_SHARDS
 
+    def is_settled(self, limits: str | None) -> bool:
+        """Returns whether the clip, its file being the same, need not be decoded again.
 
-class HeldClips:
+        Quarantined clips need not, except those that broke other limits and those with
+        a wrong checksum, as another list may contain theirs.
+
+        Args:
+          limits: of the job (DecodeLimits.text); None where nothing is to be decoded:
+            then every clip that is in a shard is settled.
+        """
+        if not self.is_in_shard or limits is None:
+            return self.is_in_shard
+        return self.limits in ("", limits) and self.reason != records.WRONG_CHECKSUM
+
+
+class PublishedClips:
     """All clips of a version's table, in partitions on the disk.
 
     Attributes:
@@ -67,33 +82,25 @@ class HeldClips:
         """Reads the table, a row group at a time.
 
         Raises:
-          ManifestError, TableError: as `manifest.Version.clip_batches`.
+          ManifestError, TableError: as `Version.clip_batches`.
         """
         self.version = version
-        salt = version.manifest.salt
         self._spilled = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
         for batch in version.clip_batches(_COLUMNS):
             columns = [batch.column(name).to_pylist() for name in _COLUMNS]
             for row in zip(*columns, strict=True):
-                place = sharding.partition_of(row[0], salt)
+                place = sharding.partition_of(row[0])
                 self._spilled.append((len(self._spilled), *row), place)
 
-    def __len__(self) -> int:
-        return len(self._spilled)
-
-    def __iter__(self) -> Iterator[HeldClip]:
-        for index in range(self._spilled.num_partitions):
-            yield from self.partition(index).values()
-
-    def partition(self, index: int) -> Mapping[str, HeldClip]:
+    def partition(self, index: int) -> Mapping[str, PublishedClip]:
         """Returns the clips of a partition by id, in the table's order."""
-        return {row[1]: _held(row) for row in self._spilled.rows(index)}
+        return {row[1]: _clip(row) for row in self._spilled.rows(index)}
 
 
-def _held(row: tuple[Any, ...]) -> HeldClip:
-    *told, num_bytes, sha256, shard = row
+def _clip(row: tuple[Any, ...]) -> PublishedClip:
+    *plain, num_bytes, sha256, shard = row
     source = None if sha256 is None else records.Fingerprint(num_bytes, sha256)
     # "<split>/<key>" of "shards/<split>/<key>[/<file>]"
     stored_in = "" if shard is None else "/".join(shard.split("/")[1:3])
-    fields = dict(zip(_TOLD, told, strict=True))
-    return HeldClip(**fields, source=source, stored_in=stored_in)
+    fields = dict(zip(_PLAIN, plain, strict=True))
+    return PublishedClip(**fields, source=source, stored_in=stored_in)

@@ -1,32 +1,13 @@
 import dataclasses
-import hashlib
 
 import pytest
 
 from mindrecord_io import naming, records
+from mindrecord_io.shards import sharding
 from mindrecord_io.versions import clips_table, manifests
-from pipelines.planning import held_clips, matching
-from pipelines.sources import something_something
+from pipelines.planning import matching, published_clips
 from tests import listings
 from tests import versions_by_hand as by_hand
-
-
-def fingerprint(clip_id):
-    return records.Fingerprint(1000, hashlib.sha256(clip_id.encode()).hexdigest())
-
-
-def annotated(splits, label_map=by_hand.LABELS):
-    """Annotations of label_ids by clip_id, by split."""
-    return something_something.Annotations(
-        label_map,
-        tuple(
-            records.Annotation(
-                clip_id, split, label_id, label_map.names[label_id] * (label_id >= 0)
-            )
-            for split, label_ids in splits.items()
-            for clip_id, label_id in label_ids.items()
-        ),
-    )
 
 
 def with_absent(version, *, missing=(), unlisted=()):
@@ -42,28 +23,24 @@ def with_absent(version, *, missing=(), unlisted=()):
         ],
     )
     path.replace(naming.clips_table_path(version.folder))
-    said = dataclasses.replace(
+    manifest = dataclasses.replace(
         version.manifest,
         clips_table=manifests.files.fingerprint(
             naming.clips_table_path(version.folder)
         ),
     )
-    return dataclasses.replace(version, manifest=said)
+    return dataclasses.replace(version, manifest=manifest)
 
 
-def sources_of(version):
-    """What may be taken over, by clip id."""
-    found = {
-        clip.clip_id: matching.source_of(clip, None)
-        for clip in held_clips.HeldClips(version)
+def settled(version, limits=None):
+    """(file, shard) of every clip that need not be decoded again, by id."""
+    clips = published_clips.PublishedClips(version)
+    return {
+        clip.clip_id: (clip.source, clip.stored_in)
+        for index in range(sharding.NUM_PARTITIONS)
+        for clip in clips.partition(index).values()
+        if clip.is_settled(limits)
     }
-    return {clip_id: source for clip_id, source in found.items() if source}
-
-
-def refs_of(listing):
-    """(clip_id, split, label_id, uri) of every clip to hold."""
-    held = listings.held(listing)
-    return [(c.clip_id, c.split, c.label_id, c.uri) for c in held]
 
 
 @pytest.fixture
@@ -78,13 +55,13 @@ def test_every_clip_of_a_shard_has_its_file_and_its_shard(version):
         for entry in version.manifest.shards
     }
 
-    sources = sources_of(version)
+    sources = settled(version)
 
-    assert {clip_id: known.source for clip_id, known in sources.items()} == {
-        clip_id: fingerprint(clip_id)
+    assert {clip_id: source for clip_id, (source, _) in sources.items()} == {
+        clip_id: by_hand.source(clip_id)
         for clip_id in ("101", "102", "103", "105", "201", "301")
     }
-    assert {clip_id: known.stored_in for clip_id, known in sources.items()} == {
+    assert {clip_id: stored_in for clip_id, (_, stored_in) in sources.items()} == {
         "102": places["train", 0],
         "103": places["train", 0],
         "101": places["train", 1],
@@ -97,15 +74,17 @@ def test_every_clip_of_a_shard_has_its_file_and_its_shard(version):
 def test_clips_of_no_shard_have_no_source(version):
     missing = records.Annotation("109", "train", 0, "Rolling")
     version = with_absent(version, missing=[missing], unlisted=["900"])
-    assert not {"109", "900"} & sources_of(version).keys()
+    assert not {"109", "900"} & settled(version).keys()
 
 
 def test_the_listing_has_new_labels_and_splits_and_old_uris(version):
-    new = annotated({"train": {"301": 1, "101": 0}, "validation": {"102": 0}})
+    new = listings.annotations(
+        {"train": {"301": 1, "101": 0}, "validation": {"102": 0}}
+    )
 
-    listing = matching.listing_of(version, new)
+    listing = matching.match_version(version, new)
 
-    assert refs_of(listing) == [
+    assert listings.places_of(listing) == [
         ("301", "train", 1, "/clips/301.webm"),
         ("101", "train", 0, "/clips/101.webm"),
         ("102", "validation", 0, "/clips/102.webm"),
@@ -114,45 +93,49 @@ def test_the_listing_has_new_labels_and_splits_and_old_uris(version):
 
 
 def test_quarantined_clips_are_listed_as_stored_ones_are(version):
-    listing = matching.listing_of(version, annotated({"train": {"103": 1}}))
-    assert [ref.clip_id for ref in listings.held(listing)] == ["103"]
+    listing = matching.match_version(
+        version, listings.annotations({"train": {"103": 1}})
+    )
+    assert [ref.clip_id for ref in listings.clips_of(listing)] == ["103"]
 
 
 def test_annotated_clips_that_the_version_does_not_hold_are_missing(version):
     before = records.Annotation("109", "train", 0, "Rolling")
     version = with_absent(version, missing=[before], unlisted=["900"])
-    new = annotated({"train": {"900": 1, "101": 0, "109": 1, "107": 0}})
+    new = listings.annotations({"train": {"900": 1, "101": 0, "109": 1, "107": 0}})
 
-    listing = matching.listing_of(version, new)
+    listing = matching.match_version(version, new)
 
-    assert [ref.clip_id for ref in listings.held(listing)] == ["101"]
+    assert [ref.clip_id for ref in listings.clips_of(listing)] == ["101"]
     assert listing.missing.first == ("900", "109", "107")
     assert len(listing.missing) == 3
 
 
 def test_unlisted_files_stay_so_until_they_are_annotated(version):
     version = with_absent(version, unlisted=["900", "901", "aB"])
-    new = annotated({"train": {"101": 0, "901": 1}})
-    assert list(matching.listing_of(version, new).unlisted()) == ["900", "aB"]
+    new = listings.annotations({"train": {"101": 0, "901": 1}})
+    assert list(matching.match_version(version, new).unlisted()) == ["900", "aB"]
 
 
 def test_withdrawn_clips_are_neither_missing_nor_unlisted(version):
-    listing = matching.listing_of(version, annotated({"train": {"101": 0}}))
+    new = listings.annotations({"train": {"101": 0}})
+    listing = matching.match_version(version, new)
     assert (len(listing.missing), listing.num_unlisted) == (0, 0)
 
 
 def test_a_table_that_is_not_the_published_one_is_refused(version):
     path = naming.clips_table_path(version.folder)
     path.write_bytes(path.read_bytes() + b"\0")
+    new = listings.annotations()
     for read in (
-        held_clips.HeldClips,
-        lambda version: matching.listing_of(version, annotated({"train": {"101": 0}})),
+        published_clips.PublishedClips,
+        lambda version: matching.match_version(version, new),
     ):
         with pytest.raises(manifests.ManifestError, match="not the file that was publ"):
             read(version)
 
 
-def test_quarantined_clips_that_are_still_asked_for_are_told_with_why(version):
-    asked = annotated({"test": {"301": -1, "101": -1}})
-    told = matching.listing_of(version, asked).quarantined
-    assert told.first == (("301", "truncated", "3 of 8 frames"),)
+def test_quarantined_clips_that_are_still_annotated_are_named_with_why(version):
+    new = listings.annotations({"test": {"301": -1, "101": -1}})
+    quarantined = matching.match_version(version, new).quarantined
+    assert quarantined.first == (("301", "truncated", "3 of 8 frames"),)

@@ -1,13 +1,45 @@
 import json
 
+import pytest
+
 from mindrecord_io.records import Annotation, LabelMap
-from pipelines.sources.something_something import Annotations, read_annotations
+from pipelines.sources import annotations, something_something
+from pipelines.sources.annotations import Annotations
 from tests.annotation_folder import LABELS, SPINNING, TRAIN, VALIDATION, write_folder
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], None),
+        (["a"], None),
+        (["a", "b", "c"], None),
+        (["a", "b", "a"], (0, 2)),
+        (["a", "b", "b", "a"], (1, 2)),
+        (["a", "b", "c", "a", "a", "c"], (0, 3)),
+        (["", "", "a"], None),
+        (["", "x", "", "x"], (1, 3)),
+    ],
+)
+def test_the_first_repeat_is_named_by_both_positions(texts, expected):
+    assert annotations.first_repeat(texts) == expected
+
+
+def test_equal_hashes_alone_are_no_repeat(monkeypatch):
+    monkeypatch.setattr(annotations, "_hash", lambda text: 7)
+    assert annotations.first_repeat(["a", "b", "c"]) is None
+    assert annotations.first_repeat(["a", "b", "a"]) == (0, 2)
+
+
+def test_a_repeat_among_many_is_found():
+    texts = [str(n) for n in range(20_000)]
+    assert annotations.first_repeat(texts) is None
+    assert annotations.first_repeat([*texts, "777"]) == (777, 20_000)
 
 
 def digest_of(folder, **changed):
     folder.mkdir()
-    return read_annotations(write_folder(folder, **changed)).digest
+    return something_something.read(write_folder(folder, **changed)).digest
 
 
 def test_digest_ignores_how_the_annotations_are_written(tmp_path):

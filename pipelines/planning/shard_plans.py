@@ -1,0 +1,124 @@
+"""Plans shards: identifies their clips, and decides what is done to make them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from dataclasses import replace
+from pathlib import Path
+
+from mindrecord_io.records import Fingerprint, PlannedClip, ShardPlan, ShardSummary
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files, locations, object_store
+from pipelines.planning.clip_references import Reference
+from pipelines.sources import frame_folders, remote_clips
+
+__all__ = [
+    "ACTIONS",
+    "DECODED",
+    "RELABELLED",
+    "REUSED",
+    "IdentifyClip",
+    "ShardFailedError",
+    "action",
+    "hash_clip",
+    "identified",
+    "published_clip",
+    "under_limits",
+]
+
+REUSED = "reused"
+RELABELLED = "relabelled"
+DECODED = "decoded"
+ACTIONS = (REUSED, RELABELLED, DECODED)
+"""What is done for a planned shard: nothing, frames copied, or clips decoded."""
+
+_NUM_REMOTE_READERS = 16  # a request to an object store is mostly waiting
+
+IdentifyClip = Callable[[Reference], PlannedClip]
+"""Returns a clip with its file's fingerprint and the place of its stored frames."""
+
+
+class ShardFailedError(RuntimeError):
+    """A shard could not be made; the whole job fails."""
+
+
+def hash_clip(clip: Reference) -> PlannedClip:
+    """Hashes a clip's file; its frames are stored if this is the published file.
+
+    Raises:
+      ShardFailedError: the file cannot be read.
+    """
+    try:
+        source = _fingerprint(clip.uri)
+    except (OSError, object_store.StorageError) as cause:
+        why = getattr(cause, "strerror", None) or cause
+        what = getattr(cause, "filename", None) or clip.uri
+        raise ShardFailedError(
+            f"clip {clip.clip_id}: cannot read {what}: {why}"
+        ) from cause
+    return _planned(clip, source, clip.stored_in if source == clip.source else "")
+
+
+def published_clip(clip: Reference) -> PlannedClip:
+    """Returns a clip as it was published; its file need not be there any more.
+
+    Raises:
+      ShardFailedError: nothing was published.
+    """
+    if clip.source is None:
+        raise ShardFailedError(f"clip {clip.clip_id}: nothing is stored of {clip.uri}")
+    return _planned(clip, clip.source, clip.stored_in)
+
+
+def identified(
+    clips: Sequence[Reference], identify: IdentifyClip
+) -> Iterator[PlannedClip]:
+    """Yields the clips of a shard, identified; remote ones are read in parallel."""
+    if not any(locations.is_remote(clip.uri) for clip in clips):
+        yield from map(identify, clips)
+        return
+    with futures.ThreadPoolExecutor(_NUM_REMOTE_READERS) as executor:
+        yield from executor.map(identify, clips)
+
+
+def action(plan: ShardPlan) -> str:
+    """Returns what is to be done for a shard that is not published."""
+    return RELABELLED if all(clip.stored_in for clip in plan.clips) else DECODED
+
+
+def under_limits(
+    plan: ShardPlan, summary: ShardSummary, limits: str | None
+) -> ShardPlan:
+    """Returns the plan of a published shard, under another key if it is made again.
+
+    A clip that broke other limits than the job's may pass now. Where nothing is to be
+    decoded, such a clip may be stored elsewhere by now.
+
+    Args:
+      summary: of the published shard that has the plan's key.
+      limits: of the job (DecodeLimits.text), None where nothing is to be decoded.
+    """
+    if limits is not None:
+        is_contested = any(c.limits not in ("", limits) for c in summary.clips)
+        text = limits if is_contested else ""
+    else:
+        broken = {clip.clip_id for clip in summary.clips if clip.limits}
+        here = f"{summary.split}/{summary.key}"
+        places = {clip.stored_in for clip in plan.clips if clip.clip_id in broken}
+        text = ",".join(sorted(places)) if places - {here} else ""
+    return (
+        replace(plan, key=sharding.key_under_limits(plan.key, text)) if text else plan
+    )
+
+
+def _planned(clip: Reference, source: Fingerprint, stored_in: str) -> PlannedClip:
+    planned = PlannedClip(clip.clip_id, clip.label_id, clip.uri, source, stored_in)
+    if clip.expected_sha256 in ("", source.sha256):
+        return planned
+    return replace(planned, stored_in="", expected_sha256=clip.expected_sha256)
+
+
+def _fingerprint(uri: str) -> Fingerprint:
+    if locations.is_remote(uri):
+        return remote_clips.fingerprint(uri)
+    path = Path(uri)
+    return frame_folders.fingerprint(path) if path.is_dir() else files.fingerprint(path)

@@ -1,0 +1,145 @@
+"""The annotated clips of a data set: on the disk, in parts that are joined by clip id.
+
+Whatever layout they are read from (see annotation_readers), they become this.
+"""
+
+import array
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import spilled_rows
+
+__all__ = ["AnnotationError", "Annotations", "first_repeat", "is_one_line"]
+
+T = TypeVar("T")
+
+_ROWS = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("clip_id", pa.string()),
+        ("split_index", pa.int8()),
+        ("label_id", pa.int32()),
+        ("path", pa.string()),
+    ]
+)
+
+
+class AnnotationError(ValueError):
+    """An annotation file cannot be used; the message says which, where and why."""
+
+
+class Annotations:
+    """Every annotated clip of a data set.
+
+    Attributes:
+      label_map: label texts by label_id.
+      clips: in the order in which they were given; gone through as often as wanted.
+      clip_ids: of each.
+      paths: of each clip's file below the folder of clips; () where the files are
+        found by the clips' ids.
+      digest: BLAKE2b-256 in hex of the label texts and of every clip's split, id and
+        label_id, in order; equal for equal annotations, however they are written.
+    """
+
+    def __init__(
+        self,
+        label_map: LabelMap,
+        clips: Iterable[Annotation],
+        paths: Iterable[str] | None = None,
+    ) -> None:
+        """Writes the clips to the disk and hashes them, in one pass.
+
+        Args:
+          clips: train, then validation, then test clips, each in file order; ids
+            unique.
+          paths: as many as clips; None where the files are found by ids.
+        """
+        self.label_map = label_map
+        self._rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
+        self.digest = self._fill(
+            clips, itertools.repeat("") if paths is None else paths
+        )
+        if not len(self._rows):
+            raise ValueError("annotations must name at least one clip")
+        texts = {UNLABELLED: "", **dict(enumerate(label_map.names))}
+
+        def clip(_: int, clip_id: str, split_index: int, label_id: int) -> Annotation:
+            return Annotation(clip_id, SPLITS[split_index], label_id, texts[label_id])
+
+        def view(columns: Sequence[str], value: Callable[..., T]) -> Sequence[T]:
+            return spilled_rows.OrderedView(self._rows, ["position", *columns], value)
+
+        self.clips = view(["clip_id", "split_index", "label_id"], clip)
+        self.clip_ids = view(["clip_id"], lambda _, clip_id: str(clip_id))
+        self.paths = () if paths is None else view(["path"], lambda _, path: str(path))
+
+    def partition(self, index: int) -> Iterator[tuple[int, str, str, int]]:
+        """Yields position, id, split and label_id of a partition's clips, in order."""
+        for position, clip_id, split, label_id in self._rows.rows(
+            index, _ROWS.names[:-1]
+        ):
+            yield position, clip_id, SPLITS[split], label_id
+
+    def paths_in(self, index: int) -> Iterator[tuple[str, str]]:
+        """Yields id and path of a partition's clips."""
+        yield from self._rows.rows(index, ["clip_id", "path"])
+
+    def _fill(self, clips: Iterable[Annotation], paths: Iterable[str]) -> str:
+        """Spills the clips; returns their digest."""
+        # Names and ids hold no line breaks, so lines cannot run into one another.
+        lines = [str(len(self.label_map)), *self.label_map.names]
+        digest = hashlib.blake2b("\n".join(lines).encode("utf-8"), digest_size=32)
+        split_indices = {split: index for index, split in enumerate(SPLITS)}
+        for position, (clip, path) in enumerate(zip(clips, paths, strict=False)):
+            line = f"\n{clip.split} {clip.clip_id} {clip.label_id}"
+            digest.update(line.encode("utf-8"))
+            split_index = split_indices[clip.split]
+            row = (position, clip.clip_id, split_index, clip.label_id, path)
+            self._rows.append(row, sharding.partition_of(clip.clip_id))
+        return digest.hexdigest()
+
+
+def is_one_line(text: str) -> bool:
+    """Returns whether a text can be a line of category.txt, as every label's must."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
+        return False
+    return text.splitlines() == [text]
+
+
+def first_repeat(texts: Iterable[str]) -> tuple[int, int] | None:
+    """Finds the first duplicate among millions of strings, in 8 bytes per string.
+
+    Args:
+      texts: gone through twice where there may be a duplicate; empty ones are none.
+
+    Returns: the positions of the string that is repeated and of its first duplicate;
+      None if all differ.
+    """
+    hashes = array.array("Q", (_hash(text) for text in texts))
+    if not hashes:
+        return None
+    in_order = np.frombuffer(hashes, np.uint64)
+    in_order.sort()
+    repeated = set(in_order[1:][in_order[1:] == in_order[:-1]].tolist())
+    if not repeated:
+        return None
+    first_positions: dict[str, int] = {}
+    for position, text in enumerate(texts):
+        if text and _hash(text) in repeated:
+            first = first_positions.setdefault(text, position)
+            if first != position:
+                return first, position
+    return None
+
+
+def _hash(text: str) -> int:
+    return sharding.clip_hash(text, sharding.DEFAULT_SALT)

@@ -1,0 +1,108 @@
+import dataclasses
+import os
+
+import pytest
+
+from mindrecord_io import records
+from mindrecord_io.records import PlannedClip
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files
+from pipelines.planning import shard_plans
+from pipelines.planning.clip_references import Reference
+from pipelines.planning.shard_plans import ShardFailedError
+from pipelines.sources import frame_folders
+from tests import frame_files
+
+SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
+SHA = "ab" * 32
+
+
+def clip_at(path, source=None, **fields):
+    """A reference to a clip whose file was published as `source`."""
+    stored_in = "train/abc" if source else ""
+    return Reference(
+        0, "7", "train", 1, str(path), source=source, stored_in=stored_in, **fields
+    )
+
+
+def test_a_hashed_clip_is_stored_if_its_file_is_the_published_one(package):
+    path = package.clip("101")
+    source = files.fingerprint(path)
+
+    assert shard_plans.hash_clip(clip_at(path, source)) == PlannedClip(
+        "7", 1, str(path), source, "train/abc"
+    )
+    assert shard_plans.hash_clip(clip_at(path)) == PlannedClip(
+        "7", 1, str(path), source, ""
+    )
+
+
+def test_a_hashed_clip_of_another_file_is_not_stored(package):
+    path, other = package.clip("101"), files.fingerprint(package.clip("102"))
+
+    planned = shard_plans.hash_clip(clip_at(path, other))
+
+    assert (planned.source, planned.stored_in) == (files.fingerprint(path), "")
+
+
+def test_a_clip_that_cannot_be_hashed_is_named_with_file_and_cause(tmp_path):
+    with pytest.raises(
+        ShardFailedError, match=rf"^clip 7: cannot read {tmp_path}/7: No such file"
+    ):
+        shard_plans.hash_clip(clip_at(tmp_path / "7"))
+
+
+def test_a_folder_is_hashed_by_its_frames(tmp_path, monkeypatch):
+    folder = frame_files.write_folder(tmp_path / "7")
+    clip = clip_at(folder, frame_folders.fingerprint(folder))
+    assert shard_plans.hash_clip(clip).stored_in == "train/abc"
+
+    def refuse(path, flags):  # chmod does not stop root
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ShardFailedError) as error:
+        shard_plans.hash_clip(clip)
+    assert str(error.value) == (
+        f"clip 7: cannot read {folder}/00001.jpg: Permission denied"
+    )
+
+
+def test_a_published_clip_needs_no_file():
+    source = records.Fingerprint(1, SHA)
+
+    assert shard_plans.published_clip(clip_at("/gone", source)) == PlannedClip(
+        "7", 1, "/gone", source, "train/abc"
+    )
+    with pytest.raises(ShardFailedError, match=r"^clip 7: nothing is stored of /gone$"):
+        shard_plans.published_clip(clip_at("/gone"))
+
+
+def test_a_clip_with_another_checksum_than_listed_is_decoded_under_it():
+    source = records.Fingerprint(1, SHA)
+    listed = clip_at("/7", source, expected_sha256=SHA)
+    other = dataclasses.replace(listed, expected_sha256="cd" * 32)
+
+    assert shard_plans.published_clip(listed).stored_in == "train/abc"
+    planned = shard_plans.published_clip(other)
+    assert (planned.stored_in, planned.expected_sha256) == ("", "cd" * 32)
+
+
+@pytest.mark.parametrize(
+    ("stored_in", "expected"),
+    [
+        (("train/a", "train/b"), "relabelled"),
+        (("train/a", ""), "decoded"),
+        (("",), "decoded"),
+    ],
+)
+def test_a_shard_is_relabelled_if_every_clip_of_it_is_stored(stored_in, expected):
+    source = records.Fingerprint(1, "ab" * 32)
+    clips = [
+        records.PlannedClip(str(n), 0, f"/{n}", source, place)
+        for n, place in enumerate(stored_in)
+    ]
+    plan = sharding.plan_shard("train", 0, 1, clips=clips, settings=SETTINGS)
+
+    assert shard_plans.action(plan) == expected
+    assert expected in shard_plans.ACTIONS
