@@ -157,19 +157,25 @@ class CropDecoder:
             return
         if (grid.height, grid.width) != size:
             raise _size_error((grid.height, grid.width), size)
-        bounds = _bounds(crops)
         num_stacked = jpeg_regions.max_num_stacked(grid)
         for i in range(0, len(jpegs), num_stacked):
-            part = jpeg_regions.stack(jpegs[i : i + num_stacked], grid, bounds)
-            stacked = out[i : i + num_stacked]
-            tall = (len(stacked) * part.height, part.width)
-            pixels = self._decode_at(part.jpeg, tall, divisor)
-            for frame, planes in zip(
-                pixels.reshape(len(stacked), -1, *pixels.shape[1:]),
-                stacked,
-                strict=True,
-            ):
-                self._crop(frame, (part.top, part.left), divisor, crops, planes)
+            stacked = slice(i, i + num_stacked)
+            part = jpeg_regions.stack(jpegs[stacked], grid, _bounds(crops))
+            self._decode_part(part, divisor, crops, out[stacked])
+
+    def _decode_part(
+        self,
+        part: jpeg_regions.Stack,
+        divisor: int,
+        crops: Sequence[views.CropDecision],
+        out: Pixels,
+    ) -> None:
+        """Writes crops of the frames that are stacked in one JPEG."""
+        tall = (len(out) * part.height, part.width)
+        pixels = self._decode_at(part.jpeg, tall, divisor)
+        frames = pixels.reshape(len(out), -1, *pixels.shape[1:])
+        for frame, planes in zip(frames, out, strict=True):
+            self._crop(frame, (part.top, part.left), divisor, crops, planes)
 
     def _crop(
         self,

@@ -51,13 +51,8 @@ class SplitReader:
         self.steps_per_epoch = source.num_steps
         self.num_dropped = source.num_dropped
         if self.num_dropped:
-            logger.info(
-                "%s: %d of %d clips are left out of every epoch: they do not fill a "
-                "batch",
-                self.index.name,
-                self.num_dropped,
-                len(self.index),
-            )
+            text = "%s: %d of %d clips are left out of every epoch: they fill no batch"
+            logger.info(text, self.index.name, self.num_dropped, len(self.index))
 
     @property
     def epoch(self) -> int:
@@ -184,7 +179,7 @@ def open_split(
       ValueError: an argument is wrong, or the split has no clips.
     """
     views.check_view(view)
-    opened = dataset if isinstance(dataset, Version) else open_version(dataset, version)
+    opened = _open(dataset, version)
     index = read_clip_index(opened, split)
     if clip_ids is not None:
         index = clip_sampling.select(index, clip_ids)
@@ -197,3 +192,12 @@ def open_split(
     if state is not None:
         reader.resume(state)
     return reader
+
+
+def _open(dataset: Path | str | Version, version: str | None) -> Version:
+    if not isinstance(dataset, Version):
+        return open_version(dataset, version)
+    name = dataset.manifest.version
+    if version not in (None, name):
+        raise ValueError(f"version must be {name}, which is open, got {version!r}")
+    return dataset

@@ -33,10 +33,7 @@ class GrowingArray:
     """An append-only array of unknown final length, never in memory twice."""
 
     def __init__(self, *dtypes: npt.DTypeLike) -> None:
-        """Begins with the first type; a wider one replaces it for a value too large.
-
-        Nothing is checked against the last one.
-        """
+        """Begins with the first type and widens to the next where a value needs it."""
         self._values = np.empty(0, dtypes[0])
         self._wider = [np.dtype(dtype) for dtype in dtypes[1:]]
         self._size = 0

@@ -167,9 +167,8 @@ class TrainView:
             width=crop_width,
             flip=flip,
         )
-        return ViewDecision(
-            tuple(frames.tolist()), (crop,), flipped_id if flip else label_id
-        )
+        seen_id = flipped_id if flip else label_id
+        return ViewDecision(tuple(frames.tolist()), (crop,), seen_id)
 
     def _flipped_label_id(self, label_id: int) -> int:
         if self.flip_label_map is None or label_id == records.UNLABELLED:

@@ -19,21 +19,18 @@ __all__ = ["read_clip"]
 _COLUMNS = ("clip_id", "status", "reason", "shard", "frames_offset", "frame_sizes")
 
 
-def read_clip(
-    dataset: Path | str | Version, clip_id: str, *, version: str | None = None
-) -> npt.NDArray[np.uint8]:
+def read_clip(dataset: Path | str | Version, clip_id: str) -> npt.NDArray[np.uint8]:
     """Returns the frames of a stored clip as RGB, (num_frames, height, width, 3).
 
     Args:
-      dataset: a path, the URI of a remote data set, or an open version.
-      version: of a path or URI, None for the newest published one.
+      dataset: a path or URI, for its newest version, or an open version.
 
     Raises:
       ValueError: there is no such clip, or it is not stored.
       FrameError: its frames cannot be read or decoded.
       ManifestError, StorageError, TableError: the version cannot be read.
     """
-    opened = dataset if isinstance(dataset, Version) else open_version(dataset, version)
+    opened = dataset if isinstance(dataset, Version) else open_version(dataset)
     row = _row(opened, clip_id)
     path = _shard(opened, row["shard"])
     try:

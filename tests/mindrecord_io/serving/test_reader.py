@@ -75,6 +75,14 @@ def test_an_older_version_can_be_asked_for(published_version):
     assert opened.get_dataset_size() == 1
 
 
+def test_another_version_than_the_open_one_is_refused(published_version):
+    expected = "version must be 000001, which is open, got '000002'"
+    with pytest.raises(ValueError, match=expected):
+        reader.open_split(
+            published_version, "train", TRAIN, BatchPlan(7), version="000002"
+        )
+
+
 def test_errors_of_decoders_reach_the_loop_with_the_clip(published_version, tmp_path):
     dataset = tmp_path / "copy"
     shutil.copytree(published_version.dataset, dataset)

@@ -21,7 +21,7 @@ def test_all_frames_come_at_their_size_in_rgb(published_version):
 
 def test_a_clip_of_any_split_is_read_by_the_path_of_the_data_set(published_version):
     dataset = str(published_version.dataset)
-    frames = whole_clips.read_clip(dataset, "201", version="000001")
+    frames = whole_clips.read_clip(dataset, "201")
     index = clip_index.read_clip_index(published_version, "validation")
     assert len(frames) == index.num_frames(index.clip_ids.index("201"))
 
