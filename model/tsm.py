@@ -6,7 +6,7 @@ import numpy as np
 from mindspore import Tensor, dtype, nn
 from mindspore.common.initializer import Normal
 
-from model import batch_norm, consensus, mobilenet, resnet, temporal, temporal_shift
+from model import consensus, freezing, mobilenet, resnet, temporal, temporal_shift
 from model.config import TSMConfig
 
 __all__ = ["TSM", "TSMConfig"]
@@ -32,7 +32,7 @@ class TSM(nn.Cell):
         self.num_classes = config.num_classes
         self.base_model = _frame_network(config)
         if config.partial_bn:
-            batch_norm.freeze_all_but_first(self.base_model)
+            freezing.freeze_norms_but_first(self.base_model)
         self.dropout = nn.Dropout(p=config.dropout)
         self.new_fc = nn.Dense(
             self.base_model.num_features,

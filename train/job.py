@@ -18,8 +18,8 @@ from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_checks
-from model import checkpoint, tsm, weights
-from train import clips, config, loop, run_folder, tuning
+from model import checkpoint, freezing, tsm, weights
+from train import clips, config, loop, run_folder
 
 __all__ = [
     "RunConfig",
@@ -212,7 +212,7 @@ def make_network(settings: RunConfig) -> tsm.TSM:
             network, Path(training.tune_from), fresh=training.fresh_parts
         )
     if training.trainable == "classifier":
-        tuning.train_classifier_only(network)
+        freezing.freeze_frame_network(network.base_model)
     return network
 
 

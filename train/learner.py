@@ -9,7 +9,7 @@ from mindspore import Parameter, Tensor, amp, dtype, nn
 
 from eval.running.rank_group import Ranks
 from model.tsm import TSM
-from train import config, dropout, loss, optimizer, schedule, step, sync_norm
+from train import config, dropout, optimizer, schedule, step, sync_norm
 from train.clips import Batch
 
 __all__ = ["Learner", "Outcome"]
@@ -73,7 +73,7 @@ class Learner:
         trained, self._loss_scale = _at_precision(network, settings)
         self._step = step.TrainStep(
             trained,
-            loss.make_loss(settings.label_smoothing),
+            step.make_loss(settings.label_smoothing),
             self._optimizer,
             clip_gradient=settings.clip_gradient,
             loss_scale=self._loss_scale,

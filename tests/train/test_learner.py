@@ -9,9 +9,10 @@ import pytest
 from eval import config as eval_config
 from eval.evaluate import make_predict
 from eval.running.rank_group import Ranks
+from model import freezing
 from model.tsm import TSM, TSMConfig
 from tests.train.moving_bars import moving_bars
-from train import learner, tuning
+from train import learner
 from train.config import TrainConfig
 
 NETWORK = TSMConfig(
@@ -29,7 +30,7 @@ def make(**changes):
     mindspore.set_seed(3)
     network = TSM(NETWORK)
     if changes.get("trainable") == "classifier":
-        tuning.train_classifier_only(network)
+        freezing.freeze_frame_network(network.base_model)
     settings = dataclasses.replace(SETTINGS, **changes)
     return network, learner.Learner(network, settings, 2, Ranks())
 

@@ -6,7 +6,7 @@ import pytest
 from mindspore import Tensor, nn
 
 from model import non_local
-from model.batch_norm import freeze_all_but_first
+from model.freezing import freeze_norms_but_first
 
 
 class Small(nn.Cell):
@@ -27,7 +27,7 @@ def trained():
     """A network before and after a step of training, by parameter."""
     mindspore.set_seed(1)
     network = Small()
-    frozen = freeze_all_but_first(network)
+    frozen = freeze_norms_but_first(network)
     network.set_train(True)
     before = {p.name: p.asnumpy().copy() for p in network.get_parameters()}
     optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1)
@@ -67,7 +67,7 @@ def test_norms_of_non_local_blocks_still_learn(trained):
 
 def test_frozen_norms_use_their_statistics_in_training():
     network = Small()
-    freeze_all_but_first(network)
+    freeze_norms_but_first(network)
     network.set_train(True)
     x = np.full((2, 2, 1, 1), 5.0, np.float32)
     out = network.stage[1](Tensor(x)).asnumpy()

@@ -1,17 +1,17 @@
-"""Partial batch norm: freezes every batch norm but the first."""
+"""Freezes parts of a network: batch norm, or the whole frame network."""
 
 from mindspore import nn
 
 from model import non_local
 
-__all__ = ["freeze_all_but_first"]
+__all__ = ["freeze_frame_network", "freeze_norms_but_first"]
 
 
-def freeze_all_but_first(network: nn.Cell) -> list[str]:
+def freeze_norms_but_first(network: nn.Cell) -> list[str]:
     """Freezes the statistics, gamma and beta of every batch norm but the first.
 
-    Norms in non-local blocks stay trainable: their gamma begins at zero, and the blocks
-    would never do anything.
+    This is partial batch norm. Norms in non-local blocks stay trainable: their gamma
+    begins at zero, and the blocks would never do anything.
 
     Returns:
       The names of the frozen cells.
@@ -32,3 +32,12 @@ def freeze_all_but_first(network: nn.Cell) -> list[str]:
         norm.gamma.requires_grad = False
         norm.beta.requires_grad = False
     return [name for name, _ in norms[1:]]
+
+
+def freeze_frame_network(base_model: nn.Cell) -> None:
+    """Freezes a frame network, batch norm's statistics included."""
+    for _, cell in base_model.cells_and_names():
+        if isinstance(cell, nn.BatchNorm2d):
+            cell.use_batch_statistics = False
+    for parameter in base_model.get_parameters():
+        parameter.requires_grad = False
