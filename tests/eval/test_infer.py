@@ -81,7 +81,7 @@ def test_what_cannot_be_looked_at_is_refused(options, clip_ids, changes, message
 def test_another_data_sets_network_is_refused(options, tmp_path):
     network = TSM(TSMConfig(num_classes=4, arch="resnet18", width=8))
     checkpoint.save(network, tmp_path / "other.ckpt", {})
-    with pytest.raises(ValueError, match=r"knows 4 classes, but .* has 3"):
+    with pytest.raises(ValueError, match=r"has 4 classes, but .* has 3"):
         list(infer.infer(options("201", checkpoint=tmp_path / "other.ckpt")))
 
 

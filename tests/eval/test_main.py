@@ -100,7 +100,7 @@ def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
         ({"width": 8}, [], 2, "width is 8 here and 4 there"),
         ({}, ["--epochs", "3"], 2, "--epochs is no key"),
         ({}, ["--resize_px", "16"], 2, "resize_px must be at least crop_px = 32"),
-        ({"num_classes": 4}, [], 1, "knows 4 classes, but .* has 3"),
+        ({"num_classes": 4}, [], 1, "has 4 classes, but .* has 3"),
         ({}, ["--version", "000009"], 1, "000009"),
         ({}, ["--report", "/"], 2, "--report must be a file, not a folder: /$"),
     ],
