@@ -15,9 +15,9 @@ NUM_CLASSES = 6
 def batches(label_ids, batch_size, predicted=None):
     """Clips whose first pixel is the class that `predict` will say."""
     label_ids = np.array(label_ids, np.int32)
-    said = label_ids if predicted is None else np.array(predicted)
+    result = label_ids if predicted is None else np.array(predicted)
     frames = np.zeros((len(label_ids), 2, 3, 4, 4), np.uint8)
-    frames[:, 0, 0, 0, 0] = said
+    frames[:, 0, 0, 0, 0] = result
     for begin in range(0, len(label_ids), batch_size):
         end = begin + batch_size
         yield {"frames": frames[begin:end], "label": label_ids[begin:end]}

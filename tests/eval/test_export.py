@@ -107,9 +107,9 @@ def test_the_command_tells_what_it_wrote(tmp_path, capsys):
     path, output = tmp_path / "best.ckpt", tmp_path / "tsm.safetensors"
     checkpoint.save(make_network(), path, {"epoch": 3})
     assert export.main(["--checkpoint", str(path), "--output", str(output)]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["output"] == str(output)
-    assert told["num_bytes"] == output.stat().st_size
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert answer["output"] == str(output)
+    assert answer["num_bytes"] == output.stat().st_size
     with safetensors.safe_open(output, framework="numpy") as file:
         described = json.loads(file.metadata()["clipmill"])
     assert described["facts"] == {"checkpoint": str(path)}

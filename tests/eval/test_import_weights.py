@@ -48,10 +48,10 @@ def published(tmp_path):
 
 def test_a_checkpoint_is_made(run, published, tmp_path, capsys):
     assert run("--num_classes", "5") == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
     output = tmp_path / "made" / "published.ckpt"
     num_tensors = len(list(published.get_parameters()))
-    assert told == {
+    assert result == {
         "output": str(output),
         "num_taken": num_tensors,
         "num_fresh": 0,
@@ -67,8 +67,8 @@ def test_a_checkpoint_is_made(run, published, tmp_path, capsys):
 
 def test_the_classifier_begins_anew_if_asked(run, published, tmp_path, capsys):
     assert run("--num_classes", "7", "--fresh", "classifier") == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (told["num_fresh"], told["num_ignored"]) == (2, 2)
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["num_fresh"], result["num_ignored"]) == (2, 2)
     network, facts = checkpoint.load(tmp_path / "made" / "published.ckpt")
     assert network.new_fc.weight.shape == (7, 64)
     assert facts["fresh"] == ["classifier"]

@@ -48,21 +48,21 @@ def options(published_version, tmp_path, monkeypatch, eager):
 
 
 def test_labels_are_told_by_falling_probability(options):
-    (said,) = infer.infer(options("202"))
+    (result,) = infer.infer(options("202"))
     powers = np.exp([2, 1, 0])
-    assert said.clip_id == "202"
-    assert said.labels == (LABELS[2], LABELS[0], LABELS[1])
-    np.testing.assert_allclose(said.probabilities, powers / powers.sum(), atol=1e-6)
+    assert result.clip_id == "202"
+    assert result.labels == (LABELS[2], LABELS[0], LABELS[1])
+    np.testing.assert_allclose(result.probabilities, powers / powers.sum(), atol=1e-6)
 
 
 def test_each_clip_comes_with_the_label_that_it_has(options):
-    said = {p.clip_id: p.label for p in infer.infer(options("204", "201"))}
-    assert said == {"201": LABELS[201 % 3], "204": LABELS[204 % 3]}
+    result = {p.clip_id: p.label for p in infer.infer(options("204", "201"))}
+    assert result == {"201": LABELS[201 % 3], "204": LABELS[204 % 3]}
 
 
 def test_other_splits_are_read_if_asked(options):
-    (said,) = infer.infer(options("101", split="train"))
-    assert (said.clip_id, said.label) == ("101", LABELS[101 % 3])
+    (result,) = infer.infer(options("101", split="train"))
+    assert (result.clip_id, result.label) == ("101", LABELS[101 % 3])
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_logits_of_segments_are_refused(options, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_prints_a_line_a_clip(options):
-    asked = options("201", "203")
+    wanted = options("201", "203")
     run = subprocess.run(
         [
-            *(sys.executable, "-m", "eval", "infer", "--clip_id", *asked.clip_ids),
-            *("--dataset", str(asked.dataset), "--checkpoint", str(asked.checkpoint)),
+            *(sys.executable, "-m", "eval", "infer", "--clip_id", *wanted.clip_ids),
+            *("--dataset", str(wanted.dataset), "--checkpoint", str(wanted.checkpoint)),
             *("--crop_px", "32", "--resize_px", "32"),
         ],
         capture_output=True,
@@ -128,11 +128,11 @@ def test_sizes_that_do_not_fit_are_wrong_usage(caplog):
 
 @pytest.mark.slow
 def test_a_failure_is_one_line(options):
-    asked = options("999")
+    wanted = options("999")
     run = subprocess.run(
         [
             *(sys.executable, "-m", "eval", "infer", "--clip_id", "999"),
-            *("--dataset", str(asked.dataset), "--checkpoint", str(asked.checkpoint)),
+            *("--dataset", str(wanted.dataset), "--checkpoint", str(wanted.checkpoint)),
         ],
         capture_output=True,
         text=True,

@@ -32,6 +32,6 @@ def test_tools_are_named_in_the_help():
     run = subprocess.run(
         [sys.executable, "-m", "eval", "--help"], capture_output=True, text=True
     )
-    told = " ".join(run.stdout.split())  # lines are broken where they are full
-    assert "`python -m eval export`" in told
-    assert "`python -m eval import_weights`" in told
+    text = " ".join(run.stdout.split())  # lines are broken where they are full
+    assert "`python -m eval export`" in text
+    assert "`python -m eval import_weights`" in text

@@ -35,7 +35,7 @@ def test_every_clip_is_in_one_shard():
 
 def test_the_last_slot_ends_within_a_tenth_of_the_mean(capsys):
     assert balance.main(["--num_tries", "3", "--num_slots", "64"]) == 0
-    found = json.loads(capsys.readouterr().out)["largest_excess_by_slots"]
-    assert set(found) == {"dealt", "sorted_dealt", "taken", "sorted_taken"}
-    assert all(by_slots["64"] < 0.1 for by_slots in found.values())
-    assert found["sorted_taken"]["64"] < found["dealt"]["64"]
+    actual = json.loads(capsys.readouterr().out)["largest_excess_by_slots"]
+    assert set(actual) == {"dealt", "sorted_dealt", "taken", "sorted_taken"}
+    assert all(by_slots["64"] < 0.1 for by_slots in actual.values())
+    assert actual["sorted_taken"]["64"] < actual["dealt"]["64"]

@@ -221,11 +221,11 @@ def test_the_whole_benchmark_on_six_clips(tmp_path):
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
 
-    said = json.loads(done.stdout.splitlines()[-1])
-    (result,) = said["results"]
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    (result,) = outcome["results"]
     (folder,) = tmp_path.glob("benchmark-*")
-    assert (said["num_clips"], said["num_rounds"]) == (6, 1)
-    assert said["num_cores"] == os.cpu_count()
+    assert (outcome["num_clips"], outcome["num_rounds"]) == (6, 1)
+    assert outcome["num_cores"] == os.cpu_count()
     assert result["num_workers"] == 2
     for figures in ("clips_per_second", "whole_clips_per_second", "cpu_ms_per_clip"):
         assert list(result[figures]) == ["bare", "build", "seed"]
@@ -255,6 +255,6 @@ def test_the_bare_loop_decodes_every_frame_of_its_clips(tmp_path):
         check=True,
     )
 
-    told = json.loads(done.stdout)
-    assert told["num_frames"] == drawn.num_frames
-    assert told["begin_seconds"] <= told["end_seconds"]
+    answer = json.loads(done.stdout)
+    assert answer["num_frames"] == drawn.num_frames
+    assert answer["begin_seconds"] <= answer["end_seconds"]

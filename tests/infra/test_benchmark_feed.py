@@ -18,15 +18,15 @@ def measured(num_clips=100, seconds=2.0, cpu_seconds=1.0, **more):
 
 
 def test_processes_that_work_side_by_side_are_added_up():
-    found = feed.total(
+    actual = feed.total(
         [measured(60, 2.0, 1.5), measured(40, 3.0, 0.5, peak_rss_mib=30.0)]
     )
-    assert found == measured(
+    assert actual == measured(
         100, 3.0, 2.0, num_bytes_read=1024 * 1000, peak_rss_mib=80.0
     )
-    assert found.clips_per_second == pytest.approx(100 / 3)
-    assert found.cpu_ms_per_clip == pytest.approx(20)
-    assert found.kib_per_clip == pytest.approx(10)
+    assert actual.clips_per_second == pytest.approx(100 / 3)
+    assert actual.cpu_ms_per_clip == pytest.approx(20)
+    assert actual.kib_per_clip == pytest.approx(10)
 
 
 def test_ratios_are_medians_of_the_rounds():
@@ -92,11 +92,11 @@ def test_a_way_reads_every_clip(published_version, stores, way):
         env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr
-    ready, told = done.stdout.split("\n")[-3:-1]
+    ready, result = done.stdout.split("\n")[-3:-1]
     assert ready == "ready"
-    found = feed.Measured(**json.loads(told))
-    assert found.num_clips == 14
-    assert found.num_bytes_read > 14 * 8 * 500  # of frames of some 700 bytes
+    actual = feed.Measured(**json.loads(result))
+    assert actual.num_clips == 14
+    assert actual.num_bytes_read > 14 * 8 * 500  # of frames of some 700 bytes
 
 
 def test_workers_share_the_clips():

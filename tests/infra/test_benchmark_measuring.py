@@ -74,10 +74,10 @@ def test_a_job_that_fails_is_told_with_its_log(tmp_path):
 
 
 def test_the_machine_is_told_with_the_load_it_has():
-    told = measuring.machine()
-    assert told["num_cores"] == os.cpu_count()
-    assert told["load"] >= 0
-    assert set(told) == {"date", "cpu", "num_cores", "load"}
+    result = measuring.machine()
+    assert result["num_cores"] == os.cpu_count()
+    assert result["load"] >= 0
+    assert set(result) == {"date", "cpu", "num_cores", "load"}
 
 
 @pytest.fixture

@@ -29,14 +29,14 @@ def annotated(path, **changed):
 
 def test_the_sizes_are_those_of_the_data_set_when_nothing_makes_them_small():
     command = "from infra.benchmarks import plan; print(plan.SPLIT_SIZES)"
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", command],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
-    assert told.stdout.split("\n")[0] == str(
+    assert result.stdout.split("\n")[0] == str(
         {"train": 168_913, "validation": 24_777, "test": 27_157}
     )
 
@@ -96,21 +96,21 @@ def test_the_benchmark_tells_what_every_step_took(tmp_path):
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["publish"]["num_clips"] == told["num_clips"] == 80
-    assert told["plan"]["changes"]["relabelled"] == 3
-    assert told["plan"]["shards"]["decoded"] == 0
-    assert sum(told["plan"]["shards"].values()) == told["publish"]["num_shards"]
-    assert (told["verify"]["num_absent"], told["verify"]["num_damaged"]) == (
-        told["publish"]["num_shards"],
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["publish"]["num_clips"] == result["num_clips"] == 80
+    assert result["plan"]["changes"]["relabelled"] == 3
+    assert result["plan"]["shards"]["decoded"] == 0
+    assert sum(result["plan"]["shards"].values()) == result["publish"]["num_shards"]
+    assert (result["verify"]["num_absent"], result["verify"]["num_damaged"]) == (
+        result["publish"]["num_shards"],
         0,
     )
-    assert told["report"]["num_clips"] == 80
-    assert told["open"]["num_clips"] == 63
+    assert result["report"]["num_clips"] == 80
+    assert result["open"]["num_clips"] == 63
     assert not (tmp_path / "dataset" / "shards").exists()
     for step in plan.STEPS:
-        assert told[step]["seconds"] > 0
-        assert told[step]["peak_mib"] > 0
+        assert result[step]["seconds"] > 0
+        assert result[step]["peak_mib"] > 0
 
 
 @pytest.mark.parametrize(

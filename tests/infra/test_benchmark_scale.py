@@ -24,8 +24,8 @@ def test_what_a_block_starts_stays_on_so_many_cores():
     before = os.sched_getaffinity(0)
     with scale._confined(1):
         command = [sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"]
-        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert told.stdout.strip() == str({min(before)})
+        result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert result.stdout.strip() == str({min(before)})
     assert os.sched_getaffinity(0) == before
 
 

@@ -124,8 +124,8 @@ def test_every_network_is_trained_and_measured_with_its_flags(
 
     rows = demo.demonstrate(tmp_path, 3, has_online=has_online)
 
-    told = [name for name, _ in rows if name.endswith(": top-1, top-5")]
-    assert told == [f"{name}: top-1, top-5" for name in names]
+    measured = [name for name, _ in rows if name.endswith(": top-1, top-5")]
+    assert measured == [f"{name}: top-1, top-5" for name in names]
     expected = {
         "tsm-000001": (),
         "unshifted-000001": ("--shift_place", "none"),

@@ -18,8 +18,8 @@ def resources():
 
 
 def pods():
-    found = [param.values[0] for param in resources()]
-    return [r["spec"]["template"]["spec"] for r in found if r["kind"] == "Deployment"]
+    actual = [param.values[0] for param in resources()]
+    return [r["spec"]["template"]["spec"] for r in actual if r["kind"] == "Deployment"]
 
 
 @pytest.mark.parametrize("resource", resources())

@@ -296,9 +296,9 @@ def test_exported_names_and_shapes_are_pytorchs(tmp_path):
     assert exported.keys() == expected.keys() - counters
     assert exported["base_model.layer2.0.nl.theta.weight"].shape == (4, 8, 1, 1, 1)
     with safetensors.safe_open(path, framework="numpy") as file:
-        told = json.loads(file.metadata()["clipmill"])
-    assert told["model"]["arch"] == "resnet34"
-    assert told["facts"] == {"epoch": 4}
+        result = json.loads(file.metadata()["clipmill"])
+    assert result["model"]["arch"] == "resnet34"
+    assert result["facts"] == {"epoch": 4}
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):

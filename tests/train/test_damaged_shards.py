@@ -108,12 +108,12 @@ def test_of_200_flipped_bits_every_one_is_refused_with_the_shards_name(
 
         flip(path, position, bit)
         named = path.relative_to(version.dataset).as_posix()
-        told = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
-        is_told = len(told) == 1 and f"{named}: has SHA-256 " in told[0]
-        if status == 1 and is_told and "1 damages in split" in told[0]:
+        errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+        is_told = len(errors) == 1 and f"{named}: has SHA-256 " in errors[0]
+        if status == 1 and is_told and "1 damages in split" in errors[0]:
             refused[region] += 1
         else:
-            wrong.append((region, named, position, bit, status, told))
+            wrong.append((region, named, position, bit, status, errors))
 
     assert wrong == []
     assert refused == dict.fromkeys(REGIONS, NUM_FLIPS // len(REGIONS))

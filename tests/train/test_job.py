@@ -154,14 +154,14 @@ def test_a_split_without_clips_is_refused_before_the_first_epoch(
     poorer = dataclasses.replace(
         published_version, manifest=dataclasses.replace(listed, shards=left)
     )
-    monkeypatch.setattr(job.opening, "open_version", lambda *asked: poorer)
-    asked = job.TrainOptions(
+    monkeypatch.setattr(job.opening, "open_version", lambda *_: poorer)
+    options = job.TrainOptions(
         tmp_path / "run.yaml", published_version.dataset, tmp_path / "output", {}
     )
     with pytest.raises(
         ValueError, match=f"split '{missing}' of version 000001 has no stored clips"
     ):
-        job.run(asked)
+        job.run(options)
     assert not (tmp_path / "output").exists()
 
 

@@ -197,7 +197,7 @@ def test_a_profile_names_the_operators_that_take_the_time(tmp_path, caplog):
     settings = dataclasses.replace(SETTINGS, epochs=3, evaluate_every=3)
     with caplog.at_level(logging.INFO):
         Trial(tmp_path, settings).begin(is_profiled=True)
-    told = [r.getMessage() for r in caplog.records if r.name == "train.profile"]
-    assert any("Conv2DBackpropFilter" in line for line in told)
-    assert told[-1] == f"the whole profile is in {tmp_path / 'profile'}"
+    lines = [r.getMessage() for r in caplog.records if r.name == "train.profile"]
+    assert any("Conv2DBackpropFilter" in line for line in lines)
+    assert lines[-1] == f"the whole profile is in {tmp_path / 'profile'}"
     assert list((tmp_path / "profile").rglob("trace_view.json"))

@@ -54,8 +54,8 @@ def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
     network, facts = checkpoint.load(tmp_path / "output" / "best.ckpt")
     assert network.config.num_classes == 3
     assert network.config.dropout == 0.25
-    told = json.loads((tmp_path / "output" / "config.json").read_text())
-    assert facts == {"epoch": 0, "step": 2, "top1": result["best_top1"], "run": told}
+    config = json.loads((tmp_path / "output" / "config.json").read_text())
+    assert facts == {"epoch": 0, "step": 2, "top1": result["best_top1"], "run": config}
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == [
         "best.ckpt",
         "checkpoints",
@@ -63,9 +63,9 @@ def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
         "metrics.jsonl",
         "tensorboard",
     ]
-    assert told["version"] == "000001"
-    assert told["training"]["epochs"] == 1
-    assert told["model"]["dropout"] == 0.25
+    assert config["version"] == "000001"
+    assert config["training"]["epochs"] == 1
+    assert config["model"]["dropout"] == 0.25
 
 
 @pytest.mark.slow

@@ -50,9 +50,9 @@ def test_groups_are_the_recipes():
 
 
 def test_classifier_is_like_the_rest_if_asked():
-    found = factors(NAMES, is_classifier_faster=False)
-    assert found["new_fc.weight"] == (1.0, 1.0)
-    assert found["new_fc.bias"] == (2.0, 0.0)
+    actual = factors(NAMES, is_classifier_faster=False)
+    assert actual["new_fc.weight"] == (1.0, 1.0)
+    assert actual["new_fc.bias"] == (2.0, 0.0)
 
 
 def test_a_bias_inside_the_frame_network_is_not_the_classifiers():

@@ -114,11 +114,11 @@ def test_one_rank_goes_on_where_two_have_stopped(together, folder, tmp_path):
 
 @pytest.mark.slow
 def test_sums_means_and_first_values_are_over_all_ranks(together):
-    for rank, found in enumerate(together):
-        assert found["own"].tolist() == [rank + 1.0, 10.0]
-        assert found["summed"].tolist() == [3.0, 20.0]
-        assert found["average"].tolist() == [1.5, 10.0]
-        assert found["equalised"].tolist() == [1.0, 10.0]
+    for rank, actual in enumerate(together):
+        assert actual["own"].tolist() == [rank + 1.0, 10.0]
+        assert actual["summed"].tolist() == [3.0, 20.0]
+        assert actual["average"].tolist() == [1.5, 10.0]
+        assert actual["equalised"].tolist() == [1.0, 10.0]
 
 
 CONFIG = """
@@ -195,9 +195,9 @@ def test_two_ranks_score_what_one_scores(published_version, tmp_path):
     process = msrun(tmp_path / "logs", *words, tmp_path / "ranks.parquet")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    told = [line for line in output.splitlines() if '"num_labelled"' in line]
-    assert len(told) == 1
-    results = [json.loads(text[text.index("{") :]) for text in (*told, alone.stdout)]
+    lines = [line for line in output.splitlines() if '"num_labelled"' in line]
+    assert len(lines) == 1
+    results = [json.loads(text[text.index("{") :]) for text in (*lines, alone.stdout)]
     for key in ("num_clips", "num_labelled", "top1", "top5", "mean_class_accuracy"):
         assert results[0][key] == results[1][key]
     assert results[0]["num_clips"] == 7
@@ -213,7 +213,7 @@ def test_two_ranks_score_what_one_scores(published_version, tmp_path):
 
 def workers_of(parent, rank):
     """The process ids of msrun's worker of a rank."""
-    found = []
+    actual = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             fields = (path / "stat").read_text().rpartition(")")[2].split()
@@ -221,5 +221,5 @@ def workers_of(parent, rank):
             is_worker = {b"MS_ROLE=MS_WORKER", b"RANK_ID=%d" % rank} <= {*environment}
             is_python = (path / "cmdline").read_bytes().startswith(b"python")
             if int(fields[1]) == parent and is_worker and is_python:
-                found.append(int(path.name))
-    return found
+                actual.append(int(path.name))
+    return actual

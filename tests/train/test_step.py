@@ -99,8 +99,8 @@ def scaled_step(gradient, scale):
     step.set_train(True)
     frames = Tensor(np.full((1, 2), gradient, np.float32))
     loss, _, norm = step(frames, Tensor(np.ones((1, 2), np.float32)))
-    found = [float(x.asnumpy()) for x in (loss, norm, loss_scale.scale_value)]
-    return found, network.weight.asnumpy().tolist()
+    actual = [float(x.asnumpy()) for x in (loss, norm, loss_scale.scale_value)]
+    return actual, network.weight.asnumpy().tolist()
 
 
 def test_a_loss_scale_changes_neither_the_loss_nor_the_update():

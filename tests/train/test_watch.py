@@ -65,8 +65,8 @@ def shown(caplog, *, begin_step=0, num_steps=4, is_shown=True):
 
 
 def test_a_log_has_a_line_every_few_steps(caplog):
-    told = "loss 1.235, top1 0.5, clips_per_second 12.34, waiting_share 0.02"
-    assert shown(caplog) == [f"epoch 1/2, step {step}: {told}" for step in (2, 4)]
+    figures = "loss 1.235, top1 0.5, clips_per_second 12.34, waiting_share 0.02"
+    assert shown(caplog) == [f"epoch 1/2, step {step}: {figures}" for step in (2, 4)]
 
 
 def test_a_resumed_epoch_counts_on(caplog):
@@ -94,15 +94,15 @@ def test_a_terminal_has_a_bar_with_the_figures(caplog, monkeypatch):
 
 def events(folder):
     """The (tag, step, value) of all scalars in TensorBoard's files (TFRecord)."""
-    found = []
+    actual = []
     for path in sorted(folder.iterdir()):
         raw = path.read_bytes()
         while raw:
             size = int.from_bytes(raw[:8], "little")
             event = event_pb2.Event.FromString(raw[12 : 12 + size])
-            found += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
+            actual += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
             raw = raw[16 + size :]
-    return found
+    return actual
 
 
 def test_the_board_has_the_figures_that_are_numbers(tmp_path):

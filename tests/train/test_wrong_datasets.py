@@ -55,6 +55,6 @@ def test_what_is_no_data_set_is_told_in_one_line(
     status = COMMANDS[name].main(list(map(str, words)))
 
     assert (status, capsys.readouterr().out) == (1, "")
-    told = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
-    assert told == [message.format(folder / place)]
+    errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert errors == [message.format(folder / place)]
     assert not (folder / "output").exists()

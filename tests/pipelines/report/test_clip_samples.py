@@ -41,14 +41,14 @@ def test_the_first_middle_and_last_frame_are_shown(published_version):
     assert (sample.split, sample.label) == ("validation", "Moving something left")
     assert (sample.num_frames, sample.problem) == (8, "")
     expected = [20 * i for i in (0, 4, 7)]
-    found = [pixels(picture)[..., 0].mean() for picture in sample.pictures]
-    np.testing.assert_allclose(found, expected, atol=4)
+    actual = [pixels(picture)[..., 0].mean() for picture in sample.pictures]
+    np.testing.assert_allclose(actual, expected, atol=4)
 
 
 def test_every_split_has_its_part_and_no_clip_is_shown_twice(published_version):
-    found = samples(published_version, 6)
-    assert [s.split for s in found] == ["train"] * 3 + ["validation"] * 3
-    assert len({s.clip_id for s in found}) == 6
+    actual = samples(published_version, 6)
+    assert [s.split for s in actual] == ["train"] * 3 + ["validation"] * 3
+    assert len({s.clip_id for s in actual}) == 6
 
 
 @pytest.mark.parametrize(
@@ -92,15 +92,15 @@ def test_a_seed_chooses_the_same_clips_whatever_the_batches(
     gathered = clips_table.gathered
     monkeypatch.setattr(clips_table, "gathered", lambda some: gathered(some, 1))
     for rows_per_batch in (1, 2, None):
-        found = samples(published_version, 4, seed, rows_per_batch)
-        assert [sample.clip_id for sample in found] == expected
+        actual = samples(published_version, 4, seed, rows_per_batch)
+        assert [sample.clip_id for sample in actual] == expected
 
 
 def test_frames_that_are_no_pictures_are_told_and_cost_nothing_else(tmp_path):
     version = by_hand.publish(tmp_path)
-    found = samples(version)
-    assert len(found) == 6
-    for sample in found:
+    actual = samples(version)
+    assert len(actual) == 6
+    for sample in actual:
         assert sample.pictures == ()
         assert sample.problem.endswith(f"clip {sample.clip_id}, frame 0: not a JPEG")
 

@@ -68,15 +68,15 @@ def test_class_sizes_are_of_stored_clips_with_a_label():
 
 
 def test_frames_pixels_rates_and_bytes_are_of_stored_clips():
-    found = figures_of(CLIPS, 3)
-    assert found.num_frames == {
+    actual = figures_of(CLIPS, 3)
+    assert actual.num_frames == {
         "train": figures.Spread(10, 10, 40, 40, 50, 100 / 3),
         "validation": figures.Spread(7, 7, 7, 7, 7, 7),
         "test": figures.Spread(20, 20, 20, 20, 20, 20),
     }
-    assert found.pixels == (("427 x 240", 4), ("320 x 240", 1))
-    assert found.rates == (("12", 4), ("29.97", 1))
-    assert found.source_num_bytes == 5000
+    assert actual.pixels == (("427 x 240", 4), ("320 x 240", 1))
+    assert actual.rates == (("12", 4), ("29.97", 1))
+    assert actual.source_num_bytes == 5000
 
 
 def test_lost_clips_are_grouped_by_reason_the_most_frequent_first():
@@ -98,9 +98,9 @@ def test_of_many_lost_clips_some_are_shown_and_all_counted():
 
 def test_values_beyond_the_most_frequent_are_added_up():
     rows = [(str(n), "train", 0, "stored", 5) for n in range(20)]
-    found = figures_of(table_of(*rows, width=[*range(100, 120)]), 1).pixels
-    assert found[0] == ("100 x 240", 1)
-    assert found[12:] == (("8 others", 8),)
+    actual = figures_of(table_of(*rows, width=[*range(100, 120)]), 1).pixels
+    assert actual[0] == ("100 x 240", 1)
+    assert actual[12:] == (("8 others", 8),)
 
 
 @pytest.mark.parametrize(
@@ -155,25 +155,25 @@ def test_quantiles_by_counts_are_numpys(num_values):
 def test_a_huge_number_of_frames_takes_no_more_room():
     most = 2**31 - 1
     rows = [("1", "train", 0, "stored", most), ("2", "train", 2**30, "stored", 1)]
-    found = figures_of(table_of(*rows), 1)
-    assert found.num_frames["train"] == figures.Spread(1, 1, 1, 1, most, 2**30)
-    assert [n for _, _, n in found.bins] == [1, *[0] * 38, 1]
-    assert found.class_sizes["train"] == (1,)
+    actual = figures_of(table_of(*rows), 1)
+    assert actual.num_frames["train"] == figures.Spread(1, 1, 1, 1, most, 2**30)
+    assert [n for _, _, n in actual.bins] == [1, *[0] * 38, 1]
+    assert actual.class_sizes["train"] == (1,)
 
 
 def test_nothing_stored_is_no_error():
-    found = figures_of(CLIPS.slice(3, 1), 3)
-    assert (found.num_frames, found.bins, found.pixels) == ({}, (), ())
-    assert found.source_num_bytes == 0
+    actual = figures_of(CLIPS.slice(3, 1), 3)
+    assert (actual.num_frames, actual.bins, actual.pixels) == ({}, (), ())
+    assert actual.source_num_bytes == 0
     assert figures_of(CLIPS.slice(0, 0), 3).counts == {}
 
 
 def test_shards_are_told_by_split_with_their_indexes(tmp_path):
-    said = by_hand.publish(tmp_path, quarantined=["201"]).manifest
-    train, validation, test = figures.shard_figures(said)
+    manifest = by_hand.publish(tmp_path, quarantined=["201"]).manifest
+    train, validation, test = figures.shard_figures(manifest)
     sizes = [
         entry.mindrecord.num_bytes + entry.mindrecord_index.num_bytes
-        for entry in said.shards
+        for entry in manifest.shards
         if entry.split == "train"
     ]
     assert (train.split, train.num_shards) == ("train", 2)
@@ -187,5 +187,5 @@ def test_shards_are_told_by_split_with_their_indexes(tmp_path):
 
 
 def test_a_split_without_shards_is_left_out(tmp_path):
-    said = by_hand.publish(tmp_path, {"train": {"101": 0}}).manifest
-    assert [found.split for found in figures.shard_figures(said)] == ["train"]
+    manifest = by_hand.publish(tmp_path, {"train": {"101": 0}}).manifest
+    assert [actual.split for actual in figures.shard_figures(manifest)] == ["train"]

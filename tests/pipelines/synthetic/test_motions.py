@@ -107,11 +107,11 @@ def test_opening_widens_the_gap_and_closing_narrows_it(seed):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_holding_moves_nothing_and_shaking_comes_back(seed):
-    held = _track("Holding something in front of something", seed).sprites[:, 0]
+    poses = _track("Holding something in front of something", seed).sprites[:, 0]
     shaken = _track("Shaking something", seed).sprites[:, 0, :2]
     steps = np.diff(shaken, axis=0)
 
-    assert (held == held[0]).all()
+    assert (poses == poses[0]).all()
     assert np.ptp(shaken, axis=0).max() > 30.0
     # It turns round at least four times.
     main_axis = steps[:, int(np.abs(steps).sum(axis=0).argmax())]
