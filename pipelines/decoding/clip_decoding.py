@@ -77,7 +77,7 @@ def _check_checksum(clip: records.PlannedClip) -> None:
 
 def _decode_by_ffmpeg(
     file: clip_file.ClipFile,
-    header: verdicts.Header,
+    header: records.SourceFacts,
     settings: records.DecodeSettings,
     clip_limits: DecodeLimits,
 ) -> records.ClipFrames:
@@ -88,15 +88,13 @@ def _decode_by_ffmpeg(
 
     opinion = second_opinion.decode(file.path, clip_limits, add)
     verdict = verdicts.verdict_on(file, header, opinion)
-    if verdict.reason and not verdicts.is_acceptable(
+    damage = verdicts.accepted_damage(
         verdict, jpegs.num_frames, settings.accept_partial
-    ):
-        raise ClipError(verdict.reason, verdict.detail)
-    if not header.duration_seconds:
-        header = dataclasses.replace(header, duration_seconds=opinion.duration_seconds)
-    damage = f"{verdict.reason}: {verdict.detail}" if verdict.reason else ""
+    )
+    seconds = header.duration_seconds_from_header or opinion.duration_seconds
     facts = dataclasses.replace(
         verdicts.source_facts(header, opinion.times_seconds, jpegs.num_frames),
+        duration_seconds_from_header=seconds,
         rotation_degrees=opinion.rotation_degrees,
         num_frames_lost=verdict.num_lost,
     )

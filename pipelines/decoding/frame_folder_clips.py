@@ -61,7 +61,10 @@ def decode_frame_folder(
                 raise ClipError(error.reason, f"{folder}/{name}: {error}") from error
             losses.append((error.reason, f"{name}: {error}"))
     num_lost = files.num_missing + sum(r != "missing_frames" for r, _ in losses)
-    damage = _accepted_damage(folder, losses, num_lost, jpegs.num_frames, settings)
+    verdict = _verdict(folder, losses, num_lost, jpegs.num_frames)
+    damage = verdicts.accepted_damage(
+        verdict, jpegs.num_frames, settings.accept_partial
+    )
     rotation_degrees = _ROTATIONS.get(first.orientation, 0) if first else 0
     facts = records.SourceFacts(
         rotation_degrees=rotation_degrees, num_frames_lost=num_lost
@@ -163,23 +166,12 @@ def _add(frame: _Frame, first: _Frame, jpegs: jpeg_collector.JpegCollector) -> N
         jpegs.add(frame.pixels, frame.has_fine_colours)
 
 
-def _accepted_damage(
-    folder: Path,
-    losses: list[tuple[str, str]],
-    num_lost: int,
-    num_frames: int,
-    settings: records.DecodeSettings,
-) -> str:
-    """Returns what is wrong with a clip that is stored all the same, "" if nothing.
-
-    Raises:
-      ClipError: too much of it is lost.
-    """
+def _verdict(
+    folder: Path, losses: list[tuple[str, str]], num_lost: int, num_frames: int
+) -> verdicts.Verdict:
+    """Returns what is wrong with a clip that has these losses (reason, detail)."""
     if not losses:
-        return ""
+        return verdicts.Verdict("", "", 0)
     reason, first = losses[0]
     lost = f"{num_lost} of {num_frames + num_lost} frames lost"
-    verdict = verdicts.Verdict(reason, f"{folder}: {lost}: {first}", num_lost)
-    if not verdicts.is_acceptable(verdict, num_frames, settings.accept_partial):
-        raise ClipError(verdict.reason, verdict.detail)
-    return f"{verdict.reason}: {verdict.detail}"
+    return verdicts.Verdict(reason, f"{folder}: {lost}: {first}", num_lost)

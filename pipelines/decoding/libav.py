@@ -15,7 +15,8 @@ import av.video.reformatter
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.decoding import clip_file, containers, verdicts
+from mindrecord_io.records import SourceFacts
+from pipelines.decoding import clip_file, containers
 
 __all__ = ["frames", "read_header"]
 
@@ -31,7 +32,7 @@ _OPTIONS = {
 _MICROSECONDS = 1_000_000
 
 
-def read_header(file: clip_file.ClipFile) -> verdicts.Header:
+def read_header(file: clip_file.ClipFile) -> SourceFacts:
     """Returns rate, number of frames and duration by the header; 0 where unknown.
 
     Raises:
@@ -39,7 +40,7 @@ def read_header(file: clip_file.ClipFile) -> verdicts.Header:
     """
     if file.structure is not None:
         fps, seconds = file.structure.fps, file.structure.duration_seconds
-        return verdicts.Header(fps, _counted(fps * seconds), seconds)
+        return SourceFacts(fps, _counted(fps * seconds), seconds)
     try:
         with av.open(
             f"file:{file.path}", options=_OPTIONS, metadata_errors="replace"
@@ -48,7 +49,7 @@ def read_header(file: clip_file.ClipFile) -> verdicts.Header:
     except MemoryError:
         raise
     except av.error.FFmpegError:
-        return verdicts.Header()  # ffmpeg will report more
+        return SourceFacts()  # ffmpeg will report more
 
 
 def frames(file: clip_file.ClipFile) -> Iterator[Frame]:
@@ -88,14 +89,14 @@ def _bgr(frame: av.VideoFrame) -> Frame:
     return np.ndarray(shape, np.uint8, pixels, strides=(plane.line_size, 3, 1))
 
 
-def _claims(container: av.container.InputContainer) -> verdicts.Header:
+def _claims(container: av.container.InputContainer) -> SourceFacts:
     """Returns rate and number of frames; the ffmpeg program reports the duration."""
     if not container.streams.video:
-        return verdicts.Header()
+        return SourceFacts()
     stream = container.streams.video[0]
     fps = float(stream.guessed_rate or stream.average_rate or 0)
     seconds = (container.duration or 0) / _MICROSECONDS
-    return verdicts.Header(fps, _counted(stream.frames or fps * seconds))
+    return SourceFacts(fps, _counted(stream.frames or fps * seconds))
 
 
 def _counted(num_frames: float) -> int:

@@ -1,5 +1,6 @@
 """Decides whether a decoded clip is whole, by its file, its header and ffmpeg."""
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
@@ -7,11 +8,11 @@ from dataclasses import dataclass
 
 from mindrecord_io.records import SourceFacts
 from pipelines.decoding import clip_file, second_opinion
-from pipelines.quarantine import REASONS
+from pipelines.quarantine import REASONS, ClipError
 
 __all__ = [
-    "Header",
     "Verdict",
+    "accepted_damage",
     "is_acceptable",
     "is_short_of_its_duration",
     "source_facts",
@@ -25,15 +26,6 @@ _CUT_OFF = re.compile(
     "File ended prematurely|partial file|moov atom not found|Truncating packet"
     "|[Pp]acket corrupt"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The claims of a container's header, 0 where it has none."""
-
-    fps: float = 0.0
-    num_frames: int = 0
-    duration_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +43,13 @@ class Verdict:
 
 
 def source_facts(
-    header: Header, times_seconds: Sequence[float], num_frames: int
+    header: SourceFacts, times_seconds: Sequence[float], num_frames: int
 ) -> SourceFacts:
-    """Returns a clip's rate, duration and number of frames, by header and by times."""
+    """Returns the header's facts with rate and duration by the frames' own times."""
     seconds = times_seconds[-1] - times_seconds[0] if times_seconds else 0.0
     fps = (num_frames - 1) / seconds if seconds > 0 else 0.0
-    return SourceFacts(
-        fps_from_header=header.fps,
-        num_frames_from_header=header.num_frames,
-        duration_seconds_from_header=header.duration_seconds,
+    return dataclasses.replace(
+        header,
         fps_from_content=fps,
         duration_seconds_from_content=num_frames / fps if fps else 0.0,
     )
@@ -82,7 +72,7 @@ def is_short_of_its_duration(file: clip_file.ClipFile) -> bool:
 
 
 def verdict_on(
-    file: clip_file.ClipFile, header: Header, opinion: second_opinion.Opinion
+    file: clip_file.ClipFile, header: SourceFacts, opinion: second_opinion.Opinion
 ) -> Verdict:
     """Returns what is wrong with a clip that ffmpeg decoded."""
     num_expected = _num_expected(file, header, opinion)
@@ -97,6 +87,19 @@ def verdict_on(
     return Verdict(reason, detail, num_lost)
 
 
+def accepted_damage(verdict: Verdict, num_frames: int, accept_partial: float) -> str:
+    """Returns what is wrong with a clip that is stored all the same, "" if nothing.
+
+    Raises:
+      ClipError: the clip is not to be stored.
+    """
+    if not verdict.reason:
+        return ""
+    if not is_acceptable(verdict, num_frames, accept_partial):
+        raise ClipError(verdict.reason, verdict.detail)
+    return f"{verdict.reason}: {verdict.detail}"
+
+
 def is_acceptable(verdict: Verdict, num_frames: int, accept_partial: float) -> bool:
     """Returns whether a clip that is not whole has lost less than the share allowed."""
     leaves_frames = REASONS[verdict.reason].leaves_frames and num_frames > 0
@@ -106,13 +109,13 @@ def is_acceptable(verdict: Verdict, num_frames: int, accept_partial: float) -> b
 
 
 def _num_expected(
-    file: clip_file.ClipFile, header: Header, opinion: second_opinion.Opinion
+    file: clip_file.ClipFile, header: SourceFacts, opinion: second_opinion.Opinion
 ) -> int:
     """Returns the frames that the file promises, 0 if it promises none."""
     if file.problem or opinion.complaints or is_short_of_its_duration(file):
         # Every block is a frame; what is claimed beyond them may be one too many.
-        return max(file.num_frames, header.num_frames)
-    return file.num_frames or header.num_frames
+        return max(file.num_frames, header.num_frames_from_header)
+    return file.num_frames or header.num_frames_from_header
 
 
 def _reason(

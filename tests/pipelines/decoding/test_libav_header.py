@@ -3,8 +3,9 @@ import threading
 
 import pytest
 
+from mindrecord_io import records
 from mindrecord_io.storage import files
-from pipelines.decoding import clip_file, libav, verdicts
+from pipelines.decoding import clip_file, libav
 
 SOURCE = "testsrc2=size=64x48:rate={}:duration=0.5"
 
@@ -40,14 +41,16 @@ def test_rate_and_number_are_as_the_header_claims(
 ):
     found = header(drawn(name, rate, "-c:v", codec))
 
-    assert (found.fps, found.num_frames) == (pytest.approx(fps, rel=1e-6), num_frames)
+    assert found.fps_from_header == pytest.approx(fps, rel=1e-6)
+    assert found.num_frames_from_header == num_frames
 
 
 def test_only_matroska_tells_its_duration_here(drawn):
     webm = header(drawn("1.webm", "12", "-c:v", "libvpx-vp9"))
     mp4 = header(drawn("1.mp4", "12", "-c:v", "libx264"))
 
-    assert (webm.duration_seconds, mp4.duration_seconds) == (0.5, 0.0)
+    assert webm.duration_seconds_from_header == 0.5
+    assert mp4.duration_seconds_from_header == 0.0
 
 
 def test_a_header_without_rate_claims_none(drawn):
@@ -56,7 +59,7 @@ def test_a_header_without_rate_claims_none(drawn):
     begin = content.index(b"\x23\xe3\x83\x84")  # DefaultDuration, of 4 bytes
     path.write_bytes(content[:begin] + b"\xec\x86" + bytes(6) + content[begin + 8 :])
 
-    assert header(path) == verdicts.Header(duration_seconds=0.5)
+    assert header(path) == records.SourceFacts(duration_seconds_from_header=0.5)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5])
@@ -64,21 +67,21 @@ def test_what_cannot_be_opened_claims_nothing(drawn, share):
     path = drawn("1.mp4", "12", "-c:v", "libx264")
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
 
-    assert header(path) == verdicts.Header()
+    assert header(path) == records.SourceFacts()
 
 
 def test_sound_alone_claims_nothing(tmp_path, tools):
     path = tmp_path / "1.mp4"
     tools.run_ffmpeg("-f", "lavfi", "-i", "sine=duration=0.5", path)
 
-    assert header(path) == verdicts.Header()
+    assert header(path) == records.SourceFacts()
 
 
 def test_names_that_are_no_text_are_no_error(drawn):
     path = drawn("1.mp4", "12", "-c:v", "libx264")
     path.write_bytes(path.read_bytes().replace(b"VideoHandler", b"Video\xbe\xfendler"))
 
-    assert header(path).num_frames == 6
+    assert header(path).num_frames_from_header == 6
 
 
 def test_a_reference_to_elsewhere_is_not_followed(drawn):

@@ -25,7 +25,7 @@ WHOLE = second_opinion.Opinion(
     duration_seconds=1.0,
     rotation_degrees=0,
 )
-HEADER = verdicts.Header(fps=10.0, num_frames=10, duration_seconds=1.0)
+HEADER = records.SourceFacts(10.0, 10, 1.0)
 
 
 def file_of(num_blocks, *, is_vp9=True, **structure):
@@ -175,7 +175,7 @@ def test_what_is_wrong_has_a_reason_a_detail_and_a_loss(file, opinion, expected)
 
 def test_nobody_knows_what_was_lost_where_nothing_is_promised():
     file = clip_file.ClipFile(PATH, None, None)
-    found = verdict(file, verdicts.Header(), complaints=("[h264] bad",))
+    found = verdict(file, records.SourceFacts(), complaints=("[h264] bad",))
 
     assert (found.reason, found.num_lost) == ("damaged", -1)
 
@@ -237,6 +237,6 @@ def test_facts_come_from_header_and_times():
 
 @pytest.mark.parametrize("times", [[], [0.7], [0.5, 0.5]])
 def test_times_that_tell_nothing_are_zero(times):
-    facts = verdicts.source_facts(verdicts.Header(), times, len(times))
+    facts = verdicts.source_facts(records.SourceFacts(), times, len(times))
 
     assert facts.fps_from_content == facts.duration_seconds_from_content == 0.0
