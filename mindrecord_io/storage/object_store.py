@@ -104,7 +104,7 @@ class Storage:
     def list_infos(self, folder: str, *, recursive: bool = False) -> list[fs.FileInfo]:
         """Returns the entries of a folder, or all below; none if it does not exist."""
         # Of gs:// pyarrow lists folders only where an empty object stands for one.
-        as_seen = recursive or self._type_name != "gcs"
+        as_seen = recursive or self.type_name != "gcs"
         selector = fs.FileSelector(
             folder, allow_not_found=True, recursive=recursive or not as_seen
         )
@@ -115,7 +115,8 @@ class Storage:
         return found if as_seen else _directly_in(folder, found)
 
     @property
-    def _type_name(self) -> str:
+    def type_name(self) -> str:
+        """The kind of store, as pyarrow names it."""
         base = self.filesystem
         while isinstance(base, fs.SubTreeFileSystem):
             base = base.base_fs

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io.records import Fingerprint
-from mindrecord_io.storage import files, object_store
+from mindrecord_io.storage import files, transfers
 from mindrecord_io.storage.object_store import Storage, StorageError
 
 __all__ = ["CacheSettings", "RemoteShard", "ShardCache", "work_folder"]
@@ -137,19 +137,8 @@ class ShardCache:
         path.parent.mkdir(exist_ok=True)
         arriving = path.with_name(".arriving")
         what = f"{self._storage.uri}/{shard.path}"
-
-        def copy() -> None:
-            self._storage.copy(shard.path, arriving)
-            found = files.fingerprint(arriving)
-            if found != shard.content:
-                raise OSError(
-                    f"it has {found.num_bytes} bytes with SHA-256 {found.sha256}, "
-                    f"published were {shard.content.num_bytes} with "
-                    f"{shard.content.sha256}"
-                )
-
         try:
-            object_store.retried(copy, f"fetch {what}")
+            transfers.download(self._storage, shard.path, arriving, shard.content)
             files.sync(arriving)
             arriving.replace(path)
         except FileNotFoundError as cause:

@@ -8,8 +8,6 @@ leaves a file that looks complete.
 import hashlib
 from pathlib import Path
 
-from pyarrow import fs
-
 from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, object_store
 from mindrecord_io.storage.object_store import Storage, StorageError
@@ -59,10 +57,7 @@ def put(remote: Storage, path: str, content: bytes) -> None:
 
 
 def download(
-    remote: Storage,
-    path: str,
-    target: Path,
-    expected: Fingerprint | None = None,
+    remote: Storage, path: str, target: Path, expected: Fingerprint | None = None
 ) -> None:
     """Copies a remote file to a local one and, if `expected` is known, checks it.
 
@@ -74,10 +69,10 @@ def download(
 
     def copy() -> None:
         remote.copy(path, target)
-        if expected is not None and files.fingerprint(target) != expected:
-            size = expected.num_bytes
+        if expected and (content := files.fingerprint(target)) != expected:
             raise _MismatchError(
-                f"it is not the file that was published, of {size} bytes"
+                f"it has {content.num_bytes} bytes with SHA-256 {content.sha256}, "
+                f"published were {expected.num_bytes} with {expected.sha256}"
             )
 
     try:
@@ -116,10 +111,6 @@ def _check(remote: Storage, path: str, expected: Fingerprint) -> None:
 
 
 def _make_parent(remote: Storage, path: str) -> None:
-    base = remote.filesystem
-    while isinstance(base, fs.SubTreeFileSystem):
-        base = base.base_fs
-    if base.type_name == "local":  # object stores have no folders
-        parent = path.rpartition("/")[0]
-        if parent:
-            remote.filesystem.create_dir(parent, recursive=True)
+    parent = path.rpartition("/")[0]
+    if parent and remote.type_name == "local":  # object stores have no folders
+        remote.filesystem.create_dir(parent, recursive=True)

@@ -6,6 +6,7 @@ path of the .mindrecord file below the data set's folder (of the shard's folder,
 none of its clips is stored), null for clips that belong to no shard.
 """
 
+import contextlib
 import functools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -164,16 +165,10 @@ def read(
       TableError: the file is missing, damaged or has other columns.
     """
     filters = None if split is None else [("split", "==", split)]
-    try:
+    chosen = None if columns is None else list(columns)
+    with _errors_of(path):
         _check_schema(path, parquet.read_schema(path))
-        return parquet.read_table(
-            path,
-            columns=None if columns is None else list(columns),
-            filters=filters,
-            partitioning=None,
-        )
-    except (OSError, pa.ArrowException) as cause:
-        raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+        return parquet.read_table(path, chosen, filters=filters, partitioning=None)
 
 
 def batches(
@@ -187,16 +182,13 @@ def batches(
     Raises:
       TableError: as `read`.
     """
-    try:
-        with parquet.ParquetFile(path) as file:
-            _check_schema(path, file.schema_arrow)
-            # One by one: Arrow reads ahead of itself otherwise.
-            for index in range(file.num_row_groups):
-                if split is None or _may_hold(file.metadata.row_group(index), split):
-                    rows = _read_group(file, index, columns, split)
-                    yield from rows.to_batches(_ROWS_PER_BATCH)
-    except (OSError, pa.ArrowException) as cause:
-        raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
+    with _errors_of(path), parquet.ParquetFile(path) as file:
+        _check_schema(path, file.schema_arrow)
+        # One by one: Arrow reads ahead of itself otherwise.
+        for index in range(file.num_row_groups):
+            if split is None or _may_hold(file.metadata.row_group(index), split):
+                rows = _read_group(file, index, columns, split)
+                yield from rows.to_batches(_ROWS_PER_BATCH)
 
 
 def read_shard(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -205,18 +197,26 @@ def read_shard(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str,
     Raises:
       TableError: the table cannot be read.
     """
-    try:
-        state = path.stat()
+    with _errors_of(path):
+        status = path.stat()
         with _opening:
-            footer = _footer(path, state.st_mtime_ns, state.st_size)
+            footer = _footer(path, status.st_mtime_ns, status.st_size)
         indices = sorted((*footer.groups.get(shard, ()), *footer.mixed))
         with parquet.ParquetFile(path, metadata=footer.metadata) as file:
-            found = file.read_row_groups(indices, columns=[*columns, "shard"])
-    except (OSError, ValueError, pa.ArrowException) as cause:
-        raise TableError(f"{path}: cannot be read: {cause}") from cause
-    own = found.filter(compute.equal(found.column("shard"), shard))
+            table = file.read_row_groups(indices, columns=[*columns, "shard"])
+    own = table.filter(compute.equal(table.column("shard"), shard))
     rows: list[dict[str, Any]] = own.select(list(columns)).to_pylist()
     return rows
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except TableError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as cause:
+        raise TableError(f"{path}: cannot be read as Parquet: {cause}") from cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def test_a_shard_that_stays_wrong_is_named_with_both_hashes(
     (tmp_path / "store" / shards[0].path).write_bytes(b"x" * 100)
     found = hashlib.sha256(b"x" * 100).hexdigest()
     expected = (
-        f"cannot fetch s3://bucket/{shards[0].path}, tried 6 times: it has 100 bytes "
+        f"cannot read s3://bucket/{shards[0].path}, tried 6 times: it has 100 bytes "
         f"with SHA-256 {found}, published were 100 with {shards[0].content.sha256}"
     )
     cache = cache_of(tmp_path, 100)

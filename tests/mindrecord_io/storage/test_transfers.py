@@ -80,9 +80,7 @@ def test_a_downloaded_file_is_proved_where_its_content_is_known(
     transfers.download(store, "one", tmp_path / "copy", HERE)
     assert (tmp_path / "copy").read_bytes() == CONTENT
     other = records.Fingerprint(7, "0" * 64)
-    with pytest.raises(
-        object_store.StorageError, match="not the file that was published, of 7"
-    ):
+    with pytest.raises(object_store.StorageError, match="published were 7 with 000"):
         transfers.download(store, "one", tmp_path / "copy", other)
 
 

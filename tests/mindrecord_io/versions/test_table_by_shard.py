@@ -81,7 +81,7 @@ def test_what_is_no_table_is_told(tmp_path, content):
     with pytest.raises(clips_table.TableError) as error:
         clips_table.read_shard(path, "X", ["clip_id"])
 
-    assert str(error.value).startswith(f"{path}: cannot be read: ")
+    assert str(error.value).startswith(f"{path}: cannot be read as Parquet: ")
 
 
 def test_a_table_of_other_columns_is_told(tmp_path):
