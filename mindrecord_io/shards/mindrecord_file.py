@@ -163,12 +163,7 @@ class MindRecordFile:
         return schema.HEADER_NUM_BYTES + page.page_id * self._page_num_bytes
 
     def _note(
-        self,
-        row: Row,
-        blob: _Page,
-        blob_num_bytes: int,
-        raw: _Page,
-        raw_num_bytes: int,
+        self, row: Row, blob: _Page, blob_num_bytes: int, raw: _Page, raw_num_bytes: int
     ) -> None:
         """Moves the pages' ends past a row that was written, and indexes it."""
         fields = (

@@ -18,10 +18,7 @@ from mindrecord_io.records import (
     ShardPlan,
     ShardSummary,
 )
-from mindrecord_io.shards import (
-    schema,
-    shard_folders,
-)
+from mindrecord_io.shards import schema, shard_folders
 from mindrecord_io.shards.mindrecord_encoding import Row
 from mindrecord_io.shards.mindrecord_file import MindRecordFile
 from mindrecord_io.storage import files

@@ -19,12 +19,7 @@ from pyarrow import fs
 
 from mindrecord_io.storage import locations
 
-__all__ = [
-    "Storage",
-    "StorageError",
-    "open_storage",
-    "retried",
-]
+__all__ = ["Storage", "StorageError", "open_storage", "retried"]
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +104,7 @@ class Storage:
             folder, allow_not_found=True, recursive=recursive or not as_seen
         )
         found: list[fs.FileInfo] = retried(
-            lambda: self.filesystem.get_file_info(selector),
-            f"list {self.uri}/{folder}",
+            lambda: self.filesystem.get_file_info(selector), f"list {self.uri}/{folder}"
         )
         return found if as_seen else _directly_in(folder, found)
 
@@ -125,8 +119,7 @@ class Storage:
     def info(self, path: str) -> fs.FileInfo:
         """Returns the type and size of a path; the type may be NotFound."""
         (found,) = retried(
-            lambda: self.filesystem.get_file_info([path]),
-            f"look at {self.uri}/{path}",
+            lambda: self.filesystem.get_file_info([path]), f"look at {self.uri}/{path}"
         )
         return found
 

@@ -87,10 +87,7 @@ class SpilledView(Sequence[T]):
     """Spilled rows as a sequence of values: cheap to go through, slow to index."""
 
     def __init__(
-        self,
-        spilled: SpilledRows,
-        columns: Sequence[str],
-        value_of: Callable[..., T],
+        self, spilled: SpilledRows, columns: Sequence[str], value_of: Callable[..., T]
     ) -> None:
         """Keeps the rows; `value_of` makes a value of some of their columns."""
         self._spilled = spilled

@@ -91,9 +91,7 @@ def check_listing(entry: ShardEntry, found: Mapping[str, int]) -> list[Damage]:
 
 
 def check_shard(
-    version: Version,
-    entry: ShardEntry,
-    clips: list[dict[str, Any]] | None,
+    version: Version, entry: ShardEntry, clips: list[dict[str, Any]] | None
 ) -> list[Damage]:
     """Hashes a shard's files and compares the shard with the table of clips.
 

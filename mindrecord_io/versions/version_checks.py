@@ -108,10 +108,7 @@ def _wrong_rows(totals: TableTotals) -> list[str]:
         f"{what}: {named}"
         for what, named in (
             ("clips that are stored twice", totals.twice()),
-            (
-                "clips with more or fewer frame_sizes than num_frames",
-                totals.miscounted,
-            ),
+            ("clips with more or fewer frame_sizes than num_frames", totals.miscounted),
             ("shards whose rows are not numbered 0, 1, 2, ...", totals.misnumbered()),
         )
         if named

@@ -15,11 +15,7 @@ from typing import Protocol
 from mindrecord_io.records import ShardSummary
 from mindrecord_io.shards import shard_folders
 from mindrecord_io.storage import files, incomplete, locations, shard_cache
-from mindrecord_io.versions import (
-    opening,
-    publication,
-    shard_checks,
-)
+from mindrecord_io.versions import opening, publication, shard_checks
 from mindrecord_io.versions.manifests import Manifest, Version
 from mindrecord_io.versions.version_checks import Damage
 from pipelines.publishing import removal

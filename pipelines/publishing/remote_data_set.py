@@ -35,12 +35,7 @@ from mindrecord_io.shards import shard_folders
 from mindrecord_io.shards.shard_folders import ShardError
 from mindrecord_io.storage import incomplete, object_store, transfers
 from mindrecord_io.storage.object_store import StorageError
-from mindrecord_io.versions import (
-    manifests,
-    opening,
-    publication,
-    shard_checks,
-)
+from mindrecord_io.versions import manifests, opening, publication, shard_checks
 from mindrecord_io.versions.manifests import Manifest, PublishConflictError, Version
 from mindrecord_io.versions.version_checks import Damage
 from pipelines.publishing import remote_marks, remote_removal
