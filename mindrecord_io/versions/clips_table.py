@@ -168,7 +168,9 @@ def read(
     chosen = None if columns is None else list(columns)
     with _errors_of(path):
         _check_schema(path, parquet.read_schema(path))
-        return parquet.read_table(path, chosen, filters=filters, partitioning=None)
+        return parquet.read_table(
+            path, columns=chosen, filters=filters, partitioning=None
+        )
 
 
 def batches(

@@ -200,7 +200,9 @@ class RemoteDataSet:
         transfers.put(self._remote, "CURRENT", f"{name}\n".encode())
         # What was uploaded is the copy of the version: nothing is fetched for it.
         naming.manifest_path(folder).write_bytes(content)
-        folder.rename(naming.version_folder(self.folder, name))
+        target = naming.version_folder(self.folder, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
         return Version(self.folder, published)
 
     def _wait_for_prune(self, mark: Mark) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from mindrecord_io.shards import shard_folders
 from mindrecord_io.versions import (
-    manifests,
     opening,
     publication,
     shard_checks,
@@ -114,7 +113,7 @@ def test_a_job_that_has_found_its_shards_keeps_them_until_it_has_published(
         return publish(root, folder, fields)
 
     publish = publication.publish
-    monkeypatch.setattr(manifests, "publish", prune_and_publish)
+    monkeypatch.setattr(publication, "publish", prune_and_publish)
 
     with publication.staging_folder(dataset):
         version = by_hand.publish(dataset)

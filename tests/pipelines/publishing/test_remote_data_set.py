@@ -89,9 +89,13 @@ def test_a_file_that_is_gone_is_reported(remote, name):
 
 
 def test_what_was_published_is_not_fetched_to_be_opened(remote, local):
-    with data_sets.opened(URI) as data_set, data_set.staging() as staging:
+    with (
+        data_sets.opened(URI) as writer,
+        writer.staging() as staging,
+        data_sets.opened(URI) as data_set,  # has fetched nothing yet
+    ):
         folder = staging / "version"
-        data_set.open_version().folder.rename(folder)
+        writer.open_version().folder.rename(folder)
         naming.manifest_path(folder).unlink()
         remote.requests()
         manifest = data_set.read_manifest()
