@@ -20,7 +20,7 @@ from mindrecord_io.serving.clip_random import ClipRandom
 from mindrecord_io.serving.clip_reader import decide
 from mindrecord_io.serving.clip_sampling import EachOnce, Sampling
 from mindrecord_io.serving.shards_ahead import ShardsAhead
-from mindrecord_io.serving.views import View
+from mindrecord_io.serving.views import View, check_view
 from mindrecord_io.storage.shard_cache import ShardCache
 
 __all__ = ["Batch", "BatchPlan", "BatchSource"]
@@ -106,6 +106,7 @@ class BatchSource:
         self.plan = plan
         self._decoders = decoders
         self._cache = cache
+        check_view(view)
         _check_labels(index, view, plan)
         self.num_steps, self.num_dropped = _count_steps(index, plan)
         if view.is_random:

@@ -1,8 +1,9 @@
-"""One split of a version as flat arrays: where each frame is, for random reads."""
+"""Reads the places of a split's frames into flat arrays, for random access."""
 
 import dataclasses
 import hashlib
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io import records
-from mindrecord_io.serving import clip_ids, split_columns
-from mindrecord_io.storage import shard_cache
-from mindrecord_io.versions import manifests, opening
+from mindrecord_io.serving.clip_ids import ClipIds
+from mindrecord_io.serving.split_columns import Identity, Places
+from mindrecord_io.storage.shard_cache import RemoteShard
+from mindrecord_io.versions.manifests import DatasetError, ShardEntry, Version
+from mindrecord_io.versions.opening import RemoteVersion
 
 __all__ = ["ClipIndex", "read_clip_index"]
 
@@ -26,7 +29,7 @@ Integers = npt.NDArray[np.integer[Any]]
 class ClipIndex:
     """The stored clips of one split, in table order.
 
-    Integers are as narrow as the split allows: 130 bytes for a clip of 45 frames.
+    Integers are as narrow as the split allows: 130 bytes per clip of 45 frames.
 
     Attributes:
       name: of version and split, for messages.
@@ -36,13 +39,12 @@ class ClipIndex:
       frames_offsets: (clips,), bytes from the beginning of the clip's shard.
       frame_begins: (clips + 1,): clip i has the frames [begins[i], begins[i+1]).
       frame_sizes: (frames,), bytes of each JPEG, all clips end to end.
-      remote_shards: the same files in an object store, if they come from there.
-      digest: hash of the ids, labels and frames of the clips, in whatever order or
-        shards they are.
+      remote_shards: the same files in an object store; empty if they are local.
+      digest: hash of the clips' ids, labels and frames, in any order and any shards.
     """
 
     name: str
-    clip_ids: clip_ids.ClipIds
+    clip_ids: ClipIds
     label_ids: Int32s
     heights: Integers
     widths: Integers
@@ -52,7 +54,7 @@ class ClipIndex:
     frame_begins: Integers
     frame_sizes: Integers
     digest: str = ""
-    remote_shards: tuple[shard_cache.RemoteShard, ...] = ()
+    remote_shards: tuple[RemoteShard, ...] = ()
 
     def __post_init__(self) -> None:
         num_clips = len(self.clip_ids)
@@ -94,18 +96,18 @@ class ClipIndex:
                     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
                 ]
             ),
-            digest=_hash(text.encode()),
+            digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
         )
 
 
 _PER_CLIP = ("label_ids", "heights", "widths", "shard_indices", "frames_offsets")
 
 
-def read_clip_index(version: manifests.Version, split: str) -> ClipIndex:
+def read_clip_index(version: Version, split: str) -> ClipIndex:
     """Reads where the frames of a split are, and checks the size of its shards.
 
-    The table is read some rows at a time, and twice, so that what the digest is made of
-    has gone when the frames' places come.
+    The table is read twice, in batches of rows, so that the digest's columns are freed
+    before those of the places are read.
 
     Raises:
       ValueError: there is no such split, or nothing is stored of it.
@@ -115,15 +117,16 @@ def read_clip_index(version: manifests.Version, split: str) -> ClipIndex:
     if split not in records.SPLITS:
         raise ValueError(f"split must be one of {records.SPLITS}, got {split!r}")
     name = f"split {split!r} of version {version.manifest.version}"
-    identity = split_columns.Identity(version, split)
+    identity = Identity(version, split)
     if not identity.clip_ids:
-        found = {s.split: 0 for s in version.manifest.shards}
+        num_clips: Counter[str] = Counter()
         for shard in version.manifest.shards:
-            found[shard.split] += shard.num_rows
+            num_clips[shard.split] += shard.num_rows
         raise ValueError(
-            f"{version.dataset}: {name} has no stored clips; clips by split: {found}"
+            f"{version.location}: {name} has no stored clips; clips by split: "
+            f"{dict(num_clips)}"
         )
-    places = split_columns.Places(version, split)
+    places = Places(version, split)
     entries = _entries(version, list(places.shards))
     _check_shards(version, entries, places)
     return ClipIndex(
@@ -138,55 +141,44 @@ def read_clip_index(version: manifests.Version, split: str) -> ClipIndex:
         frame_begins=places.frame_begins.finish(),
         frame_sizes=places.frame_sizes.finish(),
         digest=identity.digest,
-        remote_shards=tuple(map(_remote_shard, entries))
-        if isinstance(version, opening.RemoteVersion)
-        else (),
+        remote_shards=_remote_shards(version, entries),
     )
 
 
-def _entries(
-    version: manifests.Version, paths: list[str]
-) -> list[manifests.ShardEntry]:
+def _entries(version: Version, paths: list[str]) -> list[ShardEntry]:
     by_path = {e.path: e for e in version.manifest.shards if e.mindrecord is not None}
     for path in paths:
         if path not in by_path:
-            raise manifests.DatasetError(
+            raise DatasetError(
                 f"{version.dataset / path}: holds clips but is not in the manifest"
             )
     return [by_path[path] for path in paths]
 
 
-def _remote_shard(entry: manifests.ShardEntry) -> shard_cache.RemoteShard:
-    return shard_cache.RemoteShard(entry.path, _content(entry))
+def _remote_shards(
+    version: Version, entries: list[ShardEntry]
+) -> tuple[RemoteShard, ...]:
+    if not isinstance(version, RemoteVersion):
+        return ()
+    return tuple(RemoteShard(entry.path, _content(entry)) for entry in entries)
 
 
-def _content(entry: manifests.ShardEntry) -> records.Fingerprint:
+def _content(entry: ShardEntry) -> records.Fingerprint:
     assert entry.mindrecord is not None  # it holds clips
     return entry.mindrecord
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _check_shards(
-    version: manifests.Version,
-    entries: list[manifests.ShardEntry],
-    places: split_columns.Places,
-) -> None:
-    """Notices what a copy that failed leaves behind, without reading a shard."""
+def _check_shards(version: Version, entries: list[ShardEntry], places: Places) -> None:
+    """Checks sizes, which an interrupted copy leaves wrong, without reading a shard."""
+    is_remote = isinstance(version, RemoteVersion)
     for entry, end in zip(entries, places.ends, strict=True):
         path = version.shard_path(entry)
         published = _content(entry).num_bytes
-        found = (
-            published
-            if isinstance(version, opening.RemoteVersion)
-            else _num_bytes(path)
-        )
-        if found != published or end > found:
-            raise manifests.DatasetError(
-                f"{path}: has {found} bytes, published were {published} with frames "
-                f"up to byte {end}: truncated or replaced; copy it again"
+        num_bytes = published if is_remote else _num_bytes(path)
+        if num_bytes != published or end > num_bytes:
+            raise DatasetError(
+                f"{path}: has {num_bytes} bytes, published were {published} with "
+                f"frames up to byte {end}: truncated or replaced; copy it again"
             )
 
 
@@ -194,4 +186,4 @@ def _num_bytes(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as cause:
-        raise manifests.DatasetError(f"{path}: cannot be opened: {cause}") from cause
+        raise DatasetError(f"{path}: cannot be opened: {cause}") from cause

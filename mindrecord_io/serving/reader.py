@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mindrecord_io.serving import clip_sampling, views
+from mindrecord_io.serving import clip_sampling
 from mindrecord_io.serving.batches import Batch, BatchPlan, BatchSource
 from mindrecord_io.serving.clip_decoders import ClipDecoders
 from mindrecord_io.serving.clip_index import read_clip_index
 from mindrecord_io.serving.clip_sampling import EachOnce
 from mindrecord_io.serving.reader_state import ReaderState, StateError, digest
+from mindrecord_io.serving.views import View
 from mindrecord_io.versions.manifests import Version
 from mindrecord_io.versions.opening import RemoteVersion, open_version
 
@@ -154,7 +155,7 @@ class SplitReader:
 def open_split(
     dataset: Path | str | Version,
     split: str,
-    view: views.View,
+    view: View,
     plan: BatchPlan,
     *,
     state: ReaderState | None = None,
@@ -178,7 +179,6 @@ def open_split(
       StateError: the state is of other clips or arguments.
       ValueError: an argument is wrong, or the split has no clips.
     """
-    views.check_view(view)
     opened = _open(dataset, version)
     index = read_clip_index(opened, split)
     if clip_ids is not None:
