@@ -196,15 +196,17 @@ def _publish_version(
             for summary, entry in zip(summaries, entries, strict=True)
         ],
     )
-    rows = [
-        label_files.LabelRow(
-            clip.clip_id, summary.split, len(clip.frame_sizes), clip.label_id
+    texts = {records.UNLABELLED: "", **dict(enumerate(label_map.names))}
+    clips = [
+        (
+            records.Annotation(c.clip_id, s.split, c.label_id, texts[c.label_id]),
+            len(c.frame_sizes),
         )
-        for summary in summaries
-        for clip in summary.clips
-        if clip.status == records.STORED
+        for s in summaries
+        for c in s.clips
+        if c.status == records.STORED
     ]
-    label_files.write_label_files(label_folder, label_map, rows)
+    label_files.write_label_files(label_folder, label_map, clips)
     label_ids = sorted((c.clip_id, c.label_id) for s in summaries for c in s.clips)
     annotated = repr((label_map.names, label_ids))
     manifest = manifests.Manifest(

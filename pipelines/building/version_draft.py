@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from mindrecord_io import naming, records
+from mindrecord_io.records import Annotation
 from mindrecord_io.shards import schema
 from mindrecord_io.storage import files
 from mindrecord_io.storage.tallies import Tally
@@ -79,7 +80,7 @@ def write(
     clips_table.write(table_path, totals.row_groups(shards))
     naming.labels_folder(folder).mkdir()
     label_files.write_label_files(
-        naming.labels_folder(folder), plan.annotations.label_map, totals.label_rows()
+        naming.labels_folder(folder), plan.annotations.label_map, totals.stored_clips()
     )
     lost = totals.quarantined.followed_by(lost_to_absence(plan.listing))
     manifest = totals.manifest(files.fingerprint(table_path))
@@ -139,14 +140,10 @@ class _Totals:
         for names in _batched(listing.unlisted()):
             yield clips_table.unlisted_rows(names, _NO_ANNOTATION)
 
-    def label_rows(self) -> Iterator[label_files.LabelRow]:
-        """Yields the stored clips, in annotation order."""
-        for position, clip in enumerate(self._plan.annotations.clips):
-            num_frames = int(self._num_frames[position])
-            if num_frames > 0:
-                yield label_files.LabelRow(
-                    clip.clip_id, clip.split, num_frames, clip.label_id
-                )
+    def stored_clips(self) -> Iterator[tuple[Annotation, int]]:
+        """Yields the stored clips and their numbers of frames, in annotation order."""
+        clips = zip(self._plan.annotations.clips, self._num_frames, strict=True)
+        return ((clip, int(num)) for clip, num in clips if num > 0)
 
     def manifest(self, table: records.Fingerprint) -> Manifest:
         """Returns the manifest, once all shards have gone by."""

@@ -1,1 +1,1 @@
-"""Which clip goes into which shard, and what is known of it already."""
+"""Decides which clip goes into which shard, and what of a version is reused."""

@@ -1,1 +1,1 @@
-"""What is there to be read: annotations of every kind, clips, their files."""
+"""Reads annotations in every layout, and finds and hashes the files of clips."""

@@ -1,8 +1,8 @@
-"""Clips that are folders of frames: `<clip>/00001.jpg`, `<clip>/img_00001.jpg`, ...
+"""Reads clips that are folders of frames: `<clip>/00001.jpg`, `<clip>/img_00001.jpg`.
 
 The last digits of a frame's name are its number; the numbers of a folder begin at 0 or
-1 and leave none out. Hidden files are not looked at; links to files are followed, links
-to folders are not.
+1 and leave none out. Hidden files are ignored; links to files are followed, links to
+folders are not.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ class FrameFolder:
     """The files of a clip's frames.
 
     Attributes:
-      names, contents: of each file, by the frames' numbers; the names are for people.
+      names, contents: of each file, by the frames' numbers; the names are printable.
       num_missing: numbers that are left out.
-      gaps: which, for people; "" if none.
+      gaps: these numbers as text; "" if none.
     """
 
     names: tuple[str, ...]
@@ -43,12 +43,12 @@ class FrameFolder:
 
 
 def is_frame_folder(entry: "os.DirEntry[str]") -> bool:
-    """Tells, without opening it, whether an entry may be a clip's folder of frames."""
+    """Returns whether an unopened entry may be a clip's folder of frames."""
     return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
 
 
 def holds_frames(folder: Path | str) -> bool:
-    """Tells whether a folder has a file in it that is named as a frame is."""
+    """Returns whether a folder has a file that is named as a frame."""
     try:
         with os.scandir(folder) as entries:
             return any(_is_frame(e.name) and _is_file(e) for e in entries)
@@ -57,9 +57,9 @@ def holds_frames(folder: Path | str) -> bool:
 
 
 def fingerprint(folder: Path) -> records.Fingerprint:
-    """Returns the sum of the sizes, and a digest over the names and contents, of files.
+    """Returns the sum of the files' sizes, and a digest over their names and contents.
 
-    Hidden files are no part of it. What is in the folder and no file is, by its name.
+    Ignores hidden files. Entries that are not files contribute only their name.
 
     Raises:
       OSError: something in it cannot be read.
@@ -75,8 +75,8 @@ def read(folder: Path, planned: records.Fingerprint, max_frames: int) -> FrameFo
 
     Raises:
       ClipError: the folder cannot be read, is not the planned one, has no frames or
-        more than `max_frames`, has other things in it, or its files' names do not tell
-        one order.
+        more than `max_frames`, has other things in it, or its files' names give
+        no one order.
     """
     try:
         entries = _entries(folder)
@@ -111,7 +111,7 @@ class _Digest:
         self._lines = hashlib.sha256(b"folder of frames\0")
 
     def add(self, name: str, chunks: Iterator[bytes] | None) -> None:
-        """Adds a file by its content, and what is no file by its name alone."""
+        """Adds a file by name and content, another entry (no chunks) by its name."""
         num_bytes, content = 0, hashlib.sha256()
         for chunk in chunks or ():
             num_bytes += len(chunk)
@@ -125,10 +125,11 @@ class _Digest:
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """Returns what is in a folder and not hidden, and whether it is a file."""
+    """Returns name, and whether it is a file, of every entry that is not hidden."""
     with os.scandir(folder) as entries:
-        found = [(e.name, _is_file(e)) for e in entries if not e.name.startswith(".")]
-    return sorted(found, key=lambda entry: os.fsencode(entry[0]))
+        visible = [e for e in entries if not e.name.startswith(".")]
+        names = [(entry.name, _is_file(entry)) for entry in visible]
+    return sorted(names, key=lambda entry: os.fsencode(entry[0]))
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
@@ -143,7 +144,7 @@ def _is_frame(name: str) -> bool:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    # What was a file a moment ago may be a pipe now: that must not make us wait.
+    # A file may have become a pipe meanwhile: opening must not wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -160,10 +161,14 @@ def _refuse_others(folder: Path, names: Sequence[str], frames: Sequence[str]) ->
         raise ClipError("empty", f"{folder} has no files")
     others = sorted(set(names) - set(frames))
     if not frames:
-        detail = f"{folder} has no file named .jpg or .jpeg, but {_listed(others)}"
+        detail = (
+            f"{folder} has no file named .jpg or .jpeg, but {_describe_names(others)}"
+        )
         raise ClipError("no_frames", detail)
     if others:
-        detail = f"{folder} has other things among its frames: {_listed(others)}"
+        detail = (
+            f"{folder} has other things among its frames: {_describe_names(others)}"
+        )
         raise ClipError("foreign_files", detail)
 
 
@@ -184,7 +189,7 @@ def _ordered(folder: Path, contents: dict[str, bytes]) -> FrameFolder:
         first = by_number.setdefault(int(match["number"]), name)
         if first != name or len(prefixes) > 1:
             pair = sorted({first, name, *prefixes.values()})
-            detail = f"{_listed(pair)} are not of one sequence"
+            detail = f"{_describe_names(pair)} are not of one sequence"
             raise ClipError("misnumbered", f"{folder}: {detail}")
     numbers = sorted(by_number)
     # Frames begin at 0 or at 1: what is between is missing.
@@ -194,11 +199,11 @@ def _ordered(folder: Path, contents: dict[str, bytes]) -> FrameFolder:
         names=tuple(map(files.printable, names)),
         contents=tuple(contents[name] for name in names),
         num_missing=sum(end - begin + 1 for begin, end in gaps),
-        gaps=_told(gaps),
+        gaps=_describe_gaps(gaps),
     )
 
 
-def _told(gaps: Sequence[tuple[int, int]]) -> str:
+def _describe_gaps(gaps: Sequence[tuple[int, int]]) -> str:
     shown = [
         str(begin) if begin == end else f"{begin} to {end}"
         for begin, end in gaps[:_NUM_SHOWN_NAMES]
@@ -206,7 +211,7 @@ def _told(gaps: Sequence[tuple[int, int]]) -> str:
     return ", ".join([*shown, "..."] if len(gaps) > len(shown) else shown)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _describe_names(names: Sequence[str]) -> str:
     shown = ", ".join(map(files.printable, names[:_NUM_SHOWN_NAMES]))
     rest = len(names) - _NUM_SHOWN_NAMES
     return f"{shown} and {rest} more" if rest > 0 else shown

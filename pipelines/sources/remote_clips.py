@@ -1,4 +1,4 @@
-"""Clips in an object store: hashed where they are, copied here to be decoded."""
+"""Hashes clips in an object store, and copies them here to be decoded."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ def fingerprint(uri: str) -> records.Fingerprint:
     """Returns the size and SHA-256 of a remote clip.
 
     Raises:
-      FileNotFoundError: it is not there.
+      FileNotFoundError: there is no such clip.
       StorageError: it cannot be read, after several attempts.
     """
     folder, _, name = uri.rpartition("/")
@@ -36,9 +36,9 @@ def fingerprint(uri: str) -> records.Fingerprint:
 
 @contextlib.contextmanager
 def local_clips(plan: records.ShardPlan) -> Iterator[records.ShardPlan]:
-    """Lends the plan with local files in place of the remote ones to be decoded.
+    """Copies remote clips to be decoded for the block; yields the plan with the copies.
 
-    Whether a copy is the file that was planned is checked by who decodes it.
+    The decoder checks whether a copy is the file that was planned.
 
     Raises:
       FileNotFoundError: a clip is not there any more.

@@ -27,13 +27,13 @@ def dataset(published_version, tmp_path):
     folder = dataset / folder.relative_to(published_version.dataset)
     shutil.rmtree(folder)
     folder.mkdir()
-    columns = ("clip_id", "split", "num_frames", "label_id")
-    rows = published_version.read_clips([*columns, "status"]).to_pylist()
+    columns = ("clip_id", "split", "label_id", "label")
+    rows = published_version.read_clips([*columns, "num_frames", "status"]).to_pylist()
     label_files.write_label_files(
         folder,
         records.LabelMap(tuple(names)),
         [
-            label_files.LabelRow(*(row[name] for name in columns))
+            (records.Annotation(*(row[name] for name in columns)), row["num_frames"])
             for row in rows
             if row["status"] == records.STORED
         ],
