@@ -37,10 +37,10 @@ ROWS = pa.schema(
         ("split_index", pa.int8()),
         ("label_id", pa.int32()),
         ("uri", pa.string()),
-        ("expected_sha256", pa.string()),
         ("source_num_bytes", pa.int64()),
         ("source_sha256", pa.string()),
         ("stored_in", pa.string()),
+        ("expected_sha256", pa.string()),
     ]
 )
 """The columns of `Reference.row`."""
@@ -54,9 +54,9 @@ class Reference:
 
     Attributes:
       position: in the order of the annotations.
-      expected_sha256: of the file, as its supplier lists it; "" where it is not listed.
       source, stored_in: the file that was published and where its frames are (as in
         records.PlannedClip), where they may be reused; else None and "".
+      expected_sha256: of the file, as its supplier lists it; "" where it is not listed.
     """
 
     position: int
@@ -64,19 +64,17 @@ class Reference:
     split: str
     label_id: int
     uri: str
-    expected_sha256: str = ""
     source: records.Fingerprint | None = None
     stored_in: str = ""
+    expected_sha256: str = ""
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> "Reference":
         """Returns the reference that was written as a row of ROWS."""
-        position, clip_id, split_index, label_id, uri, expected, *published = row
-        num_bytes, sha256, stored_in = published
+        position, clip_id, split_index, label_id, uri, num_bytes, sha256, *rest = row
         source = None if sha256 is None else records.Fingerprint(num_bytes, sha256)
         split = records.SPLITS[split_index]
-        place = (position, clip_id, split)
-        return cls(*place, label_id, uri, expected, source, stored_in)
+        return cls(position, clip_id, split, label_id, uri, source, *rest)
 
     @property
     def row(self) -> tuple[Any, ...]:
@@ -87,10 +85,10 @@ class Reference:
             records.SPLITS.index(self.split),
             self.label_id,
             self.uri,
-            self.expected_sha256,
             self.source and self.source.num_bytes,
             self.source and self.source.sha256,
             self.stored_in,
+            self.expected_sha256,
         )
 
 

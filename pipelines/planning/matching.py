@@ -6,7 +6,6 @@ is joined, counted and written to the disk as references.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from mindrecord_io import records
@@ -104,10 +103,9 @@ def match(
             if uri is None:
                 listing.missing.add(position, clip_id)
                 continue
-            clip = Reference(position, clip_id, split, label_id, uri)
-            if old is not None and reuse is not None and reuse(old):
-                source, stored_in = old.source, old.stored_in
-                clip = replace(clip, source=source, stored_in=stored_in)
+            is_reused = old is not None and reuse is not None and reuse(old)
+            published_as = (old.source, old.stored_in) if old and is_reused else ()
+            clip = Reference(position, clip_id, split, label_id, uri, *published_as)
             listing.add(clip, old)
             if comparison is not None:
                 comparison.add(clip, old)

@@ -150,7 +150,7 @@ def test_other_labels_of_stored_clips_need_no_files(package, first_run, next_job
         place = f"{receipt.split}/{receipt.key}"
         stored |= {clip.clip_id: (clip.source, place) for clip in summary.clips}
     relabelled = [
-        Reference(c.position, c.clip_id, c.split, 2, "/gone", "", *stored[c.clip_id])
+        Reference(c.position, c.clip_id, c.split, 2, "/gone", *stored[c.clip_id])
         for c in clips_in(package)
     ]
 

@@ -106,3 +106,53 @@ def test_a_shard_is_relabelled_if_every_clip_of_it_is_stored(stored_in, expected
 
     assert shard_plans.action(plan) == expected
     assert expected in shard_plans.ACTIONS
+
+
+def summary_with(*limits):
+    """A published shard with a quarantined clip for each text of limits."""
+    source = records.Fingerprint(1, SHA)
+    clips = tuple(
+        records.ClipOutcome(
+            clip_id=str(n),
+            label_id=0,
+            source=source,
+            status=records.QUARANTINED,
+            reason="timeout",
+            limits=text,
+        )
+        for n, text in enumerate(limits)
+    )
+    key = "0" * 32
+    return records.ShardSummary("train", 0, 1, key, key, None, None, clips)
+
+
+def plan_with(*stored_in):
+    source = records.Fingerprint(1, SHA)
+    clips = [PlannedClip(str(n), 0, "/x", source, p) for n, p in enumerate(stored_in)]
+    return sharding.plan_shard("train", 0, 1, clips=clips, settings=SETTINGS)
+
+
+HERE, ELSEWHERE = f"train/{'0' * 32}", f"test/{'1' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("limits_of_clips", "limits", "places", "is_made_again"),
+    [
+        (["", "a"], "a", ["", ""], False),
+        (["", "a"], "b", ["", ""], True),
+        (["", ""], "b", ["", ""], False),  # quarantined whatever the limits
+        (["a", "a"], None, [HERE, HERE], False),  # nothing is to be decoded
+        (["a", "a"], None, [HERE, ELSEWHERE], True),
+        (["a", ""], None, [HERE, ELSEWHERE], False),
+    ],
+)
+def test_a_shard_is_made_again_where_limits_may_let_a_clip_pass(
+    limits_of_clips, limits, places, is_made_again
+):
+    plan, summary = plan_with(*places), summary_with(*limits_of_clips)
+
+    again = shard_plans.under_limits(plan, summary, limits)
+
+    assert (again.key != plan.key) is is_made_again
+    assert dataclasses.replace(again, key=plan.key) == plan
+    assert shard_plans.under_limits(plan, summary, limits) == again
