@@ -3,7 +3,7 @@
 Draws clips, builds and verifies a data set, trains a small TSM and the same network
 without its shift, measures both and prints a table. With --online, a third one whose
 shift looks at past frames only is trained after them, which takes half as long again.
-What an earlier run has finished is used again.
+The finished parts of an earlier run are used again.
 """
 
 import argparse
@@ -16,9 +16,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 logger = logging.getLogger("demo")
 
@@ -111,19 +113,25 @@ def train_both(dataset: Path, workdir: Path, version: str) -> dict[str, Path]:
     Each gets half of the cores: where both have all, they wait for each other's threads
     and take twice as long.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    half = len(cores) // 2
+    cores, other_cores = halves_of_cores()
     tsm, unshifted = workdir / f"tsm-{version}", workdir / f"unshifted-{version}"
     log = workdir / "unshifted.log"
     flags = NETWORKS["unshifted"]
-    beside = start_training(dataset, unshifted, *flags, log=log, cores=cores[:half])
+    beside = start_training(dataset, unshifted, *flags, log=log, cores=other_cores)
     try:
-        shown = start_training(dataset, tsm, cores=cores[half:])
+        shown = start_training(dataset, tsm, cores=cores)
         shifted = finish_training(shown, tsm)
         return {"TSM": shifted, "unshifted": finish_training(beside, unshifted)}
     finally:
         if beside is not None:
             beside.kill()
+
+
+def halves_of_cores() -> tuple[list[int], list[int]]:
+    """Returns the cores of this process in two halves; the second may be empty."""
+    cores = sorted(os.sched_getaffinity(0))
+    half = len(cores) // 2
+    return cores[half:], cores[:half]
 
 
 def train_online(dataset: Path, workdir: Path, version: str) -> dict[str, Path]:
@@ -132,6 +140,25 @@ def train_online(dataset: Path, workdir: Path, version: str) -> dict[str, Path]:
     flags = NETWORKS["online TSM"]
     process = start_training(dataset, folder, *flags)
     return {"online TSM": finish_training(process, folder)}
+
+
+def measure(dataset: Path, checkpoints: Mapping[str, Path]) -> list[tuple[str, str]]:
+    """Scores networks by name, side by side; returns rows of the closing table."""
+    halves = halves_of_cores()
+    started = {
+        name: start_command(
+            *("eval", "--config_path", CONFIG, "--dataset", dataset),
+            *("--checkpoint", path, *NETWORKS[name]),
+            log=path.parent / "eval.log",
+            cores=halves[number % 2],
+        )
+        for number, (name, path) in enumerate(checkpoints.items())
+    }
+    results = {name: result_of(process) for name, process in started.items()}
+    return [
+        (f"{name}: top-1, top-5", f"{result['top1']:.3f}, {result['top5']:.3f}")
+        for name, result in results.items()
+    ]
 
 
 def demonstrate(
@@ -146,27 +173,40 @@ def demonstrate(
         *("--annotations", source / "annotations"),
     )
     verified = run_command("pipelines", "verify", "--dataset", dataset)
-    rows = [
+    report = run_command("pipelines", "report", "--dataset", dataset)["report"]
+    checkpoints = train_both(dataset, workdir, built["version"])
+    if has_online:
+        checkpoints |= train_online(dataset, workdir, built["version"])
+    return [
         ("clips, frames", f"{built['num_clips']}, {built['num_frames']}"),
         ("shards", ", ".join(f"{n} {done}" for done, n in built["shards"].items())),
         ("build", _speed(built)),
         ("damaged shards", str(len(verified["damaged"]))),
+        *measure(dataset, checkpoints),
+        ("clips in", _shown(source)),
+        ("data set in", f"{_shown(dataset)}, version {built['version']}"),
+        ("report in", _shown(report)),
+        ("networks in", ", ".join(_shown(p.parent) for p in checkpoints.values())),
     ]
-    checkpoints = train_both(dataset, workdir, built["version"])
-    if has_online:
-        checkpoints |= train_online(dataset, workdir, built["version"])
-    for name, path in checkpoints.items():
-        measured = run_command(
-            *("eval", "--config_path", CONFIG, "--dataset", dataset),
-            *("--checkpoint", path, *NETWORKS[name]),
-        )
-        top1, top5 = measured["top1"], measured["top5"]
-        rows.append((f"{name}: top-1, top-5", f"{top1:.3f}, {top5:.3f}"))
+
+
+def commands_to_try(workdir: Path) -> list[str]:
+    """Returns two commands that use what the demo has made."""
+    dataset = workdir / "dataset"
+    version = (dataset / "CURRENT").read_text().strip()
+    listed = dataset / "versions" / version / "labels" / "val_videofolder.txt"
+    size = yaml.safe_load(CONFIG.read_text())["evaluation"]
     return [
-        *rows,
-        ("clips in", str(source)),
-        ("data set in", f"{dataset}, version {built['version']}"),
-        ("networks in", ", ".join(str(p.parent) for p in checkpoints.values())),
+        f"{_shown(sys.executable)} -m eval {words}"
+        for words in (
+            f"infer --dataset {_shown(dataset)} "
+            f"--checkpoint {_shown(workdir / f'tsm-{version}' / 'best.ckpt')} "
+            f"--crop_px {size['crop_px']} --resize_px {size['resize_px']} "
+            f"--clip_id {listed.read_text().split()[0]}",
+            f"--config_path {_shown(CONFIG)} --dataset {_shown(dataset)} "
+            f"--checkpoint {_shown(workdir / f'unshifted-{version}' / 'best.ckpt')} "
+            f"--shift_place none --report {_shown(workdir / 'confused.json')}",
+        )
     ]
 
 
@@ -183,18 +223,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     begin = time.monotonic()
+    logger.info(
+        "drawing %d clips, building a data set of them, training with and without "
+        "shift: three to four minutes on two cores",
+        flags.num_clips,
+    )
+    workdir = flags.workdir.resolve()
     try:
-        rows = demonstrate(
-            flags.workdir.resolve(), flags.num_clips, has_online=flags.online
-        )
+        rows = demonstrate(workdir, flags.num_clips, has_online=flags.online)
     except DemoError as error:
         logger.error("the demo failed: %s", error)
         return 1
+    rows.append(("seconds", f"{time.monotonic() - begin:.0f}"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")  # noqa: T201
-    logger.info("%.0f s", time.monotonic() - begin)
+    logger.info("\nto try next:\n  %s", "\n  ".join(commands_to_try(workdir)))
     return 0
+
+
+def _shown(path: Path | str) -> str:
+    """Returns a path as seen from the current folder, where it is below that."""
+    # Not resolved: the Python of a virtual environment is a link.
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 def _speed(built: dict[str, Any]) -> str:

@@ -42,9 +42,12 @@ def complaint(line: str) -> str:
         return str(error)
     output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
-            with _parsing_only(is_partial):
-                status = importlib.import_module(module).main(argv)
+        with (
+            contextlib.redirect_stderr(output),
+            contextlib.redirect_stdout(output),
+            _parsing_only(is_partial),
+        ):
+            status = importlib.import_module(module).main(argv)
     except _ParsedError as parsed:
         return _complaint_of_rest(parsed)
     except ModuleNotFoundError as error:

@@ -1,6 +1,8 @@
 import importlib.util
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -65,8 +67,12 @@ def test_the_table_names_where_everything_lies(demo, monkeypatch, tmp_path, caps
         demo, "demonstrate", lambda *args, **flags: [("clips", "3"), ("in", "x")]
     )
 
+    monkeypatch.setattr(demo, "commands_to_try", lambda workdir: ["one", "another"])
+
     assert demo.main(["--workdir", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "clips  3\nin     x\n"
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:2] == ["clips    3", "in       x"]
+    assert re.fullmatch(r"seconds  \d+", shown[2])
 
 
 def test_a_failure_is_exit_status_1(demo, monkeypatch, tmp_path):
@@ -104,19 +110,19 @@ def test_every_network_is_trained_and_measured_with_its_flags(
     demo, monkeypatch, tmp_path, has_online, names
 ):
     built = {"num_clips": 3, "num_frames": 9, "shards": {"decoded": 0}, "damaged": []}
-    answers = built | {"version": "000001", "top1": 0.5, "top5": 1.0}
+    answers = built | {"version": "000001", "report": "x", "top1": 0.5, "top5": 1.0}
     trained, measured = {}, {}
 
-    def run(*words):
-        if words[0] == "eval":
-            path = words[words.index("--checkpoint") + 1]
-            measured[Path(path).parent.name] = words[words.index(path) + 1 :]
-        return answers
+    def start_evaluation(*words, log, cores):
+        path = words[words.index("--checkpoint") + 1]
+        measured[Path(path).parent.name] = words[words.index(path) + 1 :]
 
     def start(dataset, folder, *flags, log=None, cores=()):
         trained[folder.name] = flags
 
-    monkeypatch.setattr(demo, "run_command", run)
+    monkeypatch.setattr(demo, "run_command", lambda *words: answers)
+    monkeypatch.setattr(demo, "start_command", start_evaluation)
+    monkeypatch.setattr(demo, "result_of", lambda process: answers)
     monkeypatch.setattr(demo, "start_training", start)
     monkeypatch.setattr(
         demo, "finish_training", lambda process, folder: folder / "best.ckpt"
@@ -124,11 +130,49 @@ def test_every_network_is_trained_and_measured_with_its_flags(
 
     rows = demo.demonstrate(tmp_path, 3, has_online=has_online)
 
-    measured = [name for name, _ in rows if name.endswith(": top-1, top-5")]
-    assert measured == [f"{name}: top-1, top-5" for name in names]
+    scored = [name for name, _ in rows if name.endswith(": top-1, top-5")]
+    assert scored == [f"{name}: top-1, top-5" for name in names]
     expected = {
         "tsm-000001": (),
         "unshifted-000001": ("--shift_place", "none"),
         "online-000001": ("--shift_mode", "online"),
     }
     assert trained == measured == dict(list(expected.items())[: len(names)])
+
+
+def test_the_commands_to_try_are_ones_that_there_are(demo, tmp_path):
+    labels = tmp_path / "dataset" / "versions" / "000002" / "labels"
+    labels.mkdir(parents=True)
+    (tmp_path / "dataset" / "CURRENT").write_text("000002\n")
+    (labels / "val_videofolder.txt").write_text("17 40 3\n18 41 2")
+
+    commands = demo.commands_to_try(tmp_path)
+
+    assert commands[0].endswith(" --clip_id 17")
+    program = REPOSITORY / "tests" / "documented_commands.py"
+    lines = [shlex.join(["python", *shlex.split(line)[1:]]) for line in commands]
+    answer = subprocess.run(
+        [sys.executable, program],
+        input=json.dumps(lines),
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    ).stdout
+    assert json.loads(answer.splitlines()[-1]) == ["", ""]
+
+
+def test_the_first_line_comes_within_two_seconds(tmp_path):
+    command = [sys.executable, REPOSITORY / "infra" / "demo.py", "--num_clips", "0"]
+    begin = os.times()
+    with subprocess.Popen(
+        [*command, "--workdir", tmp_path / "demo"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        first = process.stderr.readline()
+        process.kill()
+    end = os.times()
+
+    assert "drawing 0 clips" in first
+    assert end.children_user + end.children_system < (
+        begin.children_user + begin.children_system + 2
+    )
