@@ -29,7 +29,9 @@ MAX_LINES = {
 }
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 SPAN = re.compile(r"`([^`\n]+)`")
-PROGRAM = re.compile(r"(?:clipmill|python -m (?:pipelines|train|eval|infra)\S*)(?: |$)")
+PROGRAM = re.compile(
+    r"(?:clipmill|python -m (?:pipelines (?=[a-z])|train|eval|infra)\S*)(?: |$)"
+)
 
 
 def name_of(page):
@@ -59,19 +61,20 @@ def broken_links(page):
 
 
 def command_lines(text):
-    """The lines of code blocks and the code spans that run one of the programs."""
+    """The lines of code blocks and the code spans that run one of the programs.
+
+    A span may leave out flags that are required, which "..." says.
+    """
     joined = text.replace("\\\n", " ")
-    blocks = [
-        line.strip()
-        for line in joined.splitlines()
-        if line.startswith("    ") or "`" not in line
-    ]
+    blocks = [line.strip() for line in joined.splitlines() if line.startswith("    ")]
+    spans = [f"{span} ..." for span in SPAN.findall(joined)]
     lines = []
-    for line in blocks + SPAN.findall(joined):
-        code = line.partition("  #")[0].partition("$(")[0].removeprefix("$ ")
+    for line in blocks + spans:
+        code = line.partition("  #")[0].partition("$(")[0]
         begin = code.find("python -m") if code.startswith("msrun") else 0
-        if PROGRAM.match(code[begin:]):
-            lines.append(" ".join(code[begin:].split()))
+        words = code[begin:].split()
+        if PROGRAM.match(code[begin:]) and "JOB" not in words:
+            lines.append(" ".join(words))
     return lines
 
 
@@ -127,6 +130,7 @@ def test_every_command_line_is_understood_by_its_program():
 )
 def test_a_wrong_word_in_a_command_line_is_noticed(planted):
     assert command_lines(f"Run\n\n    {planted}\n\n") == [planted]
+    assert command_lines(f"Run `{planted}`.") == [f"{planted} ..."]
     assert list(complaints([planted])) == [planted]
 
 

@@ -15,7 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     (dataset,) = sys.argv[1:] if argv is None else argv
     version = open_version(dataset)
     names = version.category_names()
-    labels = version.read_clips(["label"], split="train").column("label").to_pylist()
+    clips = version.read_clips(["label", "status"], split="train").to_pylist()
+    labels = [clip["label"] for clip in clips if clip["status"] == "stored"]
     for name in names:
         print(f"{labels.count(name):>4}  {name}")  # noqa: T201
 

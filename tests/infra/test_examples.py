@@ -45,9 +45,9 @@ def test_a_split_is_read_and_gone_on_with(published_version):
     lines = example("read_a_split.py", published_version.dataset).splitlines()
 
     assert lines[:3] == [
-        "   3  Moving something left",
-        "   4  Moving something right",
-        "   2  Rest",
+        "   2  Moving something left",
+        "   2  Moving something right",
+        "   3  Rest",
     ]
     assert lines[3].startswith("(4, 4, 3, 32, 32) [")
     assert lines[-1] == "resumed at step 1 of 2"
@@ -92,5 +92,4 @@ def test_a_new_classifier_is_trained_on_a_frozen_network(published_version, tmp_
         )
         if not np.array_equal(old.asnumpy(), new.asnumpy())
     }
-    assert changed
-    assert all("classifier" in name for name in changed)
+    assert changed == {"new_fc.weight", "new_fc.bias"}
