@@ -11,6 +11,7 @@ setup(
     packages=[
         "eval",
         "eval.running",
+        "infra.configs",  # no code: the files that --config_path takes by their names
         "mindrecord_io",
         "mindrecord_io.serving",
         "mindrecord_io.shards",
@@ -28,8 +29,9 @@ setup(
         "pipelines.synthetic",
         "train",
     ],
-    package_data={"mindrecord_io": ["py.typed"]},
-    python_requires=">=3.11,<3.12",
+    package_data={"infra.configs": ["*.yaml"], "mindrecord_io": ["py.typed"]},
+    entry_points={"console_scripts": ["clipmill = pipelines.__main__:start"]},
+    python_requires=">=3.11,<3.13",  # av has no wheel for 3.10, mindspore none for 3.13
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "av>=18.1,<19",

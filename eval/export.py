@@ -1,4 +1,4 @@
-"""`python -m eval export`: a trained network in a file that other programs run.
+"""`clipmill export`: a trained network in a file that other programs run.
 
     .mindir       MindSpore and MindSpore Lite; any number of clips at once
     .onnx         ONNX Runtime and others; a fixed number of clips
@@ -7,8 +7,6 @@
 A network takes uint8 RGB frames (N, T, 3, crop_px, crop_px) and gives logits.
 """
 
-import argparse
-import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
-from eval.running import command, config_file
+from eval.running import command, config_file, parsers
 from model import checkpoint, weights, whole_file
 from model.tsm import TSM
 
@@ -139,7 +137,7 @@ def _difference(network: TSM, exported: nn.Cell, shape: tuple[int, ...]) -> floa
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exports; returns 0, 1 if that failed, or 2 for wrong usage."""
-    flags = vars(_parser().parse_args(argv))
+    flags = vars(parsers.export_parser().parse_args(argv))
 
     def run() -> ExportResult:
         options = config_file.build(ExportOptions, flags)
@@ -147,30 +145,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.info("loaded %s: %s", options.checkpoint, checkpoint.headline(facts))
         return export(network, options)
 
-    return command.exit_status(run)
-
-
-def _parser() -> argparse.ArgumentParser:
-    defaults = {f.name: f.default for f in dataclasses.fields(ExportOptions)}
-    parser = argparse.ArgumentParser(
-        prog="python -m eval export",
-        description="Writes a trained network for other programs.",
-        allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, help="file: " + ", ".join(EXPORTERS)
-    )
-    parser.add_argument(
-        "--crop_px", type=int, default=defaults["crop_px"], help="side of the frames"
-    )
-    parser.add_argument(
-        "--batch_size",
-        type=int,
-        default=defaults["batch_size"],
-        help="clips at once in an .onnx file",
-    )
-    return parser
+    return command.run("export", run)

@@ -1,16 +1,15 @@
-"""`python -m eval import_weights`: published weights as a checkpoint of ours.
+"""`clipmill import_weights`: published weights as a checkpoint of ours.
 
 Weights do not determine segments, shift_div or dropout: the section `model` of a
 configuration file does.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.running import command, config_file
-from model import checkpoint, weight_files, weights
+from eval.running import command, config_file, parsers
+from model import checkpoint, weights
 from model.tsm import TSM, TSMConfig
 
 __all__ = ["import_weights", "main"]
@@ -72,42 +71,11 @@ def import_weights(options: ImportOptions) -> ImportResult:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Imports; returns 0, 1 if that failed, or 2 for wrong usage."""
-    flags, words = _parser().parse_known_args(argv)
+    flags, words = parsers.import_weights_parser().parse_known_args(argv)
     flags.fresh = tuple(flags.fresh)
 
     def run() -> ImportResult:
         overrides = config_file.parse_overrides(words)
         return import_weights(ImportOptions(**vars(flags), overrides=overrides))
 
-    return command.exit_status(run)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m eval import_weights",
-        description="Turns published weights into a checkpoint for evaluation.",
-        epilog="Any key of the section `model` of the configuration file is a flag "
-        "too: --num_classes 174",
-        allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--config_path", type=Path, required=True, help="YAML file the network is of"
-    )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        required=True,
-        help="file to read: " + ", ".join(weight_files.READERS),
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, help=".ckpt file to write"
-    )
-    parser.add_argument(
-        "--fresh",
-        choices=tuple(weights.FRESH_PARTS),
-        nargs="+",
-        default=(),
-        help="parts of the network that the file need not have",
-    )
-    return parser
+    return command.run("import_weights", run)

@@ -1,15 +1,13 @@
-"""`python -m eval infer`: predictions for some clips of a data set, by id."""
+"""`clipmill infer`: predictions for some clips of a data set, by id."""
 
-import argparse
-import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eval import config, evaluate
-from eval.running import command, config_file
-from mindrecord_io import records
+from eval.running import command, config_file, parsers
+from mindrecord_io import command_line, records
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import opening
@@ -116,50 +114,12 @@ def _predicted(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line a clip; returns 0, 1 if that failed, or 2 for wrong usage."""
-    flags = vars(_parser().parse_args(argv))
+    flags = vars(parsers.infer_parser().parse_args(argv))
     clip_ids = tuple(flags.pop("clip_id"))
 
     def run() -> None:
         options = config_file.build(InferOptions, flags | {"clip_ids": clip_ids})
         for predicted in infer(options):
-            command.tell(predicted)
+            command_line.print_json(predicted)
 
-    return command.exit_status(run)
-
-
-def _parser() -> argparse.ArgumentParser:
-    defaults = {f.name: f.default for f in dataclasses.fields(InferOptions)}
-    parser = argparse.ArgumentParser(
-        prog="python -m eval infer",
-        description="Tells the five most probable labels of clips of a data set.",
-        allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--dataset",
-        required=True,
-        metavar="FOLDER_OR_URI",
-        help="data set: a folder, or s3://bucket/path, obs:// or gs://",
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, required=True, help=".ckpt file of python -m train"
-    )
-    parser.add_argument(
-        "--clip_id", nargs="+", required=True, help="ids of stored clips of the split"
-    )
-    parser.add_argument(
-        "--split",
-        choices=records.SPLITS,
-        default=defaults["split"],
-        help="where the clips are",
-    )
-    parser.add_argument("--version", help="of the data set; the newest if not given")
-    parser.add_argument(
-        "--device_target",
-        choices=config.DEVICE_TARGETS,
-        default=defaults["device_target"],
-        help="what computes",
-    )
-    for name, text in (("crop_px", "side of the frames"), ("resize_px", "short side")):
-        parser.add_argument(f"--{name}", type=int, default=defaults[name], help=text)
-    return parser
+    return command.run("infer", run)

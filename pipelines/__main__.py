@@ -1,13 +1,18 @@
-"""`python -m pipelines JOB`: one name for every job."""
+"""`clipmill JOB`, which is `python -m pipelines JOB`: one name for every job."""
 
 import importlib
+import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from mindrecord_io import interrupts
+from mindrecord_io import command_line
+
+__all__ = ["main", "start"]
 
 _JOBS = {
-    "synthesize": "make a stand-in for the licensed data set",
+    "synthesize": "draw a stand-in for the licensed data set",
     "build": "turn clips and annotations into a published version",
     "relabel": "give the clips of a version other labels, without decoding",
     "verify": "check a version's shards byte by byte",
@@ -16,6 +21,16 @@ _JOBS = {
     "rollback": "publish an older version again",
     "prune": "remove old versions and the shards that only they need",
 }
+"""The jobs of this package: modules of pipelines.jobs."""
+
+_OTHER_JOBS = {
+    "train": "train a network on a version",
+    "eval": "measure a checkpoint on a split",
+    "infer": "print the most probable labels of some clips",
+    "export": "write a trained network for other programs",
+    "import_weights": "make a checkpoint of published weights",
+}
+"""The jobs of the packages that are imported by name alone: `train`, and `eval`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,25 +38,81 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     job = words[0] if words else ""
     if job in _JOBS:
-        # Imported only now: a job loads what it needs and nothing else.
-        from pipelines.jobs import progress
-
-        progress.configure_logging()
-        status: int = importlib.import_module(f"pipelines.jobs.{job}").main(words[1:])
-        return status
+        return _run(job, words[1:])
+    if job in _OTHER_JOBS:
+        return _run_elsewhere(job, words[1:])
+    if job == "--version":
+        print(f"clipmill {_version()}")
+        return 0
     is_help = job in ("-h", "--help")
     stream = sys.stdout if is_help else sys.stderr
     if job and not is_help:
         print(f"no job {job!r}; the jobs are:", file=stream)
     else:
-        print("usage: python -m pipelines JOB [flags]; the jobs are:", file=stream)
-    for name, text in _JOBS.items():
-        print(f"  {name:<12}{text}", file=stream)
+        print("usage: clipmill JOB [flags]; the jobs are:", file=stream)
+    for name, text in (_JOBS | _OTHER_JOBS).items():
+        print(f"  {name:<16}{text}", file=stream)
+    print("`clipmill JOB --help` lists a job's flags.", file=stream)
     return 0 if is_help else 2
 
 
-if __name__ == "__main__":
-    interrupts.exit_at_sigint(
-        "interrupted: nothing half-done counts, run the same command again to finish"
+def start() -> int:
+    """Runs the command of this process; Ctrl-C ends it with one line."""
+    if len(sys.argv) > 1 and sys.argv[1] in _OTHER_JOBS:
+        return command_line.start(main)
+    return command_line.start(
+        main, ": nothing half-done counts, run the same command again to finish"
     )
-    sys.exit(main())
+
+
+def _run(job: str, words: list[str]) -> int:
+    # Each import waits until it is needed: a job loads its own libraries alone, and
+    # none before --help and wrong flags are answered.
+    from pipelines.jobs import parsers
+
+    getattr(parsers, f"{job}_parser")().parse_known_args(words)
+    from pipelines.jobs import progress
+
+    progress.configure_logging()
+    status: int = importlib.import_module(f"pipelines.jobs.{job}").main(words)
+    return status
+
+
+def _run_elsewhere(job: str, words: list[str]) -> int:
+    for package in ("model", "eval", "train"):
+        _load_own(package)
+    if job == "train":
+        module = importlib.import_module("train.__main__")
+    else:
+        module = importlib.import_module("eval.__main__")
+        words = words if job == "eval" else [job, *words]
+    status: int = module.main(words)
+    return status
+
+
+def _load_own(package: str) -> None:
+    """Loads a package from beside this one, whatever else of its name there is.
+
+    The names are usual: the current folder, if it is on Python's path, may well have a
+    train.py, a model.py or an eval/ of its own.
+    """
+    beside = str(Path(__file__).resolve().parent.parent)
+    spec = importlib.machinery.PathFinder.find_spec(package, [beside])
+    if package in sys.modules or spec is None or spec.loader is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[package] = module
+    spec.loader.exec_module(module)
+
+
+def _version() -> str:
+    from importlib import metadata  # slow, and wanted here alone
+
+    try:
+        return metadata.version("clipmill")
+    except metadata.PackageNotFoundError:
+        return f"of {Path(__file__).resolve().parent.parent}, which is not installed"
+
+
+if __name__ == "__main__":
+    sys.exit(start())

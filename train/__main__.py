@@ -1,53 +1,48 @@
-"""`python -m train`: a trained network from a published version."""
+"""`clipmill train`: a trained network from a published version."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from eval.running import command, config_file, process_start
-from mindrecord_io import interrupts
+from eval.running import parsers, process_start
+from mindrecord_io import command_line
+from mindrecord_io.command_line import CommandParser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains; returns 0, 1 if that failed, or 2 for wrong usage."""
-    process_start.configure_logging()
-    flags, words = _parser().parse_known_args(argv)
+    command_line.configure_logging()
+    flags, rest = train_parser().parse_known_args(argv)
     process_start.prepare_mindspore()
-    from train import job, loop  # leads to MindSpore, so not before the line above
+    # These lead to YAML's library and MindSpore, so not before the line above.
+    from eval.running import command, config_file
+    from train import job, loop
 
-    def run() -> loop.TrainResult | None:
-        overrides = config_file.parse_overrides(words)
+    def train() -> loop.TrainResult | None:
+        overrides = config_file.parse_overrides(rest)
         return job.run(job.TrainOptions(**vars(flags), overrides=overrides))
 
-    return command.exit_status(run)
+    return command.run("train", train)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m train",
-        description="Trains a temporal shift network on the train split and measures "
-        "it on the validation split.",
-        epilog="Any key of the configuration file is a flag too: --learning_rate 0.02",
-        allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+def train_parser() -> CommandParser:
+    """Returns the parser of `train`."""
+    parser = CommandParser(
+        "train",
+        "Trains a temporal shift network on the train split and measures it on the "
+        "validation split.",
+        example="--config_path demo_cpu --dataset dataset --output run",
+        notes="Any key of the configuration file is a flag too: --learning_rate 0.02",
     )
-    parser.add_argument(
-        "--config_path", type=Path, required=True, help="YAML file, see infra/configs"
-    )
-    parser.add_argument(
-        "--dataset",
-        required=True,
-        metavar="FOLDER_OR_URI",
-        help="data set: a folder, or s3://bucket/path, obs:// or gs://",
-    )
+    parsers.add_config_path(parser)
+    command_line.add_dataset(parser)
     parser.add_argument(
         "--output",
-        type=Path,
+        type=command_line.local_path,
         required=True,
+        metavar="DIR",
         help="new folder for checkpoints, metrics; with --resume the old one",
     )
-    parser.add_argument("--version", help="of the data set; the newest if not given")
+    command_line.add_version(parser)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -65,5 +60,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    interrupts.exit_at_sigint("interrupted")
-    sys.exit(main())
+    sys.exit(command_line.start(main))

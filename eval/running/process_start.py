@@ -1,10 +1,9 @@
 """Prepares a process before MindSpore is imported in it."""
 
-import logging
 import os
 import sys
 
-__all__ = ["configure_logging", "prepare_mindspore"]
+__all__ = ["prepare_mindspore"]
 
 
 def prepare_mindspore() -> None:
@@ -21,12 +20,3 @@ def prepare_mindspore() -> None:
     # default, and as long again until the job has ended.
     os.environ.setdefault("MS_NODE_TIMEOUT", "15")
     os.environ.setdefault("GLOG_v", "3")  # errors; warnings are about its own ways
-
-
-def configure_logging() -> None:
-    """Sends log lines of level info and above to standard error."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )

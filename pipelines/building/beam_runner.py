@@ -1,15 +1,18 @@
-"""Runs a transform on whatever Beam runner was asked for, and says why it failed."""
+"""Reads the flags of Beam, and runs a transform on the runner that they choose."""
 
+import argparse
 import contextlib
+import difflib
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
+from apache_beam.options import pipeline_options
 
-from pipelines.jobs import build_options
+__all__ = ["PipelineError", "beam_options", "is_local", "refuse_unknown", "run"]
 
-__all__ = ["PipelineError", "run"]
+_LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
 
 # What a task said is this line, of the hundreds that runners wrap it in: Beam's own
 # lines stand before it, those of a cluster's virtual machine after it.
@@ -32,15 +35,58 @@ def run(
       PipelineError: a task failed, more often than the runner tries again, or the
         runner itself did.
     """
-    is_local = build_options.is_local(beam_flags)
     try:
-        with contextlib.nullcontext() if is_local else _temporary_files_removed():
-            flags = build_options.beam_options(beam_flags, num_threads)
+        with (
+            contextlib.nullcontext()
+            if is_local(beam_flags)
+            else _temporary_files_removed()
+        ):
+            flags = beam_options(beam_flags, num_threads)
             pipeline = beam.Pipeline(options=flags)
             pipeline | transform
             pipeline.run().wait_until_finish()
     except RuntimeError as cause:  # what runners make of an error in a task
         raise PipelineError(_reason(cause)) from cause
+
+
+def beam_options(
+    beam_flags: Sequence[str], num_threads: int
+) -> pipeline_options.PipelineOptions:
+    """Returns Beam's options: the flags given, and a local runner unless they name one.
+
+    The local runner works in threads of this process. The work itself is done in
+    child processes, so threads suffice, and no process of Beam's can die unnoticed.
+    """
+    flags = list(beam_flags)
+    if is_local(flags):
+        flags += [
+            f"--runner={_LOCAL_RUNNER}",
+            "--direct_running_mode=multi_threading",
+            f"--direct_num_workers={num_threads}",
+        ]
+    return pipeline_options.PipelineOptions(flags)
+
+
+def is_local(beam_flags: Sequence[str]) -> bool:
+    """Returns whether the flags leave the choice of the runner to us."""
+    return not any(flag.split("=")[0] == "--runner" for flag in beam_flags)
+
+
+def refuse_unknown(flags: Sequence[str], own_flags: Sequence[str]) -> None:
+    """Raises ValueError for a flag that Beam does not have.
+
+    Args:
+      own_flags: the flags of the job, which may be nearest to it as well.
+    """
+    beam = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for options in pipeline_options.PipelineOptions.__subclasses__():
+        options._add_argparse_args(beam)  # Beam's own --help walks them this way
+    _, unknown = beam.parse_known_args(list(flags))
+    for flag in unknown:
+        name = flag.split("=")[0]
+        names = [*own_flags, *beam._option_string_actions]
+        near = difflib.get_close_matches(name, names, n=3)
+        raise ValueError(f"no flag {name!r} here or in Beam; nearest: {near}")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam import metrics
 
-from mindrecord_io import records
+from mindrecord_io import command_line, records
 from mindrecord_io.records import DecodeSettings, ShardPlan, ShardSummary
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import object_store
@@ -111,6 +111,7 @@ class _BuildShard(beam.DoFn):
             summary.num_stored,
             len(summary.clips) - summary.num_stored,
             end - begin,
+            extra=command_line.PER_SHARD,
         )
         return ()
 

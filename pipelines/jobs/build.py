@@ -1,14 +1,11 @@
-"""`python -m pipelines build`: clips and annotations in, a published version out."""
+"""`clipmill build`: clips and annotations in, a published version out."""
 
-import json
 import logging
 from collections.abc import Sequence
 
-from mindrecord_io import records
-from mindrecord_io.storage import object_store
-from mindrecord_io.versions import manifests
+from mindrecord_io import command_line, records
 from mindrecord_io.versions.manifests import Version
-from pipelines.jobs import build_options, make_version
+from pipelines.jobs import build_options, common_flags, make_version
 from pipelines.jobs.build_options import BuildOptions
 from pipelines.planning import checksums, matching
 from pipelines.planning.clip_listing import ClipListing
@@ -18,7 +15,7 @@ from pipelines.publishing import data_sets
 from pipelines.publishing.data_sets import DataSet
 from pipelines.sources import annotation_readers
 
-__all__ = ["build", "main"]
+__all__ = ["build", "main", "parse"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,20 +60,16 @@ def build(options: BuildOptions) -> make_version.JobResult:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    options = build_options.parse_build(argv)
-    try:
-        result = build(options)
-    except (
-        make_version.JobError,
-        manifests.PublishConflictError,
-        object_store.StorageError,
-        OSError,
-        ValueError,
-    ) as error:
-        logger.error("build failed: %s", error)
-        return 1
-    print(json.dumps(result.to_json()))  # noqa: T201
-    return 0
+    options = parse(argv)
+    return command_line.run("build", lambda: build(options))
+
+
+def parse(argv: Sequence[str] | None) -> BuildOptions:
+    """Reads the flags, ours and Beam's; wrong ones end the process with status 2."""
+    parser = build_options.build_parser()
+    return parser.make(
+        build_options.from_flags, *common_flags.parse_with_beam(parser, argv)
+    )
 
 
 def _log_unlisted(listing: ClipListing, parent: Version | None) -> None:

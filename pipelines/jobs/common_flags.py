@@ -1,30 +1,35 @@
-"""Flags that name a folder, of this machine or of an object store."""
+"""Flags that several jobs of this package have, and no command elsewhere."""
 
 import argparse
-from pathlib import Path
+from collections.abc import Sequence
 
-from mindrecord_io.storage import locations
+from mindrecord_io import command_line
+from mindrecord_io.command_line import CommandParser
 
-__all__ = ["add_dataset", "path_or_uri"]
+__all__ = ["add_annotations", "parse_with_beam"]
 
 
-def add_dataset(parser: argparse.ArgumentParser) -> None:
-    """Gives a command the flag that every one has, --dataset."""
+def add_annotations(parser: CommandParser) -> None:
+    """Adds --annotations."""
     parser.add_argument(
-        "--dataset",
-        type=path_or_uri,
+        "--annotations",
+        type=command_line.local_path,
         required=True,
-        help="folder of the data set; a path, s3://, obs:// or gs://",
+        metavar="PATH",
+        help="Something-Something-v2's folder of JSON files; a .csv or .parquet file "
+        "(path, label, split); Jester's folder of lists; or a folder of "
+        "<split>/<class>/<clip>; a clip is a file or a folder of JPEGs",
     )
 
 
-def path_or_uri(text: str) -> Path | str:
-    """Reads a flag's value that is a path, or a URI (see storage).
+def parse_with_beam(
+    parser: CommandParser, argv: Sequence[str] | None
+) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """Returns the parser's flags and Beam's; one that neither has ends the process."""
+    flags, beam_flags = parser.parse_known_args(argv)
+    if beam_flags:
+        # Beam takes seconds to import, which a forecast without such flags need not.
+        from pipelines.building import beam_runner
 
-    Raises:
-      ArgumentTypeError: a URI that cannot be used.
-    """
-    try:
-        return locations.location(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        parser.make(beam_runner.refuse_unknown, beam_flags, parser.flag_names)
+    return flags, tuple(beam_flags)

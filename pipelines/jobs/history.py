@@ -1,22 +1,16 @@
-"""`python -m pipelines history`: every version of a data set and what changed."""
+"""`clipmill history`: every version of a data set and what changed."""
 
-import argparse
-import dataclasses
-import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io.storage import object_store
+from mindrecord_io import command_line
 from mindrecord_io.versions import manifests
-from pipelines.jobs import common_flags
+from pipelines.jobs import parsers
 from pipelines.publishing import data_sets
 from pipelines.report import version_differences
 
-__all__ = ["PastVersion", "Unreadable", "history", "main"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["History", "PastVersion", "Unreadable", "history", "main"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +62,13 @@ class Unreadable:
         return f"! {self.version}  {self.error}"
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the command prints as its last line."""
+
+    versions: list[PastVersion | Unreadable]
+
+
 def history(dataset: Path | str) -> list[PastVersion | Unreadable]:
     """Returns all versions, newest last.
 
@@ -81,16 +82,15 @@ def history(dataset: Path | str) -> list[PastVersion | Unreadable]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    flags = _parser().parse_args(argv)
-    try:
-        past = history(flags.dataset)
-    except (object_store.StorageError, OSError, ValueError) as error:
-        logger.error("history failed: %s", error)
-        return 1
-    for version in past:
+    flags = parsers.history_parser().parse_args(argv)
+    return command_line.run("history", lambda: History(history(flags.dataset)), _print)
+
+
+def _print(past: History) -> int:
+    """Prints a line for each version; returns the command's exit status."""
+    for version in past.versions:
         print(version)  # noqa: T201
-    print(json.dumps({"versions": [dataclasses.asdict(v) for v in past]}))  # noqa: T201
-    return int(any(isinstance(version, Unreadable) for version in past))
+    return int(any(isinstance(version, Unreadable) for version in past.versions))
 
 
 def _history(data_set: data_sets.DataSet) -> list[PastVersion | Unreadable]:
@@ -131,15 +131,3 @@ def _past_version(
         parent=manifest.parent,
         changes=version_differences.changes(manifest, parent),
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines history",
-        description="Lists the versions of a data set, newest last; the current one "
-        "has a star, one that cannot be read an exclamation mark.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    common_flags.add_dataset(parser)
-    return parser

@@ -188,10 +188,9 @@ def _make_shards(
     """Runs the pipeline; returns the receipts of all shards, every one published."""
     # Beam takes seconds to import: only a job that makes shards pays them.
     from pipelines.building import beam_runner, build_transforms, worker_pool
-    from pipelines.jobs import build_options
 
     plan, location = job.plan, job.data_set.location
-    is_local = build_options.is_local(job.beam_flags)
+    is_local = beam_runner.is_local(job.beam_flags)
     shard_job = build_transforms.ShardJob(
         # Absolute, because a worker may run elsewhere.
         dataset=location.absolute() if isinstance(location, Path) else location,

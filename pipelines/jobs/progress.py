@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 import tqdm
 
+from mindrecord_io import command_line
+
 __all__ = ["configure_logging", "line", "watched"]
 
 logger = logging.getLogger(__name__)
@@ -18,27 +20,10 @@ _LINE_SECONDS = 30  # a log of a day has some thousand of them
 
 
 def configure_logging() -> None:
-    """Sends log lines to standard error, past the bar where there is one.
-
-    On a terminal the bar stands for the lines that tell of each shard.
-    """
-    handler = _PastTheBar()
-    handler.addFilter(_is_wanted)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[handler],
-        force=True,
-    )
-    # Beam logs a failed task with hundreds of lines; the job tells the one that counts.
+    """Sends log lines to standard error, without those of Beam that help nobody."""
+    command_line.configure_logging(_is_wanted)
+    # Beam logs a failed task with hundreds of lines; the job logs the one that counts.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    if sys.stderr.isatty():
-        for name in (
-            "pipelines.building.build_transforms",
-            "pipelines.building.verify_transforms",
-        ):
-            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def line(label: str, total: int, num_done: int, seconds: float) -> str:
@@ -53,16 +38,9 @@ def line(label: str, total: int, num_done: int, seconds: float) -> str:
     )
 
 
-class _PastTheBar(logging.Handler):
-    """Writes lines so that a progress bar stays below them."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.tqdm.write(self.format(record), file=sys.stderr)
-
-
 def _is_wanted(record: logging.LogRecord) -> bool:
-    # Beam says so of an optional part at every import; nothing here uses it. And what
-    # a cluster's task said before it failed comes whole, in the root logger's name.
+    # Beam logs that of an optional part at every import; nothing here uses it. And what
+    # a cluster's task logged before it failed comes whole, in the root logger's name.
     text = record.getMessage()
     return "apitools not found" not in text and (
         record.name != "root" or "Traceback (most recent call last)" not in text

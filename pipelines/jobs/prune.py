@@ -1,22 +1,18 @@
-"""`python -m pipelines prune`: removes old versions and what only they needed.
+"""`clipmill prune`: removes old versions and what only they needed.
 
 Nothing goes while a job is at work that may count on any shard, and versions go before
 the shards that they list. What holds jobs off, and what is left where this is killed,
 depends on where the data set is: see removal and remote_removal.
 """
 
-import argparse
-import dataclasses
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import naming, records
-from mindrecord_io.storage import object_store
-from pipelines.jobs import common_flags
-from pipelines.publishing import data_sets, removal
+from mindrecord_io import command_line, naming, records
+from pipelines.jobs import parsers
+from pipelines.publishing import data_sets
 
 __all__ = ["PruneResult", "main", "plan_only", "prune"]
 
@@ -75,27 +71,24 @@ def prune(dataset: Path | str, keep: int) -> PruneResult:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    flags = _parser().parse_args(argv)
-    run = plan_only if flags.dry_run else prune
-    try:
-        result = run(flags.dataset, flags.keep)
-    except (
-        removal.AtWorkError,
-        object_store.StorageError,
-        OSError,
-        ValueError,
-    ) as error:
-        logger.error("prune failed: %s", error)
-        return 1
+    flags = parsers.prune_parser().parse_args(argv)
+    action = plan_only if flags.dry_run else prune
+    return command_line.run(
+        "prune",
+        lambda: action(flags.dataset, flags.keep),
+        lambda result: _log(result, "would remove" if flags.dry_run else "removed"),
+    )
+
+
+def _log(result: PruneResult, removed: str) -> int:
     logger.info(
         "%s versions %s and %d shards, %d bytes; versions %s stay",
-        "would remove" if flags.dry_run else "removed",
+        removed,
         list(result.removed_versions),
         len(result.removed_shards),
         result.freed_bytes,
         list(result.kept),
     )
-    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
     return 0
 
 
@@ -137,31 +130,3 @@ def _result(
         freed_bytes=num_bytes + num_abandoned_bytes,
         kept=plan.kept,
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines prune",
-        description="Removes old versions, and every shard that no version needs any "
-        "more. Whoever is reading a version that is removed gets errors.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    common_flags.add_dataset(parser)
-    parser.add_argument(
-        "--keep",
-        type=_positive_int,
-        required=True,
-        metavar="N",
-        help="newest versions that stay; the current one stays in any case",
-    )
-    parser.add_argument(
-        "--dry_run", action="store_true", help="tell what would be removed, then stop"
-    )
-    return parser
-
-
-def _positive_int(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
-    return int(text)

@@ -1,19 +1,14 @@
-"""`python -m pipelines relabel`: new annotations for the clips that a version holds.
+"""`clipmill relabel`: new annotations for the clips that a version holds.
 
 Needs neither the clips nor a decoder: frames are copied from shard to shard, and only
 where a shard's labels or clips have changed.
 """
 
 import argparse
-import json
-import logging
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from mindrecord_io.storage import object_store
-from mindrecord_io.versions import manifests
-from pipelines.jobs import build_options, common_flags, make_version
+from mindrecord_io import command_line
+from pipelines.jobs import common_flags, make_version, parsers
 from pipelines.planning import matching
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
@@ -21,25 +16,11 @@ from pipelines.sources import annotation_readers
 
 __all__ = ["main"]
 
-logger = logging.getLogger(__name__)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    flags, beam_flags = build_options.parse_with_beam(_parser(), argv)
-    try:
-        result = _relabel(flags, beam_flags)
-    except (
-        make_version.JobError,
-        manifests.PublishConflictError,
-        object_store.StorageError,
-        OSError,
-        ValueError,
-    ) as error:
-        logger.error("relabel failed: %s", error)
-        return 1
-    print(json.dumps(result))  # noqa: T201
-    return 0
+    flags, beam_flags = common_flags.parse_with_beam(parsers.relabel_parser(), argv)
+    return command_line.run("relabel", lambda: _relabel(flags, beam_flags))
 
 
 def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, object]:
@@ -67,34 +48,3 @@ def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, 
             if flags.dry_run
             else make_version.run(job).to_json()
         )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines relabel",
-        description="Makes a version with other labels or splits, or fewer clips, of "
-        "the clips that the current version holds. Flags not listed here go to Beam.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--annotations", type=Path, required=True, help=build_options.ANNOTATIONS_HELP
-    )
-    common_flags.add_dataset(parser)
-    parser.add_argument(
-        "--dry_run", action="store_true", help="print what would change, then stop"
-    )
-    parser.add_argument(
-        "--max_quarantined",
-        type=build_options.non_negative_int,
-        metavar="N",
-        help="clips that may be broken or missing; by default as many as now",
-    )
-    parser.add_argument(
-        "--num_workers",
-        type=build_options.positive_int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="shards made at once on this machine",
-    )
-    return parser

@@ -1,22 +1,20 @@
-"""`python -m pipelines rollback`: publishes an older version again, as the newest.
+"""`clipmill rollback`: publishes an older version again, as the newest.
 
 Versions never change and CURRENT only moves forward, so going back is a step forward:
 a new version with the old one's content. The shards are shared; nothing is decoded.
 """
 
-import argparse
 import dataclasses
-import json
 import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import naming
-from mindrecord_io.storage import files, object_store
+from mindrecord_io import command_line, naming
+from mindrecord_io.storage import files
 from mindrecord_io.versions import manifests, version_checks
-from pipelines.jobs import common_flags
+from pipelines.jobs import parsers
 from pipelines.publishing import data_sets
 
 __all__ = ["RollbackError", "RollbackResult", "main", "rollback"]
@@ -53,23 +51,14 @@ def rollback(dataset: Path | str, name: str) -> RollbackResult:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    parser = _parser()
-    flags = parser.parse_args(argv)
-    if not naming.is_version_name(flags.version):
-        parser.error(f"a version is named like '000003', got {flags.version!r}")
-    try:
-        result = rollback(flags.dataset, flags.version)
-    except (
-        RollbackError,
-        manifests.PublishConflictError,
-        object_store.StorageError,
-        OSError,
-        ValueError,
-    ) as error:
-        logger.error("rollback failed: %s", error)
-        return 1
+    flags = parsers.rollback_parser().parse_args(argv)
+    return command_line.run(
+        "rollback", lambda: rollback(flags.dataset, flags.version), _log
+    )
+
+
+def _log(result: RollbackResult) -> int:
     logger.info("version %s is current, as %s was", result.version, result.same_as)
-    print(json.dumps(dataclasses.asdict(result)))  # noqa: T201
     return 0
 
 
@@ -117,18 +106,3 @@ def _copy(old: Path, new: Path) -> None:
     for source, copy in pairs:
         shutil.copyfile(source, copy)
         files.sync(copy)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines rollback",
-        description="Publishes an older version again, as a new version with the same "
-        "content. The versions in between stay.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    common_flags.add_dataset(parser)
-    parser.add_argument(
-        "--version", required=True, metavar="V", help="such as 000003; see history"
-    )
-    return parser

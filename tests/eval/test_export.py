@@ -87,7 +87,6 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
     [
         ({"output": "tsm.air"}, r"one of \.mindir, \.onnx, \.safetensors: .*tsm\.air"),
         ({"crop_px": 16}, "--crop_px must be at least 32, got 16"),
-        ({"batch_size": 0}, "--batch_size must be at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_exported_is_wrong_usage(changes, message, caplog):
@@ -95,6 +94,17 @@ def test_what_cannot_be_exported_is_wrong_usage(changes, message, caplog):
     words = [word for key, value in flags.items() for word in (f"--{key}", str(value))]
     assert export.main(words) == 2
     assert re.search(message, caplog.text)
+
+
+def test_a_batch_of_no_clip_is_wrong_usage(capsys, tmp_path):
+    with pytest.raises(ValueError, match="--batch_size must be at least 1, got 0"):
+        options(tmp_path / "tsm.onnx", batch_size=0)
+    with pytest.raises(SystemExit) as ended:
+        export.main(["--checkpoint=a", "--output=b.onnx", "--batch_size=0"])
+    assert ended.value.code == 2
+    assert "--batch_size: must be a whole number of at least 1, got '0'" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_missing_checkpoint_is_a_failure(tmp_path, caplog):

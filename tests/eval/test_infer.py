@@ -140,5 +140,5 @@ def test_a_failure_is_one_line(options):
     )
     assert run.returncode == 1
     assert run.stdout == ""
-    (error,) = [line for line in run.stderr.splitlines() if " ERROR " in line]
+    (error,) = [line for line in run.stderr.splitlines() if " E clipmill: " in line]
     assert "999" in error

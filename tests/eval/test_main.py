@@ -111,7 +111,7 @@ def test_what_does_not_fit_together_is_explained(
     run = run_eval(make_checkpoint(**changes), *flags)
     assert run.returncode == status
     assert run.stdout == ""
-    lines = [line for line in run.stderr.splitlines() if " ERROR " in line]
+    lines = [line for line in run.stderr.splitlines() if " E clipmill: " in line]
     assert len(lines) == 1
     assert re.search(message, lines[0])
 

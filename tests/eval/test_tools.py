@@ -15,7 +15,7 @@ def test_a_tool_has_flags_of_its_own(tool, flag):
         [sys.executable, "-m", "eval", tool, "--help"], capture_output=True, text=True
     )
     assert run.returncode == 0
-    assert f"usage: python -m eval {tool}" in run.stdout
+    assert f"usage: clipmill {tool}" in run.stdout
     assert flag in run.stdout
 
 

@@ -241,10 +241,10 @@ def test_the_whole_benchmark_on_six_clips(tmp_path):
 
 @pytest.mark.slow
 def test_the_bare_loop_decodes_every_frame_of_its_clips(tmp_path):
-    from pipelines.jobs import synthesize
+    from pipelines.synthetic import drawing, drawing_options
 
-    options = synthesize.SynthesizeOptions(tmp_path, num_clips=3, num_workers=1)
-    drawn = synthesize.synthesize(options)
+    options = drawing_options.SynthesizeOptions(tmp_path, num_clips=3, num_workers=1)
+    drawn = drawing.synthesize(options)
     clips = sorted(options.clips.iterdir())
 
     done = subprocess.run(

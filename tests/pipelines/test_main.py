@@ -10,8 +10,8 @@ def test_help_lists_the_jobs_on_standard_output(capsys, words):
     captured = capsys.readouterr()
     assert status == 0
     assert captured.err == ""
-    assert captured.out.startswith("usage: python -m pipelines JOB [flags]; the jobs")
-    for job in ("synthesize", "build", "relabel", "verify"):
+    assert captured.out.startswith("usage: clipmill JOB [flags]; the jobs")
+    for job in ("synthesize", "build", "relabel", "verify", "train", "eval"):
         assert f"\n  {job} " in captured.out
 
 
@@ -21,7 +21,7 @@ def test_no_job_is_wrong_usage(capsys):
     captured = capsys.readouterr()
     assert status == 2
     assert captured.out == ""
-    assert captured.err.startswith("usage: python -m pipelines JOB [flags]")
+    assert captured.err.startswith("usage: clipmill JOB [flags]")
 
 
 @pytest.mark.parametrize("word", ["biuld", "--clips", "BUILD", "os", "__main__"])
@@ -45,7 +45,7 @@ def test_every_job_that_is_named_exists_and_explains_itself(
     captured = capsys.readouterr()
     assert caught.value.code == 0
     assert captured.err == ""
-    assert captured.out.startswith(f"usage: python -m pipelines {job} ")
+    assert captured.out.startswith(f"usage: clipmill {job} ")
     assert "--dataset" in captured.out or "--output" in captured.out
 
 
@@ -58,8 +58,9 @@ def test_flags_reach_the_job_and_its_status_the_shell(tools):
 
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "required: --annotations, --dataset" in wrong.stderr
+    assert wrong.stderr.endswith("; nearest flags: --dataset to --datset\n")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.endswith(
-        "E pipelines.jobs.build: build failed: /no/annotations: cannot list the folder "
+        "E clipmill: build failed: /no/annotations: cannot list the folder "
         "of annotations: No such file or directory\n"
     )

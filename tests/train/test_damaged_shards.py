@@ -139,6 +139,6 @@ def test_the_command_ends_with_status_1_and_does_not_crash(version, words, regio
     )
 
     assert (run.returncode, run.stdout) == (1, "")
-    (line,) = [line for line in run.stderr.splitlines() if " ERROR " in line]
+    (line,) = [line for line in run.stderr.splitlines() if " E clipmill: " in line]
     assert f"{path.relative_to(version.dataset).as_posix()}: has SHA-256 " in line
     assert "Traceback" not in run.stderr

@@ -53,7 +53,7 @@ def interrupt(process):
     assert (process.returncode, output) == (130, "")
     *lines, last = errors.splitlines()
     assert last == "interrupted"
-    assert not [line for line in lines if "Traceback" in line or " ERROR " in line]
+    assert not [line for line in lines if "Traceback" in line or " E " in line]
 
 
 def wait_until(is_true):

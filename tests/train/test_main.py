@@ -88,7 +88,7 @@ def test_what_cannot_be_trained_is_explained(
     run = run_train(*flags)
     assert run.returncode == status
     assert run.stdout == ""
-    (line,) = [line for line in run.stderr.splitlines() if " ERROR " in line]
+    (line,) = [line for line in run.stderr.splitlines() if " E clipmill: " in line]
     assert message in line
     assert not (tmp_path / "output").exists()
 

@@ -14,13 +14,14 @@ from pipelines.jobs import progress
 # Shows a job of 5 clips that is done at once, and says something in the middle.
 JOB = """\
 import logging
+from mindrecord_io import command_line
 from pipelines.jobs import progress
 
 progress.configure_logging()
 done = 0
 with progress.watched("shards", 5, lambda: done):
     shards = logging.getLogger("pipelines.building.build_transforms")
-    shards.info("a line for each shard")
+    shards.info("a line for each shard", extra=command_line.PER_SHARD)
     logging.getLogger("pipelines.jobs.build").warning("look: %s", "here")
     logging.getLogger("apache_beam").info("chatter")
     logging.getLogger().warning("apitools not found, and so on")
@@ -63,7 +64,7 @@ def test_in_a_log_there_are_lines_and_no_bar(tools):
 
     assert done.stdout == "result\n"
     lines = done.stderr.splitlines()
-    assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in lines] == [
+    assert [re.sub(r"^\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in lines] == [
         "I pipelines.building.build_transforms: a line for each shard",
         "W pipelines.jobs.build: look: here",
     ]
@@ -147,7 +148,7 @@ def test_log_lines_go_to_the_current_standard_error(capsys, logging_restored):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d I pipelines\.anything: 7 clips\n", captured.err
+        r"\d\d-\d\d \d\d:\d\d:\d\d I pipelines\.anything: 7 clips\n", captured.err
     )
 
 

@@ -349,7 +349,9 @@ def test_keeping_no_version_is_wrong_usage(dataset, capsys, keep):
     with pytest.raises(SystemExit) as ended:
         prune.main(["--dataset", str(dataset), f"--keep={keep}"])
     assert ended.value.code == 2
-    assert f"must be at least 1, got {keep!r}" in capsys.readouterr().err
+    assert (
+        f"must be a whole number of at least 1, got {keep!r}" in capsys.readouterr().err
+    )
     assert by_hand.snapshot(dataset) == before
 
 

@@ -136,11 +136,11 @@ def test_a_rival_that_publishes_meanwhile_wins(dataset, caplog, monkeypatch):
     assert opening.current_name(dataset) == "000003"
 
 
-@pytest.mark.parametrize("version", ["1", "../000001", "", "latest", "000000"])
+@pytest.mark.parametrize("version", ["1.0", "../000001", "", "latest", "000000"])
 def test_a_name_that_no_version_has_is_wrong_usage(tmp_path, capsys, version):
     with pytest.raises(SystemExit) as ended:
         rollback.main(command(tmp_path, version))
     assert ended.value.code == 2
-    assert f"a version is named like '000003', got {version!r}" in (
+    assert f"named like '000003', or by its number, got {version!r}" in (
         capsys.readouterr().err
     )

@@ -7,8 +7,9 @@ import pytest
 
 from pipelines import ffmpeg
 from pipelines.jobs import synthesize
-from pipelines.jobs.synthesize import SynthesizeError, SynthesizeOptions
-from pipelines.synthetic import package_plan, webm_writer
+from pipelines.synthetic import drawing, package_plan, webm_writer
+from pipelines.synthetic.drawing import SynthesizeError
+from pipelines.synthetic.drawing_options import SynthesizeOptions
 
 SPLITS = ("train", "validation", "test")
 CLIPS = "20bn-something-something-v2"
@@ -44,7 +45,7 @@ def _decode(path: Path) -> tuple[int, float, set[tuple[int, ...]]]:
 def package(tmp_path_factory) -> Path:
     """A package of five clips, seed 1; tests must leave it as it is."""
     output = tmp_path_factory.mktemp("package") / "set"
-    synthesize.synthesize(SynthesizeOptions(output, num_clips=5, seed=1))
+    drawing.synthesize(SynthesizeOptions(output, num_clips=5, seed=1))
     return output
 
 
@@ -83,13 +84,13 @@ def test_clips_decode_to_the_planned_frames(package):
 def test_same_arguments_give_the_same_bytes_whatever_the_workers(package, tmp_path):
     output = tmp_path / "again"
 
-    synthesize.synthesize(SynthesizeOptions(output, num_clips=5, seed=1, num_workers=5))
+    drawing.synthesize(SynthesizeOptions(output, num_clips=5, seed=1, num_workers=5))
 
     assert _contents(output) == _contents(package)
 
 
 def test_another_seed_gives_other_bytes_in_every_clip(package, tmp_path):
-    synthesize.synthesize(SynthesizeOptions(tmp_path / "two", num_clips=5, seed=2))
+    drawing.synthesize(SynthesizeOptions(tmp_path / "two", num_clips=5, seed=2))
 
     for clip_id in range(1, 6):
         name = f"{CLIPS}/{clip_id}.webm"
@@ -97,7 +98,7 @@ def test_another_seed_gives_other_bytes_in_every_clip(package, tmp_path):
 
 
 def test_summary_counts_what_is_there(package):
-    summary = synthesize.synthesize(SynthesizeOptions(package, num_clips=5, seed=1))
+    summary = drawing.synthesize(SynthesizeOptions(package, num_clips=5, seed=1))
 
     clips = list((package / CLIPS).iterdir())
     assert summary.num_clips == 5
@@ -112,7 +113,7 @@ def test_second_run_changes_nothing_and_says_so(package, caplog):
     before = _times(package)
 
     with caplog.at_level("INFO"):
-        summary = synthesize.synthesize(SynthesizeOptions(package, 5, 1))
+        summary = drawing.synthesize(SynthesizeOptions(package, 5, 1))
 
     assert summary.num_drawn == 0
     assert _times(package) == before
@@ -130,7 +131,7 @@ def test_run_after_an_interruption_draws_only_what_is_missing(package, tmp_path)
     kept = output / CLIPS / "4.webm"
     kept_time = kept.stat().st_mtime_ns
 
-    summary = synthesize.synthesize(options)
+    summary = drawing.synthesize(options)
 
     assert summary.num_drawn == 1
     assert kept.stat().st_mtime_ns == kept_time
@@ -143,7 +144,7 @@ def test_other_arguments_for_a_full_folder_are_refused(package, changes):
     options = dataclasses.replace(SynthesizeOptions(package, 5, 1), **changes)
 
     with pytest.raises(SynthesizeError, match=r"repeat those arguments, choose ano"):
-        synthesize.synthesize(options)
+        drawing.synthesize(options)
 
     assert _times(package) == before
 
@@ -153,7 +154,7 @@ def test_folders_that_others_made_are_refused(tmp_path, folder):
     (tmp_path / folder).mkdir()
 
     with pytest.raises(SynthesizeError, match="not drawn by this program"):
-        synthesize.synthesize(SynthesizeOptions(tmp_path, 5, 1))
+        drawing.synthesize(SynthesizeOptions(tmp_path, 5, 1))
 
     assert [path.name for path in tmp_path.iterdir()] == [folder]
 
@@ -186,7 +187,7 @@ def test_failing_clip_stops_the_run_before_the_annotations(monkeypatch, tmp_path
         webm_writer.EncodeError,
         match=r"clip \d: ffmpeg ended with exit status 9; .* no paint",
     ):
-        synthesize.synthesize(SynthesizeOptions(output, num_clips=5))
+        drawing.synthesize(SynthesizeOptions(output, num_clips=5))
 
     assert list(_contents(output)) == ["synthesize.json"]
 
@@ -196,7 +197,7 @@ def test_threads_of_opencv_are_restored(monkeypatch, tmp_path):
     before = cv2.getNumThreads()
 
     with pytest.raises(webm_writer.EncodeError):
-        synthesize.synthesize(SynthesizeOptions(tmp_path / "set", num_clips=3))
+        drawing.synthesize(SynthesizeOptions(tmp_path / "set", num_clips=3))
 
     assert cv2.getNumThreads() == before
 
@@ -209,7 +210,7 @@ def test_main_ends_with_one_json_object(package, capsys):
     assert len(printed) == 1
     assert json.loads(printed[-1])["num_clips"] == 5
     assert set(json.loads(printed[-1])) == {
-        field.name for field in dataclasses.fields(synthesize.SynthesisSummary)
+        field.name for field in dataclasses.fields(drawing.SynthesisSummary)
     }
 
 
@@ -232,9 +233,12 @@ def test_main_returns_one_when_the_output_is_a_file(tmp_path, caplog):
     ("arguments", "message"),
     [
         ([], "required: --output"),
-        (["--output", "x", "--num_clips", "many"], "invalid int value: 'many'"),
+        (["--output", "x", "--num_clips", "many"], "at least 1, got 'many'"),
         (["--output", "x", "--num_clips", "1"], "num_clips must be at least 3"),
-        (["--output", "x", "--see", "1"], "unrecognized arguments: --see 1"),
+        (
+            ["--output", "x", "--see", "1"],
+            "arguments: --see 1; nearest flags: --seed to --see",
+        ),
     ],
 )
 def test_main_exits_with_two_on_wrong_usage(arguments, message, capsys):

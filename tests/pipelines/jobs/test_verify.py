@@ -12,6 +12,7 @@ from mindrecord_io.storage import files
 from mindrecord_io.versions import opening
 from pipelines.building import child_process, label_files, verify_transforms
 from pipelines.jobs import verify
+from pipelines.jobs.parsers import VerifyOptions
 from tests import versions_by_hand as by_hand
 
 HUGE = b"\x7f" + b"\xff" * 7
@@ -215,7 +216,7 @@ def test_every_shard_whose_hash_is_right_is_read(by_hand_dataset, reader, tmp_pa
     reader.answer = lambda request: asked.append(request) or {"wrong": []}
     flip(by_hand_dataset / shard_paths(by_hand_dataset)[1], 3)
 
-    result = verify.verify(verify.VerifyOptions(by_hand_dataset, num_workers=2))
+    result = verify.verify(VerifyOptions(by_hand_dataset, num_workers=2))
 
     assert [damage.reason[:12] for damage in result.damaged] == ["has SHA-256 "]
     assert sorted(request["shard_index"] for request in asked) == [0, 2, 3]
@@ -227,7 +228,7 @@ def test_what_the_reader_finds_is_damage_of_the_shard(by_hand_dataset, reader):
     reader.answer = lambda request: {
         "wrong": ["one", "two"] if request["shard_index"] == 2 else []
     }
-    result = verify.verify(verify.VerifyOptions(by_hand_dataset))
+    result = verify.verify(VerifyOptions(by_hand_dataset))
     path = shard_paths(by_hand_dataset)[2]
     assert [(d.path, d.reason) for d in result.damaged] == [
         (path, "one"),
@@ -244,7 +245,7 @@ def test_readers_that_die_or_hang_are_replaced(by_hand_dataset, reader):
         return {"wrong": []}
 
     reader.answer = answer
-    result = verify.verify(verify.VerifyOptions(by_hand_dataset))
+    result = verify.verify(VerifyOptions(by_hand_dataset))
     prefix = "has the published bytes, but the process that reads it: "
     assert [damage.reason for damage in result.damaged] == [
         f"{prefix}killed by SIGSEGV",
@@ -262,14 +263,14 @@ def test_with_a_damaged_table_shards_are_still_hashed(by_hand_dataset, reader):
     flip(table, 40)
     path = shard_paths(by_hand_dataset)[0]
     flip(by_hand_dataset / path, 3)
-    result = verify.verify(verify.VerifyOptions(by_hand_dataset))
+    result = verify.verify(VerifyOptions(by_hand_dataset))
     assert [d.path for d in result.damaged] == ["versions/000001/clips.parquet", path]
     assert reader.started == 0
 
 
 def test_shards_of_which_nothing_is_stored_are_not_read(tmp_path, reader):
     by_hand.publish(tmp_path, {"train": {"101": 0}}, quarantined=["101"])
-    result = verify.verify(verify.VerifyOptions(tmp_path))
+    result = verify.verify(VerifyOptions(tmp_path))
     assert (result.num_shards, result.num_clips, result.damaged) == (1, 0, ())
     assert reader.started == 0
 
@@ -366,7 +367,7 @@ def test_a_newer_format_ends_with_status_1(by_hand_dataset, caplog):
     [
         ([], "--dataset"),
         (["--dataset", "x", "--num_workers", "0"], "at least 1"),
-        (["--dataset", "x", "--version", "1"], "a version is named like '000003'"),
+        (["--dataset", "x", "--version", "1.0"], "a version is named like '000003'"),
         (["--dataset", "x", "--versoin=1"], "nearest: ['--version', "),
         (["--dataset", "x", "--data", "y"], "no flag '--data' here or in Beam"),
     ],

@@ -1,0 +1,190 @@
+"""The parsers of `eval` and its tools, apart from them so that `--help` loads nothing.
+
+`TOOL_parser` is that of `clipmill TOOL`. A test compares the choices and defaults here
+with those of the modules that do the work.
+"""
+
+import functools
+from pathlib import Path
+
+from mindrecord_io import command_line, records
+from mindrecord_io.command_line import CommandParser
+
+__all__ = [
+    "CONFIGS",
+    "add_checkpoint",
+    "add_config_path",
+    "eval_parser",
+    "export_parser",
+    "import_weights_parser",
+    "infer_parser",
+]
+
+CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
+"""The configuration files that come with the program, in a clone and installed."""
+
+
+def add_config_path(parser: CommandParser) -> None:
+    """Adds --config_path, a YAML file or the bare name of one of CONFIGS."""
+    parser.add_argument(
+        "--config_path",
+        type=_config_path,
+        required=True,
+        metavar="FILE_OR_NAME",
+        help="YAML file of the network, or the name of one that comes with clipmill: "
+        + ", ".join(_config_names()),
+    )
+
+
+def add_checkpoint(parser: CommandParser) -> None:
+    """Adds --checkpoint."""
+    parser.add_argument(
+        "--checkpoint",
+        type=command_line.local_path,
+        required=True,
+        metavar="FILE",
+        help=".ckpt file of clipmill train",
+    )
+
+
+def eval_parser() -> CommandParser:
+    """Returns the parser of `eval`."""
+    parser = CommandParser(
+        "eval",
+        "Scores every clip of a split with a trained network.",
+        example="--config_path demo_cpu --dataset dataset --checkpoint run/best.ckpt",
+        notes="Any key of the sections `model` and `evaluation` of the configuration "
+        "file is a flag too: --eval_batch_size 8. `python -m eval export`, `python -m "
+        "eval import_weights` and `python -m eval infer` have flags of their own.",
+    )
+    add_config_path(parser)
+    command_line.add_dataset(parser)
+    add_checkpoint(parser)
+    _add_split(parser, "what to score")
+    command_line.add_version(parser)
+    for name, text in (
+        ("output", "Parquet file for the predictions"),
+        ("report", "JSON file for the classes and their confusions"),
+        ("submission", "file for the test server: id;p1;p2;p3;p4;p5"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=command_line.local_path, metavar="FILE", help=text
+        )
+    return parser
+
+
+def infer_parser() -> CommandParser:
+    """Returns the parser of `infer`."""
+    parser = CommandParser(
+        "infer",
+        "Prints the five most probable labels of clips of a data set.",
+        example="--dataset dataset --checkpoint run/best.ckpt --clip_id 17 42",
+    )
+    command_line.add_dataset(parser)
+    add_checkpoint(parser)
+    parser.add_argument(
+        "--clip_id", nargs="+", required=True, help="ids of stored clips of the split"
+    )
+    _add_split(parser, "where the clips are")
+    command_line.add_version(parser)
+    parser.add_argument(
+        "--device_target",
+        choices=("CPU", "GPU", "Ascend"),
+        default="CPU",
+        help="what computes",
+    )
+    _add_pixels(parser, "crop_px", 224, "side of the frames")
+    _add_pixels(parser, "resize_px", 256, "short side")
+    return parser
+
+
+def export_parser() -> CommandParser:
+    """Returns the parser of `export`."""
+    parser = CommandParser(
+        "export",
+        "Writes a trained network for other programs.",
+        example="--checkpoint run/best.ckpt --output network.onnx",
+    )
+    add_checkpoint(parser)
+    _add_output(parser, "file: .mindir, .onnx, .safetensors")
+    _add_pixels(parser, "crop_px", 224, "side of the frames")
+    parser.add_argument(
+        "--batch_size",
+        type=command_line.positive_int,
+        default=1,
+        metavar="N",
+        help="clips at once in an .onnx file",
+    )
+    return parser
+
+
+def import_weights_parser() -> CommandParser:
+    """Returns the parser of `import_weights`."""
+    parser = CommandParser(
+        "import_weights",
+        "Turns published weights into a checkpoint for evaluation.",
+        example="--config_path tsm_sthv2_r50_8f --weights tsm.pth --output tsm.ckpt",
+        notes="Any key of the section `model` of the configuration file is a flag "
+        "too: --num_classes 174",
+    )
+    add_config_path(parser)
+    parser.add_argument(
+        "--weights",
+        type=command_line.local_path,
+        required=True,
+        metavar="FILE",
+        help="file to read: .safetensors, .ckpt, .pth, .pt, .tar",
+    )
+    _add_output(parser, ".ckpt file to write")
+    parser.add_argument(
+        "--fresh",
+        choices=("classifier", "non_local"),
+        nargs="+",
+        default=(),
+        help="parts of the network that the file need not have",
+    )
+    return parser
+
+
+def _add_split(parser: CommandParser, text: str) -> None:
+    parser.add_argument(
+        "--split", choices=records.SPLITS, default="validation", help=text
+    )
+
+
+def _add_output(parser: CommandParser, text: str) -> None:
+    parser.add_argument(
+        "--output",
+        type=command_line.local_path,
+        required=True,
+        metavar="FILE",
+        help=text,
+    )
+
+
+def _add_pixels(parser: CommandParser, name: str, default: int, text: str) -> None:
+    parser.add_argument(
+        f"--{name}",
+        type=command_line.positive_int,
+        default=default,
+        metavar="PX",
+        help=text,
+    )
+
+
+def _config_path(text: str) -> Path:
+    path = command_line.local_path(text)
+    is_name = Path(text).name == text and not Path(text).suffix
+    if not is_name or path.exists():
+        return path
+    if text not in _config_names():
+        raise command_line.WrongFlagError(
+            f"no file and no configuration is called {text!r}; those that come with "
+            f"clipmill: {', '.join(_config_names())}"
+        )
+    return CONFIGS / f"{text}.yaml"
+
+
+@functools.cache
+def _config_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in CONFIGS.glob("*.yaml")))

@@ -1,0 +1,326 @@
+"""What all commands share: parser, types of flags, log, last line, exit status.
+
+Needs the standard library alone, so that every `--help` and every wrong flag is
+answered before a job's libraries are loaded.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from mindrecord_io import interrupts, naming
+from mindrecord_io.storage import locations
+
+__all__ = [
+    "PER_SHARD",
+    "CommandParser",
+    "WrongFlagError",
+    "add_dataset",
+    "add_dry_run",
+    "add_num_workers",
+    "add_version",
+    "configure_logging",
+    "local_path",
+    "location",
+    "non_negative_int",
+    "positive_int",
+    "print_json",
+    "run",
+    "start",
+    "version_name",
+]
+
+logger = logging.getLogger("clipmill")
+
+T = TypeVar("T")
+
+_OWN_PACKAGES = ("eval", "mindrecord_io", "model", "pipelines", "train")
+
+PER_SHARD = {"is_per_shard": True}
+"""`extra` of log lines that a progress bar makes superfluous."""
+
+
+class WrongFlagError(argparse.ArgumentTypeError):
+    """A flag's value cannot be used; the text is what the user reads."""
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that say something, and keeps indented lines as they are."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        is_silent = action.default is None or action.default is False
+        if action.required or is_silent or action.default == ():
+            return action.help
+        return super()._get_help_string(action)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n\n".join(
+            part if "\n  " in part else fill(part, width, indent)
+            for part in text.split("\n\n")
+        )
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of `clipmill JOB`; a wrong flag is named with its nearest.
+
+    Attributes:
+      job: the word after `clipmill`.
+    """
+
+    def __init__(self, job: str, description: str, *, example: str, notes: str = ""):
+        """Makes a parser.
+
+        Args:
+          example: the words after `clipmill JOB` in the example that ends the help.
+          notes: a paragraph before the example.
+        """
+        self.job = job
+        self._unknown_flags: list[str] = []
+        shown = f"example:\n  clipmill {job} {example}"
+        super().__init__(
+            prog=f"clipmill {job}",
+            description=description,
+            epilog=f"{notes}\n\n{shown}".lstrip(),
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        """The names of all flags, each with its dashes."""
+        return tuple(self._option_string_actions)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses as its base does, and keeps the flags that there are not."""
+        words = list(sys.argv[1:] if args is None else args)
+        names = (word.partition("=")[0] for word in words if word.startswith("--"))
+        self._unknown_flags = [n for n in names if n not in self.flag_names]
+        return super().parse_known_args(words, namespace)
+
+    def make(self, value: Callable[..., T], *words: Any, **fields: Any) -> T:
+        """Returns `value(...)`; a ValueError ends the process as a wrong flag does."""
+        try:
+            return value(*words, **fields)
+        except ValueError as error:
+            self.error(str(error))
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with status 2 and a line that names the nearest flags."""
+        nearest = {
+            name: near[0]
+            for name in self._unknown_flags
+            if (near := difflib.get_close_matches(name, self.flag_names))
+        }
+        if nearest and "nearest" not in message:
+            hints = ", ".join(f"{near} to {name}" for name, near in nearest.items())
+            message = f"{message}; nearest flags: {hints}"
+        super().error(message)
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """Adds --dataset, the folder or URI of a data set."""
+    schemes = ", ".join(f"{scheme}://" for scheme in locations.SCHEMES)
+    parser.add_argument(
+        "--dataset",
+        type=_dataset,
+        required=True,
+        metavar="DIR_OR_URI",
+        help=f"the data set: a folder, or {schemes}",
+    )
+
+
+def add_version(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Adds --version, the name or number of a version of the data set."""
+    text = "version of the data set, such as 000003 or 3"
+    parser.add_argument(
+        "--version",
+        type=version_name,
+        required=required,
+        metavar="V",
+        help=text if required else f"{text}; by default the current one",
+    )
+
+
+def add_num_workers(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds --num_workers, by default the number of processors."""
+    parser.add_argument(
+        "--num_workers",
+        type=positive_int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help=text,
+    )
+
+
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """Adds --dry_run."""
+    parser.add_argument(
+        "--dry_run", action="store_true", help="print what would be done, then stop"
+    )
+
+
+def positive_int(text: str) -> int:
+    """Reads a flag's value that must be at least 1."""
+    return _int_of_at_least(1, text)
+
+
+def non_negative_int(text: str) -> int:
+    """Reads a flag's value that must be at least 0."""
+    return _int_of_at_least(0, text)
+
+
+def location(text: str) -> Path | str:
+    """Reads a flag's value that is a path or a URI (see locations)."""
+    return _checked(locations.location, text)
+
+
+def local_path(text: str) -> Path:
+    """Reads a flag's value that is a path on this machine."""
+    return _checked(locations.local_path, text)
+
+
+def version_name(text: str) -> str:
+    """Reads a flag's value that is a version's name or number: 3 is 000003."""
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return naming.version_name(int(text))
+    raise WrongFlagError(
+        f"a version is named like '000003', or by its number, got {text!r}"
+    )
+
+
+def run(
+    job: str,
+    call: Callable[[], Any],
+    finish: Callable[[Any], int] | None = None,
+    *,
+    usage_errors: tuple[type[Exception], ...] = (),
+) -> int:
+    """Runs a job and prints its result as the last line of standard output.
+
+    Args:
+      call: returns a dataclass, a value with `to_json`, or a dictionary; None where
+        there is nothing more to print, or another rank prints it.
+      finish: logs a result for people and returns the exit status.
+      usage_errors: errors that mean that the command was called wrongly.
+
+    Returns:
+      0; 1 if the job failed, or 2 if it was called wrongly: then a line is logged.
+    """
+    try:
+        result = call()
+    except usage_errors as error:
+        logger.error("%s: %s", job, error)
+        return 2
+    except (OSError, ValueError, RuntimeError) as error:
+        logger.error("%s failed: %s", job, error)
+        logger.debug("where it happened", exc_info=True)
+        return 1
+    status = 0
+    if result is not None:
+        status = finish(result) if finish else 0
+        print_json(result)
+    return status
+
+
+def print_json(result: Any) -> None:
+    """Prints a result as one line of JSON, at once."""
+    if hasattr(result, "to_json"):
+        result = result.to_json()
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        result = dataclasses.asdict(result)
+    print(json.dumps(result), flush=True)  # noqa: T201
+
+
+def start(main: Callable[[], int], remark: str = "") -> int:
+    """Runs the command of this process and returns its exit status.
+
+    Ctrl-C ends it with one line, `remark` at its end, and so does a library that is not
+    installed.
+    """
+    interrupts.exit_at_sigint(f"interrupted{remark}")
+    try:
+        return main()
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
+            raise
+        print(  # noqa: T201
+            f"clipmill needs the module {error.name!r}, which {sys.executable} does "
+            "not have: run clipmill in the virtual environment that it was installed "
+            "into (after `make install`: `. .venv/bin/activate`)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def configure_logging(
+    is_wanted: Callable[[logging.LogRecord], bool] | None = None,
+) -> None:
+    """Sends log lines to standard error, past a progress bar where there is one.
+
+    On a terminal the bar replaces the lines of single shards.
+    """
+    handler = _PastTheBar()
+    if is_wanted:
+        handler.addFilter(is_wanted)
+    handler.addFilter(_is_not_shown_by_a_bar)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
+        datefmt="%m-%d %H:%M:%S",
+        handlers=[handler],
+        force=True,
+    )
+
+
+class _PastTheBar(logging.Handler):
+    """Writes lines so that a progress bar stays below them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        # Without the library there is no bar: it is not loaded for a line alone.
+        if tqdm := sys.modules.get("tqdm"):
+            tqdm.tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _is_not_shown_by_a_bar(record: logging.LogRecord) -> bool:
+    return not (getattr(record, "is_per_shard", False) and sys.stderr.isatty())
+
+
+def _dataset(text: str) -> Path | str:
+    dataset = location(text)
+    folder, _, name = str(dataset).rpartition("/")
+    folder, _, versions = folder.rpartition("/")
+    if versions == "versions" and naming.is_version_name(name):
+        raise WrongFlagError(
+            f"{text} is a version: give its data set, --dataset {folder or '.'}, and "
+            f"--version {name} where the command has that flag"
+        )
+    return dataset
+
+
+def _checked(read: Callable[[str], T], text: str) -> T:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise WrongFlagError(str(error)) from error
+
+
+def _int_of_at_least(minimum: int, text: str) -> int:
+    value = int(text) if text.isascii() and text.removeprefix("-").isdigit() else None
+    if value is None or value < minimum:
+        raise WrongFlagError(
+            f"must be a whole number of at least {minimum}, got {text!r}"
+        )
+    return value

@@ -1,0 +1,234 @@
+"""The parsers of all jobs, apart from the jobs so that `--help` loads no library.
+
+`JOB_parser` is that of `clipmill JOB`. What a job is given is a frozen value; that of
+`build` has a file of its own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindrecord_io import command_line, naming
+from mindrecord_io.command_line import CommandParser
+from pipelines.jobs import common_flags
+from pipelines.jobs.build_options import build_parser
+from pipelines.synthetic.drawing_options import SynthesizeOptions
+
+__all__ = [
+    "ReportOptions",
+    "VerifyOptions",
+    "build_parser",
+    "history_parser",
+    "prune_parser",
+    "relabel_parser",
+    "report_parser",
+    "rollback_parser",
+    "synthesize_parser",
+    "verify_parser",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """One verification.
+
+    Attributes:
+      version: None means the current one.
+      is_quick: compare sizes and counts, read no shard.
+      num_workers: shards checked at once on the local runner.
+      scratch: folder that all workers reach; None where they run on this machine.
+      beam_flags: handed to Beam as they are.
+    """
+
+    dataset: Path | str
+    version: str | None = None
+    is_quick: bool = False
+    num_workers: int = 1
+    scratch: Path | None = None
+    beam_flags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1:
+            raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
+        if self.version is not None:
+            naming.version_number(self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """One report.
+
+    Attributes:
+      version: None means the current one.
+      output: None means report.html in the version's folder.
+      num_samples: clips that are shown, chosen by `seed`.
+    """
+
+    dataset: Path | str
+    version: str | None = None
+    output: Path | None = None
+    num_samples: int = 12
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.version is not None:
+            naming.version_number(self.version)
+        if self.num_samples < 0 or self.seed < 0:
+            raise ValueError(
+                f"num_samples and seed must be at least 0, got {self.num_samples} and "
+                f"{self.seed}"
+            )
+
+
+def synthesize_parser() -> CommandParser:
+    """Returns the parser of `synthesize`."""
+    defaults = SynthesizeOptions(Path())
+    parser = CommandParser(
+        "synthesize",
+        "Draws a stand-in for Something-Something-v2.",
+        example="--output drawn --num_clips 60",
+    )
+    parser.add_argument(
+        "--output",
+        type=command_line.local_path,
+        required=True,
+        metavar="DIR",
+        help="folder to fill",
+    )
+    parser.add_argument(
+        "--num_clips",
+        type=command_line.positive_int,
+        default=defaults.num_clips,
+        metavar="N",
+        help="clips in all three splits",
+    )
+    _add_seed(parser, defaults.seed, "equal seeds give equal bytes")
+    command_line.add_num_workers(parser, "clips drawn at the same time")
+    return parser
+
+
+def relabel_parser() -> CommandParser:
+    """Returns the parser of `relabel`."""
+    parser = CommandParser(
+        "relabel",
+        "Makes a version with other labels or splits, or fewer clips, of the clips "
+        "that the current version holds. Flags not listed here go to Apache Beam.",
+        example="--annotations annotations --dataset dataset --dry_run",
+    )
+    common_flags.add_annotations(parser)
+    command_line.add_dataset(parser)
+    command_line.add_dry_run(parser)
+    parser.add_argument(
+        "--max_quarantined",
+        type=command_line.non_negative_int,
+        metavar="N",
+        help="clips that may be broken or missing; by default as many as now",
+    )
+    command_line.add_num_workers(parser, "shards made at once on this machine")
+    return parser
+
+
+def verify_parser() -> CommandParser:
+    """Returns the parser of `verify`."""
+    parser = CommandParser(
+        "verify",
+        "Compares a version with what was published: every file's size and hash, "
+        "every row and the place of every frame. Flags not listed here go to Apache "
+        "Beam. Exit status 1 means damage; each is a line of the log.",
+        example="--dataset dataset --quick",
+    )
+    command_line.add_dataset(parser)
+    command_line.add_version(parser)
+    parser.add_argument(
+        "--quick", action="store_true", help="sizes and counts alone; reads no shard"
+    )
+    command_line.add_num_workers(parser, "shards checked at once on this machine")
+    parser.add_argument(
+        "--scratch",
+        type=command_line.local_path,
+        metavar="DIR",
+        help="folder that all workers share; by default a temporary one here",
+    )
+    return parser
+
+
+def report_parser() -> CommandParser:
+    """Returns the parser of `report`."""
+    defaults = ReportOptions(Path())
+    parser = CommandParser(
+        "report",
+        "Writes a page that shows what a version holds: one file that needs nothing "
+        "else, with pictures of some clips in it.",
+        example="--dataset dataset --output page.html",
+    )
+    command_line.add_dataset(parser)
+    command_line.add_version(parser)
+    parser.add_argument(
+        "--output",
+        type=command_line.local_path,
+        metavar="FILE",
+        help="the page; by default report.html in the version's folder",
+    )
+    parser.add_argument(
+        "--num_samples",
+        type=command_line.non_negative_int,
+        default=defaults.num_samples,
+        metavar="N",
+        help="clips to show frames of",
+    )
+    _add_seed(parser, defaults.seed, "equal seeds show equal clips")
+    return parser
+
+
+def history_parser() -> CommandParser:
+    """Returns the parser of `history`."""
+    parser = CommandParser(
+        "history",
+        "Lists the versions of a data set, newest last; the current one has a star, "
+        "one that cannot be read an exclamation mark.",
+        example="--dataset dataset",
+    )
+    command_line.add_dataset(parser)
+    return parser
+
+
+def rollback_parser() -> CommandParser:
+    """Returns the parser of `rollback`."""
+    parser = CommandParser(
+        "rollback",
+        "Publishes an older version again, as a new version with the same content. "
+        "The versions in between stay.",
+        example="--dataset dataset --version 2",
+    )
+    command_line.add_dataset(parser)
+    command_line.add_version(parser, required=True)
+    return parser
+
+
+def prune_parser() -> CommandParser:
+    """Returns the parser of `prune`."""
+    parser = CommandParser(
+        "prune",
+        "Removes old versions, and every shard that no version needs any more. A "
+        "program that still reads a version that is removed gets errors.",
+        example="--dataset dataset --keep 3 --dry_run",
+    )
+    command_line.add_dataset(parser)
+    parser.add_argument(
+        "--keep",
+        type=command_line.positive_int,
+        required=True,
+        metavar="N",
+        help="newest versions that stay; the current one stays in any case",
+    )
+    command_line.add_dry_run(parser)
+    return parser
+
+
+def _add_seed(parser: CommandParser, default: int, text: str) -> None:
+    parser.add_argument(
+        "--seed",
+        type=command_line.non_negative_int,
+        default=default,
+        metavar="S",
+        help=text,
+    )

@@ -1,0 +1,196 @@
+"""`clipmill` as it is called: every job, from any folder, with or without libraries."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import __main__ as clipmill
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+JOBS = [*clipmill._JOBS, *clipmill._OTHER_JOBS]
+HEAVY = ("apache_beam", "mindspore", "cv2", "pyarrow", "numpy", "yaml")
+
+# What the installed program consists of.
+SCRIPT = "import sys\nfrom pipelines.__main__ import start\nsys.exit(start())\n"
+LOADED = f"""\
+import atexit, sys
+atexit.register(lambda: print([m for m in {HEAVY} if m in sys.modules]))
+"""
+
+
+def run(*words, cwd=None, path=(REPOSITORY,), script=SCRIPT, options=()):
+    """Runs the program with folders on Python's path, but not the current one."""
+    before = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    # From a file's text, as it would be from the file: the current folder is no path.
+    program = f"import sys; sys.path.remove('')\n{script}"
+    return subprocess.run(
+        [sys.executable, *options, "-c", program, *words],
+        cwd=cwd,
+        env=before | {"PYTHONPATH": os.pathsep.join(map(str, path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], *([job, "--help"] for job in JOBS)])
+def test_help_loads_no_library_and_ends_with_an_example(words):
+    done = run(*words, script=LOADED + SCRIPT)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, loaded = done.stdout.splitlines()
+    assert loaded == "[]"
+    assert "(default: None)" not in done.stdout
+    if len(words) > 1:
+        assert lines[0].startswith(f"usage: clipmill {words[0]} ")
+        assert lines[-2] == "example:"
+        assert lines[-1].startswith(f"  clipmill {words[0]} --")
+
+
+@pytest.mark.parametrize(
+    ("module", "job"),
+    [
+        (["pipelines", "train"], "train"),
+        (["pipelines", "build"], "build"),
+        (["train"], "train"),
+        (["eval"], "eval"),
+        (["eval", "export"], "export"),
+    ],
+)
+def test_modules_do_the_same(module, job):
+    done = subprocess.run(
+        [sys.executable, "-m", *module, "--help"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run(job, "--help").stdout
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_wrong_flag_is_named_with_its_nearest_before_any_library_is_loaded(job):
+    done = run(job, "--helpp", script=LOADED + SCRIPT)
+
+    assert (done.returncode, done.stdout) == (2, "[]\n")
+    assert "the following arguments are required: --" in done.stderr
+    assert done.stderr.endswith("; nearest flags: --help to --helpp\n")
+
+
+@pytest.mark.parametrize("value", ["0", "two"])
+@pytest.mark.parametrize("job", ["synthesize", "build", "relabel", "verify"])
+def test_one_mistake_has_one_wording(job, value):
+    done = run(job, "--num_workers", value)
+
+    assert done.stderr.endswith(
+        "error: argument --num_workers: must be a whole number of at least 1, got "
+        f"{value!r}\n"
+    )
+
+
+@pytest.mark.parametrize("job", [job for job in JOBS if job not in ("synthesize",)])
+def test_a_path_that_is_none_is_refused_before_any_work(job, tmp_path):
+    flag = "--dataset" if job not in ("export", "import_weights") else "--output"
+    done = run(job, flag, "~no-such-user/x", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert f"argument {flag}: '~no-such-user/x' begins with the home" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_that_of_the_installed_program():
+    done = run("--version")
+
+    (line,) = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert line in (f"clipmill {_setup()['version']}", f"clipmill {_uninstalled()}")
+
+
+def test_the_installed_program_is_the_one_tested_here():
+    assert _setup()["entry_points"] == {
+        "console_scripts": ["clipmill = pipelines.__main__:start"]
+    }
+
+
+def test_the_configurations_are_installed():
+    keywords = _setup()
+    patterns = keywords["package_data"]["infra.configs"]
+    assert "infra.configs" in keywords["packages"]
+    folder = REPOSITORY / "infra" / "configs"
+    installed = {path for pattern in patterns for path in folder.glob(pattern)}
+    assert installed >= set(folder.rglob("*.yaml")) > set()
+
+
+@pytest.mark.parametrize("is_on_path", [False, True])
+@pytest.mark.parametrize(
+    ("words", "status", "shown"),
+    [
+        (["train", "--help"], 0, "usage: clipmill train "),
+        (["eval", "--help"], 0, "usage: clipmill eval "),
+        (["export", "--help"], 0, "usage: clipmill export "),
+        pytest.param(
+            ["export", "--checkpoint=none.ckpt", "--output=a.onnx"],
+            1,
+            "E clipmill: export failed: there is no checkpoint none.ckpt\n",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_it_is_not_fooled_by_files_of_these_names(
+    tmp_path, is_on_path, words, status, shown
+):
+    for name in ("train.py", "model.py", "eval/__init__.py", "eval/__main__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('fooled')\n")
+    path = [tmp_path, REPOSITORY] if is_on_path else [REPOSITORY]
+
+    done = run(*words, cwd=tmp_path, path=path)
+
+    assert done.returncode == status, done.stderr
+    assert shown in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [["pipelines", "history"], ["train"], ["eval"]])
+def test_a_missing_library_is_one_sentence(words):
+    # Without the folder of installed libraries (-S) there is not one of them.
+    flags = ["--dataset", "d"]
+    if words != ["pipelines", "history"]:
+        flags += ["--config_path", "demo_cpu", "--output", "o"]
+    if words == ["eval"]:
+        flags += ["--checkpoint", "c"]
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", *words, *flags],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(REPOSITORY)},
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("clipmill needs the module '")
+    assert ".venv/bin/activate" in line
+
+
+@pytest.mark.parametrize("job", ["train", "eval", "import_weights"])
+def test_configurations_that_come_with_it_are_named(job):
+    shown = run(job, "--help").stdout
+    wrong = run(job, "--config_path", "demo_gpu")
+
+    for path in (REPOSITORY / "infra" / "configs").glob("*.yaml"):
+        assert path.stem in shown
+    assert wrong.returncode == 2
+    assert "is called 'demo_gpu'; those that come with clipmill: demo_cpu, tsm_" in (
+        wrong.stderr
+    )
+
+
+def _setup():
+    """The keywords of setup.py."""
+    tree = ast.parse((REPOSITORY / "setup.py").read_text())
+    call = tree.body[-1].value
+    return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+
+
+def _uninstalled():
+    return f"of {REPOSITORY}, which is not installed"
