@@ -190,9 +190,9 @@ def _cells(
     ends = np.cumsum([len(jpeg) for jpeg in jpegs])
     begins = ends - [len(jpeg) for jpeg in jpegs] + len(grid.header)
     octets = np.frombuffer(content, np.uint8)
-    found = np.flatnonzero(octets[:-1] == 0xFF)
-    found = found[octets[found + 1] & 0xF8 == _RST0]
-    firsts, lasts = np.searchsorted(found, begins), np.searchsorted(found, ends)
+    restarts = np.flatnonzero(octets[:-1] == 0xFF)
+    restarts = restarts[octets[restarts + 1] & 0xF8 == _RST0]
+    firsts, lasts = np.searchsorted(restarts, begins), np.searchsorted(restarts, ends)
     if not (lasts - firsts == num_cells - 1).all():
         wrong = int(np.argmax(lasts - firsts != num_cells - 1))
         raise ValueError(
@@ -201,11 +201,11 @@ def _cells(
         )
     if not all(jpeg.endswith(_EOI) for jpeg in jpegs):
         raise ValueError("has no end of the image after its last restart interval")
-    if len(found) != len(jpegs) * (num_cells - 1):  # there are some in headers
+    if len(restarts) != len(jpegs) * (num_cells - 1):  # there are some in headers
         ranges = map(np.arange, firsts, lasts)
-        found = found[np.concatenate(list(ranges))]
+        restarts = restarts[np.concatenate(list(ranges))]
     markers = np.empty((len(jpegs), num_cells), np.int64)
-    markers[:, :-1] = found.reshape(len(jpegs), num_cells - 1)
+    markers[:, :-1] = restarts.reshape(len(jpegs), num_cells - 1)
     markers[:, -1] = ends - len(_EOI)
     cells = np.empty_like(markers)
     cells[:, 0] = begins

@@ -103,10 +103,10 @@ class Storage:
         selector = fs.FileSelector(
             folder, allow_not_found=True, recursive=recursive or not as_seen
         )
-        found: list[fs.FileInfo] = retried(
+        infos: list[fs.FileInfo] = retried(
             lambda: self.filesystem.get_file_info(selector), f"list {self.uri}/{folder}"
         )
-        return found if as_seen else _directly_in(folder, found)
+        return infos if as_seen else _directly_in(folder, infos)
 
     @property
     def type_name(self) -> str:
@@ -118,10 +118,10 @@ class Storage:
 
     def info(self, path: str) -> fs.FileInfo:
         """Returns the type and size of a path; the type may be NotFound."""
-        (found,) = retried(
+        (info,) = retried(
             lambda: self.filesystem.get_file_info([path]), f"look at {self.uri}/{path}"
         )
-        return found
+        return info
 
     def remove_file(self, path: str) -> None:
         """Removes a file, unless it is gone."""
@@ -243,12 +243,12 @@ def _open_gs(environment: Mapping[str, str]) -> fs.FileSystem:
     )
 
 
-def _directly_in(folder: str, found: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
+def _directly_in(folder: str, below: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
     """Returns the entries of a folder from all files below it, each folder once."""
     prefix = f"{folder}/" if folder else ""
     infos: dict[str, fs.FileInfo] = {}
-    for info in found:
-        name, _, below = info.path.removeprefix(prefix).rstrip("/").partition("/")
+    for info in below:
+        name, _, rest = info.path.removeprefix(prefix).rstrip("/").partition("/")
         path = f"{prefix}{name}"
-        infos[path] = fs.FileInfo(path, fs.FileType.Directory) if below else info
+        infos[path] = fs.FileInfo(path, fs.FileType.Directory) if rest else info
     return list(infos.values())

@@ -102,10 +102,10 @@ class _MismatchError(OSError):
 
 
 def _check(remote: Storage, path: str, expected: Fingerprint) -> None:
-    found = fingerprint(remote, path)
-    if found != expected:
+    back = fingerprint(remote, path)
+    if back != expected:
         raise OSError(
-            f"it reads back as {found.num_bytes} bytes with SHA-256 {found.sha256}, "
+            f"it reads back as {back.num_bytes} bytes with SHA-256 {back.sha256}, "
             f"written were {expected.num_bytes} with {expected.sha256}"
         )
 

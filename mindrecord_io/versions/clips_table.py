@@ -270,8 +270,8 @@ def _read_group(
 ) -> pa.Table:
     if split is None:
         return file.read_row_group(index, columns=list(columns))
-    found = file.read_row_group(index, columns=list({*columns, "split"}))
-    return found.filter(compute.equal(found["split"], split)).select(list(columns))
+    rows = file.read_row_group(index, columns=list({*columns, "split"}))
+    return rows.filter(compute.equal(rows["split"], split)).select(list(columns))
 
 
 def gathered(
@@ -293,10 +293,10 @@ def gathered(
         yield pa.Table.from_batches(waiting).combine_chunks()
 
 
-def _check_schema(path: Path, found: pa.Schema) -> None:
-    if not found.equals(SCHEMA, check_metadata=False):
+def _check_schema(path: Path, schema: pa.Schema) -> None:
+    if not schema.equals(SCHEMA, check_metadata=False):
         raise TableError(
-            f"{path}: its columns are {found.names}, expected {SCHEMA.names}"
+            f"{path}: its columns are {schema.names}, expected {SCHEMA.names}"
         )
 
 

@@ -142,8 +142,8 @@ class _LocalFiles:
         self.location = self.opened = location
 
     def names(self) -> list[str]:
-        found = (self.location / "versions").glob("*/manifest.json")
-        return [path.parent.name for path in found]
+        paths = (self.location / "versions").glob("*/manifest.json")
+        return [path.parent.name for path in paths]
 
     def read_bytes(self, path: str) -> bytes:
         try:
@@ -167,8 +167,8 @@ class _RemoteFiles:
         self.location, self.opened = remote.uri, remote
 
     def names(self) -> list[str]:
-        found = self.opened.list_infos("versions", recursive=True)
-        paths = [PurePosixPath(info.path) for info in found if info.is_file]
+        infos = self.opened.list_infos("versions", recursive=True)
+        paths = [PurePosixPath(info.path) for info in infos if info.is_file]
         return [p.parts[1] for p in paths if p.parts[2:] == ("manifest.json",)]
 
     def read_bytes(self, path: str) -> bytes:

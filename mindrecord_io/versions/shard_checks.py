@@ -62,29 +62,29 @@ def check_sizes(version: Version, entry: ShardEntry) -> list[Damage]:
     """Checks that a shard has the files it was published with, in their sizes."""
     folder = _folder(entry)
     try:
-        found = _sizes(version.dataset / folder)
+        sizes = _sizes(version.dataset / folder)
     except OSError as error:
         why = f"cannot be listed: {error.strerror}; expected {entry.num_rows} clips"
         return [Damage(folder.as_posix(), why)]
-    return check_listing(entry, found)
+    return check_listing(entry, sizes)
 
 
-def check_listing(entry: ShardEntry, found: Mapping[str, int]) -> list[Damage]:
+def check_listing(entry: ShardEntry, sizes: Mapping[str, int]) -> list[Damage]:
     """Compares the sizes of files, by name, with those a shard was published with."""
     folder, expected = _folder(entry), shard_folders.file_fingerprints(entry)
     damaged = []
     for name, published in expected.items():
         path = (folder / name).as_posix()
-        if name not in found:
+        if name not in sizes:
             why = f"is missing, expected {published.num_bytes} bytes"
             damaged.append(Damage(path, why))
-        elif found[name] != published.num_bytes:
-            why = f"has {found[name]} bytes, expected {published.num_bytes}"
+        elif sizes[name] != published.num_bytes:
+            why = f"has {sizes[name]} bytes, expected {published.num_bytes}"
             damaged.append(Damage(path, why))
     summary = naming.summary_path(folder)
-    if summary.name not in found:
+    if summary.name not in sizes:
         damaged.append(Damage(summary.as_posix(), "is missing"))
-    for extra in sorted(found.keys() - expected.keys() - {summary.name}):
+    for extra in sorted(sizes.keys() - expected.keys() - {summary.name}):
         path = (folder / extra).as_posix()
         damaged.append(Damage(path, "is no part of the published shard"))
     return damaged
