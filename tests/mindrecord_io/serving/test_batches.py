@@ -56,39 +56,39 @@ def read(index, view=TRAIN, num_workers=2, **plan):
     return list(source_of(index, view, num_workers, **plan))
 
 
-def assert_same_batches(found, expected):
-    assert len(found) == len(expected)
+def assert_same_batches(actual, expected):
+    assert len(actual) == len(expected)
     for (pixels, label_ids), (other_pixels, other_label_ids) in zip(
-        found, expected, strict=True
+        actual, expected, strict=True
     ):
         np.testing.assert_array_equal(pixels, other_pixels)
         np.testing.assert_array_equal(label_ids, other_label_ids)
 
 
-def clip_ids_of(found, index):
+def clip_ids_of(actual, index):
     """The clips of batches, recognised by green, which conftest makes of their hash."""
     greens = {sharding.clip_hash(name, "colour") % 200: name for name in index.clip_ids}
-    means = [p[:, 1].mean() for pixels, _ in found for p in pixels]
+    means = [p[:, 1].mean() for pixels, _ in actual for p in pixels]
     return [greens[min(greens, key=lambda g: abs(g - mean))] for mean in means]
 
 
 def test_batches_have_the_promised_shapes_and_types(index):
-    found = read(index)
-    assert [pixels.shape for pixels, _ in found] == [
+    actual = read(index)
+    assert [pixels.shape for pixels, _ in actual] == [
         (3, 4, 3, 16, 16),
         (3, 4, 3, 16, 16),
         (1, 4, 3, 16, 16),
     ]
-    assert {pixels.dtype for pixels, _ in found} == {np.dtype(np.uint8)}
-    assert {label_ids.dtype for _, label_ids in found} == {np.dtype(np.int32)}
+    assert {pixels.dtype for pixels, _ in actual} == {np.dtype(np.uint8)}
+    assert {label_ids.dtype for _, label_ids in actual} == {np.dtype(np.int32)}
 
 
 @pytest.mark.parametrize("view", [TRAIN, CENTRE])
 def test_an_epoch_holds_every_clip_once_with_its_label(index, view):
-    found = read(index, view)
-    clip_ids = clip_ids_of(found, index)
+    actual = read(index, view)
+    clip_ids = clip_ids_of(actual, index)
     assert sorted(clip_ids) == sorted(index.clip_ids)
-    label_ids = np.concatenate([label_ids for _, label_ids in found])
+    label_ids = np.concatenate([label_ids for _, label_ids in actual])
     assert label_ids.tolist() == [int(clip_id) % 3 for clip_id in clip_ids]
 
 
@@ -98,8 +98,8 @@ def test_centre_view_keeps_the_order_of_the_table(index):
 
 def test_train_view_gives_the_order_of_the_epoch(index):
     order = clip_sampling.epoch_order(index.clip_ids, 5, 2)
-    found = read(index, seed=5, epoch=2)
-    assert clip_ids_of(found, index) == [index.clip_ids[row] for row in order]
+    actual = read(index, seed=5, epoch=2)
+    assert clip_ids_of(actual, index) == [index.clip_ids[row] for row in order]
 
 
 def test_centre_view_shows_the_centre_frames_and_all_of_their_height(index):
@@ -144,11 +144,11 @@ def test_flipped_clips_have_the_swapped_label(index):
     )
     seen = set()
     for epoch in range(6):
-        found = read(index, view, epoch=epoch)
-        clips = [clip for pixels, _ in found for clip in pixels[:, :, 0].astype(int)]
-        label_ids = np.concatenate([label_ids for _, label_ids in found]).tolist()
+        actual = read(index, view, epoch=epoch)
+        clips = [clip for pixels, _ in actual for clip in pixels[:, :, 0].astype(int)]
+        label_ids = np.concatenate([label_ids for _, label_ids in actual]).tolist()
         for clip_id, clip, label_id in zip(
-            clip_ids_of(found, index), clips, label_ids, strict=True
+            clip_ids_of(actual, index), clips, label_ids, strict=True
         ):
             is_flipped = bool(clip[..., 0].mean() > clip[..., -1].mean())
             seen.add((int(clip_id) % 3, is_flipped, label_id))
@@ -243,8 +243,8 @@ def test_every_rank_has_equally_many_steps(index, num_ranks, expected):
 def test_rows_tell_which_clips_a_rank_reads(index, begin_step):
     for rank in range(2):
         source = source_of(index, begin_step=begin_step, rank=rank, num_ranks=2)
-        found = [index.clip_ids[row] for row in source.rows()]
-        assert found == clip_ids_of(list(source), index)
+        actual = [index.clip_ids[row] for row in source.rows()]
+        assert actual == clip_ids_of(list(source), index)
 
 
 def test_another_epoch_or_seed_gives_other_batches(index):

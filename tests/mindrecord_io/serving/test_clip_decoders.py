@@ -63,11 +63,11 @@ def test_closing_ends_the_threads_and_closes_the_files(index):
 def test_few_shards_that_may_leave_the_cache_stay_open(index):
     remote = shard_cache.RemoteShard("x", records.Fingerprint(1, "0" * 64))
     fetched = dataclasses.replace(index, remote_shards=(remote, remote))
-    found = [
+    actual = [
         clip_decoders.ClipDecoders(i, VIEW, seed=0, num_workers=1)._files._max_open
         for i in (index, fetched)
     ]
-    assert found == [frames.MAX_OPEN_FILES, 8]
+    assert actual == [frames.MAX_OPEN_FILES, 8]
 
 
 def test_who_forgets_them_ends_them_too(index):

@@ -129,8 +129,8 @@ def test_batches_of_any_size_make_the_same_index(published_version, monkeypatch)
     monkeypatch.setattr(clips_table, "_ROWS_PER_BATCH", 2)
     parts = clip_index.read_clip_index(published_version, "train")
     for field in dataclasses.fields(whole):
-        found, expected = getattr(parts, field.name), getattr(whole, field.name)
-        assert np.array_equal(found, expected), field.name
+        actual, expected = getattr(parts, field.name), getattr(whole, field.name)
+        assert np.array_equal(actual, expected), field.name
 
 
 def test_frame_sizes_take_two_bytes_where_they_fit(published_version):

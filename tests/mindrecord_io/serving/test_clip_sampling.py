@@ -59,8 +59,8 @@ def test_epoch_order_changes_with_seed_and_epoch():
 
 def test_each_once_is_the_order_of_the_epoch():
     order = clip_sampling.epoch_order(TEN.clip_ids, 3, 4)
-    found = drawn(clip_sampling.EachOnce(), seed=3, epoch=4)
-    assert found == [TEN.clip_ids[row] for row in order]
+    actual = drawn(clip_sampling.EachOnce(), seed=3, epoch=4)
+    assert actual == [TEN.clip_ids[row] for row in order]
 
 
 def test_balanced_classes_are_drawn_equally_often():
@@ -110,18 +110,18 @@ def test_a_clip_alone_is_drawn():
     ],
 )
 def test_repetitions_count_what_came_before(rows, expected):
-    found = clip_sampling.repetitions(np.array(rows, np.int64))
-    assert found.tolist() == expected
+    actual = clip_sampling.repetitions(np.array(rows, np.int64))
+    assert actual.tolist() == expected
 
 
 def test_select_keeps_the_order_and_the_places_of_clips():
-    found = clip_sampling.select(TEN, ["9", "2"])
-    assert found.clip_ids == ("2", "9")
-    assert found.label_ids.tolist() == [0, 1]
-    assert found.frames_offsets.tolist() == [200, 900]
-    assert found.frame_begins.tolist() == [0, 2, 4]
-    assert found.frame_sizes.tolist() == [5, 6, 19, 20]
-    offsets, sizes = found.frame_ranges(1)
+    actual = clip_sampling.select(TEN, ["9", "2"])
+    assert actual.clip_ids == ("2", "9")
+    assert actual.label_ids.tolist() == [0, 1]
+    assert actual.frames_offsets.tolist() == [200, 900]
+    assert actual.frame_begins.tolist() == [0, 2, 4]
+    assert actual.frame_sizes.tolist() == [5, 6, 19, 20]
+    offsets, sizes = actual.frame_ranges(1)
     assert (offsets, sizes) == ([900, 919], [19, 20])
 
 

@@ -106,8 +106,8 @@ def test_each_epoch_sees_each_clip_once(expected):
 @pytest.mark.parametrize("num_workers", [1, 4])
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 8])
 def test_global_batches_are_the_same(decisions, expected, num_ranks, num_workers):
-    found = global_steps(decisions, num_ranks, num_workers=num_workers)
-    assert found == expected
+    actual = global_steps(decisions, num_ranks, num_workers=num_workers)
+    assert actual == expected
 
 
 @pytest.mark.parametrize("layout", [{"order": -1}, {"num_shards": 7}])
@@ -125,8 +125,8 @@ def test_what_is_interrupted_goes_on_with_other_ranks(decisions, expected):
         list(itertools.islice(steps_of(interrupted, decisions), step))
         state = interrupted.state()
         assert (state.epoch, state.step) == divmod(step, STEPS_PER_EPOCH)
-        found = global_steps(decisions, num_after, state=state)
-        assert found == expected[step:]
+        actual = global_steps(decisions, num_after, state=state)
+        assert actual == expected[step:]
 
 
 @pytest.mark.parametrize("num_ranks", [1, 3])
@@ -138,8 +138,8 @@ def test_drawing_by_class_is_elastic_too(decisions, num_ranks):
     split = opened(sampling=sampling)
     next(iter(split))
     state = split.state()
-    found = global_steps(decisions, num_ranks, state=state, sampling=sampling)
-    assert found == whole[1:]
+    actual = global_steps(decisions, num_ranks, state=state, sampling=sampling)
+    assert actual == whole[1:]
 
 
 def test_a_clip_drawn_twice_is_seen_in_two_ways(decisions):

@@ -145,16 +145,16 @@ CROPS = {
 @pytest.mark.parametrize("name", CROPS)
 def test_a_crop_shows_what_is_there(name, interval):
     crop, crop_px = CROPS[name]
-    found = decode(encode(gradient(), interval), crop, crop_px).astype(float)
+    actual = decode(encode(gradient(), interval), crop, crop_px).astype(float)
     # Output pixel i shows the source around (i + 0.5) * side / crop_px - 0.5.
     centres = (np.arange(crop_px) + 0.5) / crop_px
     columns = (crop.left + centres * crop.width - 0.5) / 2
     rows = crop.top + centres * crop.height - 0.5
     # Colours of 4:2:0 JPEGs are 2 px wide, and at 1/8 a pixel is 8 px of the frame.
-    assert np.abs(found[0] - columns).max() < 8
-    assert np.abs(found[1] - rows[:, None]).max() < 8
-    assert abs((found[0] - columns).mean()) < 2
-    assert abs((found[1] - rows[:, None]).mean()) < 2
+    assert np.abs(actual[0] - columns).max() < 8
+    assert np.abs(actual[1] - rows[:, None]).max() < 8
+    assert abs((actual[0] - columns).mean()) < 2
+    assert abs((actual[1] - rows[:, None]).mean()) < 2
 
 
 @pytest.mark.parametrize("name", CROPS)
@@ -171,9 +171,9 @@ def test_restart_markers_change_no_pixel(name):
 def test_one_to_one_crops_are_the_decoded_pixels():
     jpeg = encode(gradient())
     whole = simplejpeg.decode_jpeg(jpeg, fastdct=True, fastupsample=True)
-    found = decode(jpeg, views.CropDecision(10, 101, 224, 224), 224)
+    actual = decode(jpeg, views.CropDecision(10, 101, 224, 224), 224)
     expected = whole[10:234, 101:325].transpose(2, 0, 1)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("side", [224, 200])
@@ -225,17 +225,17 @@ def test_what_is_no_whole_jpeg_is_refused(damage, interval):
 def test_inexact_resampling_is_off_by_one_at_most():
     crop, crop_px = CROPS["stretched"]
     jpeg = encode(gradient())
-    found = {}
+    actual = {}
 
     def run():
         frames.allow_inexact_resampling()
-        found["pixels"] = decode(jpeg, crop, crop_px)
+        actual["pixels"] = decode(jpeg, crop, crop_px)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     exact = decode(jpeg, crop, crop_px)  # this thread was not asked
-    assert np.abs(found["pixels"].astype(int) - exact).max() <= 1
+    assert np.abs(actual["pixels"].astype(int) - exact).max() <= 1
 
 
 @pytest.mark.parametrize("interval", [0, jpeg_regions.restart_interval(427)])

@@ -59,8 +59,8 @@ def resident_bytes() -> int:
 
 
 @pytest.fixture(scope="module")
-def told(published_version, tmp_path_factory):
-    """What the program told of itself."""
+def result(published_version, tmp_path_factory):
+    """The results that the program wrote."""
     words = [published_version.dataset, tmp_path_factory.mktemp("shards")]
     done = subprocess.run(
         [sys.executable, __file__, *map(str, words)],
@@ -73,13 +73,13 @@ def told(published_version, tmp_path_factory):
     return json.loads(done.stdout)
 
 
-def test_every_clip_is_read_with_few_files_open(told):
-    assert told["num_clips"] == NUM_SHARDS * NUM_EPOCHS
-    assert told["most_files"] < 200
+def test_every_clip_is_read_with_few_files_open(result):
+    assert result["num_clips"] == NUM_SHARDS * NUM_EPOCHS
+    assert result["most_files"] < 200
 
 
-def test_memory_stays_what_it_was_after_the_first_epoch(told):
-    first, *later = told["memory"]
+def test_memory_stays_what_it_was_after_the_first_epoch(result):
+    first, *later = result["memory"]
     assert max(later) < 1.05 * first
 
 

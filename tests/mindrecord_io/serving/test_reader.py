@@ -33,9 +33,9 @@ def test_open_split_gives_the_batches_of_the_source(published_version):
     plan = BatchPlan(3, seed=4, epoch=2)
     decoders = clip_decoders.ClipDecoders(index, TRAIN, seed=4)
     expected = list(batches.BatchSource(index, TRAIN, plan, decoders=decoders))
-    found = rows_of(opened)
-    assert len(found) == len(expected) == 3
-    for row, batch in zip(found, expected, strict=True):
+    actual = rows_of(opened)
+    assert len(actual) == len(expected) == 3
+    for row, batch in zip(actual, expected, strict=True):
         for column, array in zip(row, batch, strict=True):
             np.testing.assert_array_equal(column, array)
             assert column.dtype == array.dtype

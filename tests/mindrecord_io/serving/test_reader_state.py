@@ -88,6 +88,6 @@ def test_digests_tell_values_apart():
         "text",
         ("1", "2"),
     ]
-    found = [reader_state.digest(value) for value in values]
-    assert len(set(found)) == len(values)
-    assert [reader_state.digest(value) for value in values] == found
+    actual = [reader_state.digest(value) for value in values]
+    assert len(set(actual)) == len(values)
+    assert [reader_state.digest(value) for value in values] == actual

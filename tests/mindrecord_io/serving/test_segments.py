@@ -21,8 +21,8 @@ from mindrecord_io.serving import clip_random, segments
     ],
 )
 def test_centre_segment_indices(num_frames, num_segments, expected):
-    found = segments.centre_segment_indices(num_frames, num_segments)
-    assert found.tolist() == expected
+    actual = segments.centre_segment_indices(num_frames, num_segments)
+    assert actual.tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_indices_need_frames_and_segments(num_frames, num_segments):
     ],
 )
 def test_twice_segment_indices(num_frames, num_segments, expected):
-    found = segments.twice_segment_indices(num_frames, num_segments)
-    assert found.tolist() == expected
+    actual = segments.twice_segment_indices(num_frames, num_segments)
+    assert actual.tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_twice_segment_indices(num_frames, num_segments, expected):
     ],
 )
 def test_dense_indices(num_frames, num_segments, begin, expected):
-    found = segments.dense_indices(num_frames, num_segments, begin)
-    assert found.tolist() == expected
+    actual = segments.dense_indices(num_frames, num_segments, begin)
+    assert actual.tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_dense_indices(num_frames, num_segments, begin, expected):
 )
 def test_random_dense_indices_draw_every_window(num_frames, begins):
     rng = clip_random.ClipRandom(1, 0, "7")
-    found = [segments.random_dense_indices(num_frames, 8, rng) for _ in range(200)]
-    assert {int(indices[0]) for indices in found} == begins
-    for indices in found:
+    actual = [segments.random_dense_indices(num_frames, 8, rng) for _ in range(200)]
+    assert {int(indices[0]) for indices in actual} == begins
+    for indices in actual:
         expected = segments.dense_indices(num_frames, 8, int(indices[0]))
         assert indices.tolist() == expected.tolist()
 
@@ -134,9 +134,9 @@ def test_random_dense_indices_draw_every_window(num_frames, begins):
     ],
 )
 def test_ten_dense_indices_spread_the_windows(num_frames, begins):
-    found = segments.ten_dense_indices(num_frames, 8).reshape(10, 8)
+    actual = segments.ten_dense_indices(num_frames, 8).reshape(10, 8)
     expected = [segments.dense_indices(num_frames, 8, begin) for begin in begins]
-    assert found.tolist() == np.array(expected).tolist()
+    assert actual.tolist() == np.array(expected).tolist()
 
 
 def test_dense_sampling_has_no_more_frames_than_its_window():
@@ -150,7 +150,7 @@ def test_ways_to_sample_give_as_many_frames_as_they_promise(num_segments):
     for sample in segments.RANDOM.values():
         assert sample(20, num_segments, rng).shape == (num_segments,)
     for num_times, sample in segments.FIXED.values():
-        found = sample(20, num_segments)
-        assert found.shape == (num_times * num_segments,)
-        assert found.min() >= 0
-        assert found.max() < 20
+        actual = sample(20, num_segments)
+        assert actual.shape == (num_times * num_segments,)
+        assert actual.min() >= 0
+        assert actual.max() < 20

@@ -16,14 +16,14 @@ class FakeCache:
 
     def __init__(self, max_num_bytes):
         self.settings = SimpleNamespace(max_num_bytes=max_num_bytes)
-        self.held, self.fetched = [], []
+        self.kept, self.fetched = [], []
         self._lock = threading.Lock()
 
     def hold(self, shards):
-        self.held.append(sorted(shard.path for shard in shards))
+        self.kept.append(sorted(shard.path for shard in shards))
 
     def release(self):
-        self.held.append([])
+        self.kept.append([])
 
     def fetch(self, shard):
         with self._lock:
@@ -46,10 +46,10 @@ def test_a_large_cache_gets_all_at_once():
     cache = FakeCache(1000)
     with shards_ahead_of(cache) as ahead:
         ahead.ready(0)
-        assert cache.held == [["0", "1", "2", "3", "4"]]
+        assert cache.kept == [["0", "1", "2", "3", "4"]]
         ahead.ready(3)
     assert sorted(cache.fetched) == ["0", "1", "2", "3", "4"]
-    assert cache.held[-1] == []
+    assert cache.kept[-1] == []
 
 
 def test_a_small_cache_gets_what_fits():
@@ -59,7 +59,7 @@ def test_a_small_cache_gets_what_fits():
             ahead.ready(step)
             ahead.release(step)
     # Steps 0 to 2 read three shards; 3 and 4 fit once 0 and 1 are done with.
-    assert cache.held == [["0", "1", "2"], ["2", "3", "4"], ["0", "3", "4"], []]
+    assert cache.kept == [["0", "1", "2"], ["2", "3", "4"], ["0", "3", "4"], []]
     assert sorted(cache.fetched) == ["0", "0", "1", "2", "3", "4"]
 
 
@@ -68,7 +68,7 @@ def test_a_step_that_does_not_fit_is_read_all_the_same():
     with shards_ahead_of(cache) as ahead:
         for step, indices in enumerate(STEPS):
             ahead.ready(step)
-            assert set(cache.held[-1]) >= {str(i) for i in indices}
+            assert set(cache.kept[-1]) >= {str(i) for i in indices}
             ahead.release(step)
 
 
@@ -85,7 +85,7 @@ def test_only_so_many_steps_are_taken_ahead(monkeypatch):
     cache = FakeCache(1000)
     with shards_ahead_of(cache) as ahead:
         ahead.ready(0)
-        assert cache.held == [["0", "1", "2"]]
+        assert cache.kept == [["0", "1", "2"]]
 
 
 def test_a_shard_that_cannot_be_fetched_fails_its_step():

@@ -12,9 +12,9 @@ from mindrecord_io.versions import clips_table, manifests
 
 def test_ids_are_those_of_the_index_in_its_order(published_version):
     index = clip_index.read_clip_index(published_version, "validation")
-    found = split_columns.clip_ids_of(published_version, "validation")
-    assert found == index.clip_ids
-    assert len(found) == 4
+    actual = split_columns.clip_ids_of(published_version, "validation")
+    assert actual == index.clip_ids
+    assert len(actual) == 4
 
 
 def test_a_split_without_clips_has_no_ids(published_version):
@@ -40,10 +40,10 @@ def test_a_stored_clip_without_a_hash_is_refused(published_version, monkeypatch,
 
 
 def test_a_table_that_is_not_the_published_one_is_refused(published_version):
-    said = published_version.manifest
-    other = dataclasses.replace(said.clips_table, num_bytes=1)
+    published = published_version.manifest
+    other = dataclasses.replace(published.clips_table, num_bytes=1)
     version = dataclasses.replace(
-        published_version, manifest=dataclasses.replace(said, clips_table=other)
+        published_version, manifest=dataclasses.replace(published, clips_table=other)
     )
     with pytest.raises(
         manifests.ManifestError, match="not the file that was published"
@@ -55,9 +55,9 @@ def test_pieces_come_out_end_to_end():
     array = GrowingArray(np.int64)
     for begin in range(0, 1_000, 7):
         array.extend(np.arange(begin, min(begin + 7, 1_000)))
-    found = array.finish()
-    assert found.dtype == np.int64
-    assert found.tolist() == list(range(1_000))
+    actual = array.finish()
+    assert actual.dtype == np.int64
+    assert actual.tolist() == list(range(1_000))
 
 
 def test_nothing_is_an_empty_array():
@@ -79,6 +79,6 @@ def test_the_narrowest_type_that_holds_everything_is_used(pieces, dtype):
     array = GrowingArray(np.uint16, np.int32)
     for piece in pieces:
         array.extend(np.array(piece))
-    found = array.finish()
-    assert found.dtype == dtype
-    assert found.tolist() == [value for piece in pieces for value in piece]
+    actual = array.finish()
+    assert actual.dtype == dtype
+    assert actual.tolist() == [value for piece in pieces for value in piece]

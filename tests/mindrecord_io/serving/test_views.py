@@ -34,14 +34,14 @@ def many(view, **size):
 
 def test_train_view_draws_the_sides_of_multi_scale_crop():
     # 240 x (1, 0.875, 0.75, 0.66) = 240, 210, 180, 158.4; neighbours may be mixed.
-    found = Counter(
+    actual = Counter(
         (d.crops[0].height, d.crops[0].width) for d in many(views.TrainView())
     )
-    assert set(found) == {
+    assert set(actual) == {
         (240, 240), (240, 210), (210, 240), (210, 210), (210, 180),
         (180, 210), (180, 180), (180, 158), (158, 180), (158, 158),
     }  # fmt: skip
-    assert min(found.values()) > 2000 / 10 * 0.7
+    assert min(actual.values()) > 2000 / 10 * 0.7
 
 
 def test_train_view_takes_a_crop_near_the_output_at_the_output_size():
@@ -58,24 +58,24 @@ def test_train_view_takes_a_crop_near_the_output_at_the_output_size():
 
 def test_train_view_does_not_take_a_crop_larger_than_the_frame():
     view = views.TrainView(scales=(1,))
-    found = {
+    actual = {
         (d.crops[0].height, d.crops[0].width) for d in many(view, height=222, width=300)
     }
-    assert found == {(222, 222)}
+    assert actual == {(222, 222)}
 
 
 def test_train_view_places_crops_at_the_thirteen_fixed_positions():
     view = views.TrainView(scales=(0.75,))
     # 60 pixels are free in height: steps of 15; 247 in width: steps of 61.
-    found = Counter((d.crops[0].top, d.crops[0].left) for d in many(view))
-    assert set(found) == {
+    actual = Counter((d.crops[0].top, d.crops[0].left) for d in many(view))
+    assert set(actual) == {
         (0, 0), (0, 122), (0, 244),
         (15, 61), (15, 183),
         (30, 0), (30, 122), (30, 244),
         (45, 61), (45, 183),
         (60, 0), (60, 122), (60, 244),
     }  # fmt: skip
-    assert min(found.values()) > 2000 / 13 * 0.7
+    assert min(actual.values()) > 2000 / 13 * 0.7
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (240, 240), (427, 240)])
@@ -115,18 +115,18 @@ def test_train_view_draws_frames_independently_of_its_other_settings():
 def test_flips_swap_the_labels_of_left_and_right():
     view = views.TrainView(flip_label_map=FLIPPED)
     for label_id, flipped_id in ((0, 1), (1, 0), (2, 2), (5, 4)):
-        found = Counter(
+        actual = Counter(
             (d.crops[0].flip, d.label_id) for d in many(view, label_id=label_id)
         )
-        assert set(found) == {(False, label_id), (True, flipped_id)}
-        assert min(found.values()) > 900
+        assert set(actual) == {(False, label_id), (True, flipped_id)}
+        assert min(actual.values()) > 900
 
 
 @pytest.mark.parametrize("label_id", [3, records.UNLABELLED])
 def test_clips_whose_flipped_label_is_unknown_are_not_flipped(label_id):
     view = views.TrainView(flip_label_map=FLIPPED)
-    found = {(d.crops[0].flip, d.label_id) for d in many(view, label_id=label_id)}
-    assert found == {(False, label_id)}
+    actual = {(d.crops[0].flip, d.label_id) for d in many(view, label_id=label_id)}
+    assert actual == {(False, label_id)}
 
 
 def test_nothing_is_flipped_without_a_label_map():
