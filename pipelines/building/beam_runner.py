@@ -14,13 +14,13 @@ __all__ = ["PipelineError", "beam_options", "is_local", "refuse_unknown", "run"]
 
 _LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
 
-# What a task said is this line, of the hundreds that runners wrap it in: Beam's own
+# A task's error is this line among the hundreds that runners wrap it in: Beam's own
 # lines stand before it, those of a cluster's virtual machine after it.
-_SAID = re.compile(r"^\s*(.*) \[while running '.*'\]\s*$", re.MULTILINE)
+_TASK_ERROR = re.compile(r"^\s*(.*) \[while running '.*'\]\s*$", re.MULTILINE)
 
 
 class PipelineError(RuntimeError):
-    """A pipeline did not come to its end; the text is what its task said."""
+    """A pipeline did not come to its end; the text is the error of its task."""
 
 
 def run(
@@ -36,11 +36,8 @@ def run(
         runner itself did.
     """
     try:
-        with (
-            contextlib.nullcontext()
-            if is_local(beam_flags)
-            else _temporary_files_removed()
-        ):
+        local = is_local(beam_flags)
+        with contextlib.nullcontext() if local else _temporary_files_removed():
             flags = beam_options(beam_flags, num_threads)
             pipeline = beam.Pipeline(options=flags)
             pipeline | transform
@@ -91,7 +88,7 @@ def refuse_unknown(flags: Sequence[str], own_flags: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def _temporary_files_removed() -> Iterator[None]:
-    """Removes all that is made by tempfile in the block: Beam's job servers do not."""
+    """Removes all files that tempfile makes in the block; Beam's job servers do not."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="clipmill-") as folder:
         tempfile.tempdir = folder
@@ -102,7 +99,7 @@ def _temporary_files_removed() -> Iterator[None]:
 
 
 def _reason(error: RuntimeError) -> str:
-    if said := _SAID.findall(str(error)):
-        return str(said[-1]).strip()
+    if errors := _TASK_ERROR.findall(str(error)):
+        return str(errors[-1]).strip()
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else repr(error)

@@ -31,9 +31,8 @@ def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, 
         listing = matching.match_version(parent, annotations)
         max_quarantined = flags.max_quarantined
         if max_quarantined is None:
-            max_quarantined = (
-                parent.manifest.num_quarantined + parent.manifest.num_missing
-            )
+            manifest = parent.manifest
+            max_quarantined = manifest.num_quarantined + manifest.num_missing
         job = make_version.VersionJob(
             data_set,
             VersionPlan(parent, annotations, listing, parent.manifest.settings),
@@ -43,8 +42,6 @@ def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, 
         )
         assert listing.difference is not None
         listing.difference.log()
-        return (
-            make_version.foresee(job)
-            if flags.dry_run
-            else make_version.run(job).to_json()
-        )
+        if flags.dry_run:
+            return make_version.foresee(job)
+        return make_version.run(job).to_json()

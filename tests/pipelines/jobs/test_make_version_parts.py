@@ -1,6 +1,7 @@
 """Jobs on versions published without MindSpore: no shard is ever made here."""
 
 import dataclasses
+import json
 import logging
 import shutil
 import subprocess
@@ -28,6 +29,12 @@ works = [incomplete.folder_in(pathlib.Path(parent)) for parent in sys.argv[1:]]
 for work in works:
     (work.__enter__() / "file").touch()
 os._exit(9)
+"""
+DRY_RUN = """\
+import sys
+from pipelines.jobs import relabel
+status = relabel.main(sys.argv[1:])
+print(status, {"apache_beam", "mindspore", "av", "cv2"} & sys.modules.keys())
 """
 RENAMED = records.LabelMap(("Rolling along", "Tilting"))
 
@@ -88,6 +95,16 @@ def test_clips_known_to_be_quarantined_count_before_the_work(version):
     plan = dataclasses.replace(job.plan, limits=quarantine.DecodeLimits())
     anew = dataclasses.replace(job, plan=plan)
     assert make_version.foresee(anew)["num_quarantined"] == 0
+
+
+def test_a_dry_run_loads_no_beam_and_no_decoder(version, tmp_path):
+    (tmp_path / "list.csv").write_text("path,label,split,clip_id\n1.webm,a,train,101\n")
+    flags = [f"--dataset={version.dataset}", f"--annotations={tmp_path}/list.csv"]
+    command = [sys.executable, "-c", DRY_RUN, *flags, "--dry_run"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    result, loaded = done.stdout.splitlines()
+    assert loaded == "0 set()", done.stderr
+    assert json.loads(result)["shards"] == {"reused": 0, "relabelled": 1, "decoded": 0}
 
 
 @pytest.mark.parametrize(("num_lost", "allowed"), [(0, 0), (1, 1), (2, 9)])
