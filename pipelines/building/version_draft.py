@@ -22,7 +22,7 @@ from pipelines.planning.clip_references import Reference
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing.data_sets import DataSet
 
-__all__ = ["MadeShard", "WrittenVersion", "lost_to_absence", "publish", "write"]
+__all__ = ["MadeShard", "lost_to_absence", "publish", "write"]
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,7 @@ from pipelines.sources import frame_folders, remote_clips
 
 __all__ = [
     "ACTIONS",
-    "DECODED",
-    "RELABELLED",
     "REUSED",
-    "IdentifyClip",
     "ShardFailedError",
     "action",
     "hash_clip",

@@ -23,7 +23,7 @@ from pipelines.sources import class_folders, something_something
 from pipelines.sources.annotations import AnnotationError, Annotations
 from pipelines.sources.listed_clips import ListedClips, split_named
 
-__all__ = ["read", "read_jester", "read_list"]
+__all__ = ["read"]
 
 _REQUIRED_COLUMNS = ("path", "label", "split")
 _OPTIONAL_COLUMN = "clip_id"

@@ -18,7 +18,7 @@ from mindrecord_io import records
 from mindrecord_io.storage import files
 from pipelines.quarantine import ClipError
 
-__all__ = ["FrameFolder", "fingerprint", "holds_frames", "is_frame_folder", "read"]
+__all__ = ["fingerprint", "holds_frames", "is_frame_folder", "read"]
 
 _SUFFIXES = (".jpg", ".jpeg")
 _NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>[0-9]+)", re.DOTALL)
