@@ -1,5 +1,5 @@
 # Everything from a clean clone: `make demo` shows it work, `make test` proves it.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
 
@@ -12,8 +12,8 @@ help:  ## this list
 install: $(VENV)/.installed  ## the virtual environment with all that is needed
 
 $(VENV)/.installed: setup.py infra/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	    || { echo "clipmill needs Python 3.11; set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	    || { echo "clipmill needs Python 3.11 or 3.12; set PYTHON=..." >&2; exit 1; }
 	@echo "installing into $(VENV) (a minute or two) ..." >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check \

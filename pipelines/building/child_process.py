@@ -70,7 +70,7 @@ class ChildProcess:
     def __init__(self, module: str, environment: Mapping[str, str] | None = None):
         own = {**_ENVIRONMENT, **(environment or {})}
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", module, str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", module, str(theirs.fileno())]
         path = os.pathsep.join(entry or str(os.curdir) for entry in sys.path)
         with theirs:
             self._process = subprocess.Popen(
