@@ -16,7 +16,6 @@ __all__ = [
     "REASONS",
     "ClipError",
     "DecodeLimits",
-    "Reason",
     "killed_from_outside",
     "reasons_table",
 ]

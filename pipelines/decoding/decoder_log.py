@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import av.logging
 
-__all__ = ["DecoderLog", "captured"]
+__all__ = ["captured"]
 
 _MAX_NUM_BYTES = 64 << 10  # of a pipe; what does not fit is dropped, never waited for
 _DESCRIPTORS = (1, 2)

@@ -101,10 +101,9 @@ def _frame(content: bytes, jpegs: jpeg_collector.JpegCollector) -> _Frame:
         if not _complaint(jpeg):
             return _Frame(*size, 1, header.has_fine_colours, jpeg, None)
     pixels = _pixels(content)
-    return _Frame(
-        *(pixels.shape[0], pixels.shape[1], header.orientation),
-        *(header.has_fine_colours, None, pixels),
-    )
+    height, width = pixels.shape[:2]
+    fine = header.has_fine_colours
+    return _Frame(height, width, header.orientation, fine, None, pixels)
 
 
 def _header(content: bytes) -> jpeg_headers.JpegHeader:

@@ -46,9 +46,10 @@ class JpegCollector:
             limit = f"more than {self._limits.max_frames} frames"
             raise ClipError("too_long", limit)
         self.refuse_large(height, width)
-        sized = _reduced(frame, self._settings.short_side_px)
-        jpeg = _encoded(sized, self._settings.jpeg_quality, has_fine_colours)
-        self.add_jpeg(jpeg, sized.shape[0], sized.shape[1])
+        if not self.keeps_size(height, width):
+            frame = _reduced(frame, self._settings.short_side_px)
+        jpeg = _encoded(frame, self._settings.jpeg_quality, has_fine_colours)
+        self.add_jpeg(jpeg, frame.shape[0], frame.shape[1])
 
     def add_jpeg(self, jpeg: bytes, height: int, width: int) -> None:
         """Adds the next frame, which is a JPEG already.
@@ -92,15 +93,10 @@ class JpegCollector:
 
 
 def _reduced(frame: Frame, short_side_px: int) -> Frame:
-    """Returns the frame with at most this short side, in pixels; 0: as it is."""
+    """Returns the frame with this short side, in pixels."""
     height, width = frame.shape[:2]
     short = min(height, width)
-    if short_side_px == 0 or short <= short_side_px:
-        return frame
-    size = (
-        round(width * short_side_px / short),
-        round(height * short_side_px / short),
-    )
+    size = round(width * short_side_px / short), round(height * short_side_px / short)
     resized: Frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return resized
 

@@ -120,38 +120,39 @@ class _Vp9Reader:
         """Reads one frame's header; returns whether the frame is shown."""
         head = content[begin : min(end, begin + _MAX_HEADER_NUM_BYTES)]
         self._bits, self._left = int.from_bytes(head, "big"), 8 * len(head)
-        if self._read_bits(2) != 2:
+        if self._next(2) != 2:
             raise _HeaderError("no frame marker")
-        if self._read_bits(2) != 0:
+        if self._next(2) != 0:
             raise _NotPlainError
-        if self._read_bits(1):  # show_existing_frame
-            self._read_bits(3)
+        if self._next(1):  # show_existing_frame
+            self._next(3)
             return True
         is_inter, is_shown, is_resilient = (
-            self._read_bits(1),
-            self._read_bits(1),
-            self._read_bits(1),
+            self._next(1),
+            self._next(1),
+            self._next(1),
         )
         if is_inter:
             self._read_inter(is_shown, is_resilient)
         else:
             self._read_key()
         if not is_resilient:
-            self._read_bits(2)  # refresh_frame_context, frame_parallel_decoding_mode
-        self._read_bits(2)  # frame_context_idx
+            self._next(2)  # refresh_frame_context, frame_parallel_decoding_mode
+        self._next(2)  # frame_context_idx
         self._read_loop_filter()
         self._read_quantization()
         self._read_segmentation()
         self._read_tiles()
-        num_compressed = self._read_bits(16)
-        if self._read_bits(self._left % 8):
+        num_compressed = self._next(16)
+        if self._next(self._left % 8):
             raise _HeaderError("the header's last bits are not zero")
         num_read = len(head) - self._left // 8
         if not 0 < num_compressed <= end - begin - num_read:
             raise _HeaderError(f"a compressed header of {num_compressed} bytes")
         return bool(is_shown)
 
-    def _read_bits(self, num_bits: int) -> int:
+    def _next(self, num_bits: int) -> int:
+        """Returns the next bits as a number."""
         self._left -= num_bits
         if self._left < 0:
             raise _HeaderError("it ends within its header")
@@ -159,82 +160,78 @@ class _Vp9Reader:
 
     def _read_key(self) -> None:
         self._check_sync()
-        colour_space = self._read_bits(3)
+        colour_space = self._next(3)
         if colour_space == _RGB:
             raise _HeaderError("profile 0 has no RGB")
-        if self._read_bits(1) or colour_space not in _PLAIN_COLOUR_SPACES:
+        if self._next(1) or colour_space not in _PLAIN_COLOUR_SPACES:
             raise _NotPlainError
         self._read_size()
 
     def _read_inter(self, is_shown: int, is_resilient: int) -> None:
         if self._size is None:
             raise _HeaderError("the first frame is no key frame")
-        is_intra_only = 0 if is_shown else self._read_bits(1)
+        is_intra_only = 0 if is_shown else self._next(1)
         if not is_resilient:
-            self._read_bits(2)  # reset_frame_context
+            self._next(2)  # reset_frame_context
         if is_intra_only:
             self._check_sync()
-            self._read_bits(8)  # refresh_frame_flags
+            self._next(8)  # refresh_frame_flags
             self._read_size()
             return
-        self._read_bits(
-            8 + 3 * 4
-        )  # refresh_frame_flags; a reference and its sign, thrice
-        if (
-            self._read_bits(1) or self._read_bits(1) or self._read_bits(1)
-        ):  # the size of a reference
-            if self._read_bits(1):  # render_and_frame_size_different
-                self._read_bits(32)
+        self._next(8 + 3 * 4)  # refresh_frame_flags; a reference and its sign, thrice
+        if self._next(1) or self._next(1) or self._next(1):  # the size of a reference
+            if self._next(1):  # render_and_frame_size_different
+                self._next(32)
         else:
             self._read_size()
-        self._read_bits(1)  # allow_high_precision_mv
-        if not self._read_bits(1):  # is_filter_switchable
-            self._read_bits(2)
+        self._next(1)  # allow_high_precision_mv
+        if not self._next(1):  # is_filter_switchable
+            self._next(2)
 
     def _check_sync(self) -> None:
-        if self._read_bits(24) != _SYNC:
+        if self._next(24) != _SYNC:
             raise _HeaderError("no sync code")
 
     def _read_size(self) -> None:
-        size = self._read_bits(16) + 1, self._read_bits(16) + 1
-        if self._read_bits(1):  # render_and_frame_size_different
-            self._read_bits(32)
+        size = self._next(16) + 1, self._next(16) + 1
+        if self._next(1):  # render_and_frame_size_different
+            self._next(32)
         if self._size not in (None, size):
             raise _OtherSizeError
         self._size = size
 
     def _read_loop_filter(self) -> None:
-        self._read_bits(6 + 3)
-        if self._read_bits(1) and self._read_bits(1):
+        self._next(6 + 3)
+        if self._next(1) and self._next(1):
             for _ in range(4 + 2):
-                if self._read_bits(1):
-                    self._read_bits(7)
+                if self._next(1):
+                    self._next(7)
 
     def _read_quantization(self) -> None:
-        self._read_bits(8)
+        self._next(8)
         for _ in range(3):
-            if self._read_bits(1):
-                self._read_bits(5)
+            if self._next(1):
+                self._next(5)
 
     def _read_segmentation(self) -> None:
-        if not self._read_bits(1):
+        if not self._next(1):
             return
-        if self._read_bits(1):  # segmentation_update_map
+        if self._next(1):  # segmentation_update_map
             self._read_probabilities(7)
-            if self._read_bits(1):  # segmentation_temporal_update
+            if self._next(1):  # segmentation_temporal_update
                 self._read_probabilities(3)
-        if not self._read_bits(1):  # segmentation_update_data
+        if not self._next(1):  # segmentation_update_data
             return
-        self._read_bits(1)
+        self._next(1)
         for _ in range(8):
             for num_bits, is_signed in _SEGMENT_FEATURES:
-                if self._read_bits(1):
-                    self._read_bits(num_bits + is_signed)
+                if self._next(1):
+                    self._next(num_bits + is_signed)
 
     def _read_probabilities(self, count: int) -> None:
         for _ in range(count):
-            if self._read_bits(1):
-                self._read_bits(8)
+            if self._next(1):
+                self._next(8)
 
     def _read_tiles(self) -> None:
         assert self._size is not None
@@ -244,7 +241,7 @@ class _Vp9Reader:
             highest += 1
         while 64 << log2 < num_blocks:
             log2 += 1
-        while log2 < highest and self._read_bits(1):
+        while log2 < highest and self._next(1):
             log2 += 1
-        if self._read_bits(1):  # tile_rows_log2
-            self._read_bits(1)
+        if self._next(1):  # tile_rows_log2
+            self._next(1)

@@ -212,7 +212,7 @@ def test_a_good_clip_of_the_usual_kind_needs_no_other_process(
     path = made(tools, tmp_path / "1.webm", "-c:v", codec)
 
     def refuse(*_):
-        raise AssertionError("ffmpeg was asked")
+        raise AssertionError("ffmpeg was run")
 
     monkeypatch.setattr(second_opinion, "decode", refuse)
 

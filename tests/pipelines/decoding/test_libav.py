@@ -31,7 +31,7 @@ def opencvs_frames(path):
     return found
 
 
-def say_of(file):
+def decode_and_log(file):
     with decoder_log.captured() as log:
         num_frames = sum(1 for _ in libav.frames(file))
     return num_frames, log.text
@@ -65,7 +65,7 @@ def test_a_frame_outlives_its_successors(drawn):
 
 
 def test_of_a_sound_clip_nothing_is_said(drawn):
-    assert say_of(read(drawn())) == (9, "")
+    assert decode_and_log(read(drawn())) == (9, "")
 
 
 def test_decoding_ends_at_a_block_that_is_no_frame(drawn):
@@ -75,10 +75,10 @@ def test_decoding_ends_at_a_block_that_is_no_frame(drawn):
     content[begin:end] = bytes(end - begin)
     damaged = clip_file.ClipFile(file.path, file.structure, file.frames, bytes(content))
 
-    num_frames, said = say_of(damaged)
+    num_frames, log = decode_and_log(damaged)
 
     assert num_frames == 4
-    assert "[vp9 @ " in said
+    assert "[vp9 @ " in log
 
 
 def test_what_is_not_of_8_bits_and_420_is_not_given(drawn):

@@ -85,11 +85,11 @@ def test_names_that_are_no_text_are_no_error(drawn):
 
 
 def test_a_reference_to_elsewhere_is_not_followed(drawn):
-    asked = []
+    requests = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requests.append(self.path)
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -109,4 +109,4 @@ def test_a_reference_to_elsewhere_is_not_followed(drawn):
 
     server.shutdown()
     server.server_close()
-    assert asked == []
+    assert requests == []

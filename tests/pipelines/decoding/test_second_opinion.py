@@ -19,7 +19,7 @@ def grey(tmp_path_factory, tools):
     return path
 
 
-def asked(path, clip_limits=LIMITS):
+def decode(path, clip_limits=LIMITS):
     """ffmpeg's opinion and the frames with their colours' fineness."""
     taken = []
     opinion = second_opinion.decode(
@@ -36,7 +36,7 @@ def fake_ffmpeg(tmp_path, monkeypatch, script):
 
 
 def test_a_good_clip_comes_whole_and_without_a_word(grey):
-    opinion, taken = asked(grey)
+    opinion, taken = decode(grey)
 
     assert [round(frame.mean()) for frame, _ in taken] == pytest.approx(LEVELS, abs=2)
     assert {frame.shape for frame, _ in taken} == {(48, 64, 3)}
@@ -65,7 +65,7 @@ def test_colours_at_every_pixel_are_told(tmp_path, tools, pixels, is_fine):
         *("-f", "lavfi", "-i", source, "-c:v", "libvpx-vp9", "-pix_fmt", pixels, path)
     )
 
-    assert {fine for _, fine in asked(path)[1]} == {is_fine}
+    assert {fine for _, fine in decode(path)[1]} == {is_fine}
 
 
 def test_a_picture_of_a_cover_is_no_video(tmp_path, tools):
@@ -79,7 +79,7 @@ def test_a_picture_of_a_cover_is_no_video(tmp_path, tools):
         *sine, "-i", cover, *maps, "-disposition:v:0", "attached_pic", path
     )
 
-    opinion, taken = asked(path)
+    opinion, taken = decode(path)
 
     assert taken == []
     assert (opinion.has_video, opinion.has_audio) == (False, True)
@@ -89,7 +89,7 @@ def test_damage_is_a_complaint_and_its_words_are_the_same_every_time(tmp_path, g
     path = tmp_path / "1.webm"
     path.write_bytes(grey.read_bytes()[:-60])
 
-    first, second = asked(path)[0], asked(path)[0]
+    first, second = decode(path)[0], decode(path)[0]
 
     assert "File ended prematurely" in second_opinion.describe_complaints(first)
     assert second_opinion.describe_complaints(
@@ -101,7 +101,7 @@ def test_files_that_lead_to_other_files_are_not_followed(tmp_path, grey):
     playlist = tmp_path / "1.webm"
     playlist.write_text(f"ffconcat version 1.0\nfile {grey}\n")
 
-    opinion, taken = asked(playlist)
+    opinion, taken = decode(playlist)
 
     assert taken == []
     assert opinion.is_failure
@@ -112,7 +112,7 @@ def test_larger_frames_than_the_limit_are_refused_unread(grey):
     small = dataclasses.replace(LIMITS, max_pixels=64 * 48 - 1)
 
     with pytest.raises(quarantine.ClipError, match="frames of 64x48") as caught:
-        asked(grey, small)
+        decode(grey, small)
 
     assert caught.value.reason == "frame_too_large"
 
@@ -139,7 +139,7 @@ def test_a_frame_that_is_not_whole_is_no_frame(tmp_path, monkeypatch, grey):
         tmp_path, monkeypatch, "printf 'P6\\n2 1\\n255\\nabcdefP6\\n2 1\\n255\\nab'"
     )
 
-    opinion, taken = asked(grey)
+    opinion, taken = decode(grey)
 
     assert [frame.tobytes() for frame, _ in taken] == [b"abcdef"]
     assert opinion.num_frames == 1
@@ -155,7 +155,7 @@ def test_only_warnings_and_worse_are_complaints(tmp_path, monkeypatch, grey):
         "echo 'a line of another one' >&2\nexit 3",
     )
 
-    opinion, _ = asked(grey)
+    opinion, _ = decode(grey)
 
     assert opinion.complaints == ("[vp9] [dec] bad ? bits",)
     assert opinion.is_failure
@@ -175,7 +175,7 @@ def test_an_ffmpeg_that_is_killed_is_no_verdict(
     fake_ffmpeg(tmp_path, monkeypatch, script)
 
     with pytest.raises(quarantine.ClipError, match=detail) as caught:
-        asked(grey)
+        decode(grey)
 
     assert caught.value.reason == reason
 
@@ -187,7 +187,7 @@ def test_no_ffmpeg_is_no_verdict(monkeypatch, grey):
     monkeypatch.setattr(ffmpeg, "ffmpeg_path", fail)
 
     with pytest.raises(quarantine.ClipError, match="pip install") as caught:
-        asked(grey)
+        decode(grey)
 
     assert not quarantine.REASONS[caught.value.reason].is_settled
 
@@ -197,7 +197,7 @@ def test_a_log_without_end_ends_ffmpeg(tmp_path, monkeypatch, grey):
     fake_ffmpeg(tmp_path, monkeypatch, "sleep 0.2; while :; do echo words >&2; done")
 
     with pytest.raises(quarantine.ClipError, match=r"SIGXFSZ|SIGPIPE"):
-        asked(grey)
+        decode(grey)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_frames_keep_their_order_and_their_uneven_times(tmp_path, tools):
         *("-c:v", "libx264", "-bf", "2", "-qp", "4", path),
     )
 
-    opinion, taken = asked(path)
+    opinion, taken = decode(path)
 
     means = [frame.mean() for frame, _ in taken]
     assert means == sorted(means)

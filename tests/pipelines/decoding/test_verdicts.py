@@ -45,8 +45,8 @@ NO_MATROSKA = clip_file.ClipFile(PATH, None, None)
 
 
 def verdict(file=None, header=HEADER, **opinion):
-    said = dataclasses.replace(WHOLE, **opinion)
-    return verdicts.verdict_on(file or file_of(10), header, said)
+    result = dataclasses.replace(WHOLE, **opinion)
+    return verdicts.verdict_on(file or file_of(10), header, result)
 
 
 @pytest.mark.parametrize(
