@@ -7,7 +7,6 @@
 A network takes uint8 RGB frames (N, T, 3, crop_px, crop_px) and gives logits.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,6 @@ from model import checkpoint, weights, whole_file
 from model.tsm import TSM
 
 __all__ = ["ExportError", "ExportOptions", "export", "main"]
-
-logger = logging.getLogger(__name__)
 
 _TOLERANCE = 1e-3
 _Exported = tuple[tuple[int | None, ...] | None, float | None]
@@ -141,8 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> ExportResult:
         options = config_file.build(ExportOptions, flags)
-        network, facts = checkpoint.load(options.checkpoint)
-        logger.info("loaded %s: %s", options.checkpoint, checkpoint.headline(facts))
+        network, _ = checkpoint.load(options.checkpoint)
         return export(network, options)
 
     return command.run("export", run)

@@ -1,6 +1,5 @@
 """`clipmill infer`: predictions for some clips of a data set, by id."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ from mindrecord_io.versions import opening
 from model import checkpoint
 
 __all__ = ["InferOptions", "infer", "main"]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +66,7 @@ def infer(options: InferOptions) -> Iterator[Predicted]:
         network was trained for.
     """
     config.use_device(options.device_target)
-    network, facts = checkpoint.load(options.checkpoint)
-    logger.info("loaded %s: %s", options.checkpoint, checkpoint.headline(facts))
+    network, _ = checkpoint.load(options.checkpoint)
     if network.config.consensus != "avg":
         raise ValueError(
             f"{options.checkpoint} has logits for each segment (consensus "

@@ -181,8 +181,7 @@ def _write_files(
 def _load_network(
     options: EvalOptions, fields: dict[str, Any], num_classes: int
 ) -> tsm.TSM:
-    network, facts = checkpoint.load(options.checkpoint)
-    logger.info("loaded %s: %s", options.checkpoint, checkpoint.headline(facts))
+    network, _ = checkpoint.load(options.checkpoint)
     _check_agreement(options, network.config, fields)
     if network.config.num_classes != num_classes:
         raise ValueError(

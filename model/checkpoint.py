@@ -9,6 +9,7 @@ so that a network is rebuilt from the file's content, never from its name.
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ __all__ = [
     "load_tensors",
     "save",
 ]
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 _ENTRY = "clipmill"
@@ -90,6 +93,7 @@ def load(path: Path) -> tuple[TSM, dict[str, Any]]:
         )
     network = TSM(config)
     load_tensors(network, entries, source=str(path))
+    logger.info("loaded %s: %s", path, headline(facts))
     return network, facts
 
 

@@ -222,12 +222,8 @@ class Training:
         ended = self._progress
         self._progress = ended.after_epoch(epoch, score)
         line = self._metrics(epoch, self._summed(ended), score) | speed
-        logger.info(
-            "epoch %d of %d: %s",
-            epoch + 1,
-            self._settings.epochs,
-            _describe_epoch(line),
-        )
+        text = _describe_epoch(line)
+        logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, text)
         self._board.add("epoch", line, ended.num_steps)
         facts = {key: line[key] for key in _FACTS}
         if self._ranks.is_first:
