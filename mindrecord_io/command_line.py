@@ -52,7 +52,7 @@ class WrongFlagError(argparse.ArgumentTypeError):
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the defaults that say something, and keeps indented lines as they are."""
+    """Shows the defaults that are values, and keeps indented lines as they are."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         is_silent = action.default is None or action.default is False

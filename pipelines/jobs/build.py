@@ -96,7 +96,7 @@ def _reuse(
         return None
     if parent.manifest.settings != options.settings:
         logger.warning(
-            "version %s was made with %s, now asked for is %s: every clip is decoded",
+            "version %s was made with %s, the flags are %s: every clip is decoded",
             parent.manifest.version,
             parent.manifest.settings,
             options.settings,

@@ -65,13 +65,13 @@ def watched(label: str, total: int, num_done: Callable[[], int]) -> Iterator[Non
     )
 
     def poll() -> None:
-        begin = told = time.monotonic()
+        begin = last_line = time.monotonic()
         while not stop.wait(_POLL_SECONDS):
             num = num_done()
             bar.update(num - bar.n)
             now = time.monotonic()
-            if bar.disable and now - told >= _LINE_SECONDS:
-                told = now
+            if bar.disable and now - last_line >= _LINE_SECONDS:
+                last_line = now
                 logger.info("%s", line(label, total, num, now - begin))
 
     thread = threading.Thread(target=poll, daemon=True)

@@ -56,8 +56,8 @@ def prune(dataset: Path | str, keep: int) -> PruneResult:
     Raises:
       AtWorkError: another job is at work on the data set.
       ManifestError: there is no data set here, or a version that is to be kept cannot
-        be read, so that nobody knows which shards it needs.
-      StorageError: an object store does not do as it is told.
+        be read, so that the shards it needs are unknown.
+      StorageError: an object store cannot be read or changed.
     """
     with data_sets.opened(dataset) as data_set:
         data_set.read_manifest()  # before anything is made: is this a data set?

@@ -1,8 +1,8 @@
 """`clipmill report`: a version as a page for people.
 
 The page is written beside the version's own files, at any time and as often as one
-likes: it is no part of what was published, since it also tells of the parent, which may
-be gone by then, and shows what can be read now. So no job looks at it, and it goes with
+likes. It is no part of what was published: it also describes the parent, which may be
+gone by then, and shows what can be read now. So no job looks at it, and it goes with
 its version when that is pruned.
 """
 
@@ -75,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _page(
     options: ReportOptions, data_set: data_sets.DataSet, version: manifests.Version
 ) -> str:
-    said = version.manifest
+    manifest = version.manifest
     figures = version_figures.figures_of(
-        version.clip_batches(version_figures.COLUMNS), said.num_classes
+        version.clip_batches(version_figures.COLUMNS), manifest.num_classes
     )
     # Hashed by now: it need not be again.
     table = naming.clips_table_path(version.folder)
@@ -89,11 +89,11 @@ def _page(
         difference = version_differences.compare(parents_clips, own_clips)
     return version_page.page_of(
         version_page.Content(
-            manifest=version.manifest,
+            manifest=manifest,
             label_names=version.category_names(),
             figures=figures,
-            shards=version_figures.shard_figures(said),
-            changes=version_differences.changes(said, parent),
+            shards=version_figures.shard_figures(manifest),
+            changes=version_differences.changes(manifest, parent),
             difference=difference,
             samples=clip_samples.samples_of(
                 version,

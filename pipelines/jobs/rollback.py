@@ -30,14 +30,14 @@ class RollbackError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class RollbackResult:
-    """Two versions that say the same; the first is the current one now."""
+    """Two versions with the same content; the first is the current one now."""
 
     version: str
     same_as: str
 
 
 def rollback(dataset: Path | str, name: str) -> RollbackResult:
-    """Publishes version `name` again, unless the current one says the same.
+    """Publishes version `name` again, unless the current one has its content.
 
     Raises:
       RollbackError: one of its files is missing or not the published one.
@@ -70,7 +70,9 @@ def _rollback(data_set: data_sets.DataSet, name: str) -> RollbackResult:
         created_at=manifests.utc_now(),
     )
     if again.says_the_same(current):
-        logger.info("version %s says what %s says: it stays", again.parent, name)
+        logger.info(
+            "version %s has the content of %s already: it stays", again.parent, name
+        )
         return RollbackResult(again.parent, same_as=name)
     # Held from before the shards are looked at, so that none of them is pruned.
     with data_set.staging() as staging:

@@ -29,7 +29,7 @@ class VerifyError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What a verification found; `to_json` is the command's last line of output."""
+    """The damage of a version; `to_json` is the command's last line of output."""
 
     version: str
     num_shards: int
