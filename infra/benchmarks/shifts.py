@@ -41,14 +41,14 @@ class Options:
     """One benchmark.
 
     Attributes:
-      epochs: of every training; the demo has 30.
+      epochs: of every training; the demo has 18.
       num_seeds: trainings of every network, with seeds 1, 2 and so on.
       num_clips: to draw for training.
       num_held: to draw for measuring; 76 percent of them are used.
       workdir: folder that keeps everything; None means a temporary one.
     """
 
-    epochs: int = 30
+    epochs: int = 18
     num_seeds: int = 3
     num_clips: int = demo.NUM_CLIPS
     num_held: int = 1250
