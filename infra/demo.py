@@ -196,14 +196,15 @@ def commands_to_try(workdir: Path) -> list[str]:
     version = (dataset / "CURRENT").read_text().strip()
     listed = dataset / "versions" / version / "labels" / "val_videofolder.txt"
     size = yaml.safe_load(CONFIG.read_text())["evaluation"]
+    program = _shown(Path(sys.executable).with_name("clipmill"))
     return [
-        f"{_shown(sys.executable)} -m eval {words}"
+        f"{program} {words}"
         for words in (
             f"infer --dataset {_shown(dataset)} "
             f"--checkpoint {_shown(workdir / f'tsm-{version}' / 'best.ckpt')} "
             f"--crop_px {size['crop_px']} --resize_px {size['resize_px']} "
             f"--clip_id {listed.read_text().split()[0]}",
-            f"--config_path {_shown(CONFIG)} --dataset {_shown(dataset)} "
+            f"eval --config_path {_shown(CONFIG)} --dataset {_shown(dataset)} "
             f"--checkpoint {_shown(workdir / f'unshifted-{version}' / 'best.ckpt')} "
             f"--shift_place none --report {_shown(workdir / 'confused.json')}",
         )

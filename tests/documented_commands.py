@@ -16,8 +16,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from unittest import mock
 
-JOBS_OF_EVAL = ("export", "import_weights", "infer")
-
 
 class _ParsedError(BaseException):
     """Ends a program once its flags are parsed; `rest` are those it has not."""
@@ -60,11 +58,6 @@ def complaint(line: str) -> str:
 def _program(words: Sequence[str]) -> tuple[str, list[str]]:
     """Returns the module that a command line runs, and the words for its `main`."""
     if words[0] == "clipmill":
-        job = words[1]
-        if job in JOBS_OF_EVAL:
-            return "eval.__main__", list(words[1:])
-        if job in ("train", "eval"):
-            return f"{job}.__main__", list(words[2:])
         return "pipelines.__main__", list(words[1:])
     if words[:2] != ["python", "-m"]:
         raise ValueError(f"neither clipmill nor python -m: {words}")
@@ -114,7 +107,7 @@ def _complaint_of_rest(parsed: _ParsedError) -> str:
     flags = [word.partition("=")[0] for word in parsed.rest if word.startswith("--")]
     if not parsed.rest:
         return ""
-    if "train" in parsed.prog or "eval" in parsed.prog:
+    if parsed.prog.split()[-1] in ("train", "eval", "import_weights"):
         names = {f"--{name}" for name in _configuration_keys()}
     else:
         names = _beam_flags()

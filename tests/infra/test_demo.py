@@ -150,7 +150,7 @@ def test_the_commands_to_try_are_ones_that_there_are(demo, tmp_path):
 
     assert commands[0].endswith(" --clip_id 17")
     program = REPOSITORY / "tests" / "documented_commands.py"
-    lines = [shlex.join(["python", *shlex.split(line)[1:]]) for line in commands]
+    lines = [shlex.join(["clipmill", *shlex.split(line)[1:]]) for line in commands]
     answer = subprocess.run(
         [sys.executable, program],
         input=json.dumps(lines),
