@@ -264,10 +264,15 @@ def start(main: Callable[[], int], remark: str = "") -> int:
 
 def configure_logging(
     is_wanted: Callable[[logging.LogRecord], bool] | None = None,
+    *,
+    force: bool = False,
 ) -> None:
     """Sends log lines to standard error, past a progress bar where there is one.
 
     On a terminal the bar replaces the lines of single shards.
+
+    Args:
+      force: replace what a library has set up before.
     """
     handler = _PastTheBar()
     if is_wanted:
@@ -278,7 +283,7 @@ def configure_logging(
         format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
         datefmt="%m-%d %H:%M:%S",
         handlers=[handler],
-        force=True,
+        force=force,
     )
 
 

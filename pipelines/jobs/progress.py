@@ -21,7 +21,7 @@ _LINE_SECONDS = 30  # a log of a day has some thousand of them
 
 def configure_logging() -> None:
     """Sends log lines to standard error, without those of Beam that help nobody."""
-    command_line.configure_logging(_is_wanted)
+    command_line.configure_logging(_is_wanted, force=True)
     # Beam logs a failed task with hundreds of lines; the job logs the one that counts.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 

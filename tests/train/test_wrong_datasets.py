@@ -56,5 +56,5 @@ def test_what_is_no_data_set_is_told_in_one_line(
 
     assert (status, capsys.readouterr().out) == (1, "")
     errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
-    assert errors == [message.format(folder / place)]
+    assert errors == [f"{name} failed: {message.format(folder / place)}"]
     assert not (folder / "output").exists()
