@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindrecord_io.versions import manifests
+from mindrecord_io import open_version
 from model import checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ def test_a_layout_of_ones_own_is_built_from_a_list(tmp_path):
 
     example("add_a_source.py", clips, tmp_path / "own")
 
-    version = manifests.open_version(tmp_path / "own")
+    version = open_version(tmp_path / "own")
     assert version.category_names() == ["rolling", "tilting"]
     table = version.read_clips(["clip_id", "split"]).to_pylist()
     found = {row["clip_id"]: row["split"] for row in table}
