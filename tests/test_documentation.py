@@ -153,6 +153,20 @@ def test_every_target_of_make_that_is_named_exists():
     assert {"demo", "test"} <= named <= targets
 
 
+def test_what_a_page_says_a_file_has_is_there():
+    """The pages write `NAME` in [file](path) where something is to be added."""
+    named = [
+        (page, name, page.parent / path)
+        for page in PAGES
+        for name, path in re.findall(
+            r"`(\w+)` in \[[^\]]*\]\(([^)#]+)\)", page.read_text()
+        )
+    ]
+
+    assert len(named) >= 4
+    assert [name for _, name, path in named if name not in path.read_text()] == []
+
+
 @pytest.mark.parametrize("name", MAX_LINES)
 def test_a_page_keeps_its_length(name):
     lines = (REPOSITORY / name).read_text().splitlines()
