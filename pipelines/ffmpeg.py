@@ -1,8 +1,10 @@
 """Finds the ffmpeg program."""
 
+import functools
 import shutil
+import subprocess
 
-__all__ = ["FfmpegNotFoundError", "ffmpeg_path"]
+__all__ = ["FfmpegNotFoundError", "ffmpeg_path", "has_decoder"]
 
 
 class FfmpegNotFoundError(RuntimeError):
@@ -26,3 +28,20 @@ def ffmpeg_path() -> str:
             "no ffmpeg on PATH and none from the imageio-ffmpeg package; install "
             f"ffmpeg, or run `pip install imageio-ffmpeg` ({cause})"
         ) from cause
+
+
+def has_decoder(name: str) -> bool:
+    """Returns whether the ffmpeg program was built with a decoder."""
+    return name in _decoders(ffmpeg_path())
+
+
+@functools.lru_cache
+def _decoders(program: str) -> frozenset[str]:
+    listing = subprocess.run(
+        [program, "-hide_banner", "-decoders"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    ).stdout
+    lines = [line.split() for line in listing.decode("utf-8", "replace").splitlines()]
+    return frozenset(words[1] for words in lines if len(words) > 1)

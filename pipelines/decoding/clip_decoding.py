@@ -19,6 +19,7 @@ import numpy.typing as npt
 from mindrecord_io import records
 from pipelines.decoding import (
     clip_file,
+    complaints,
     decoder_log,
     frame_folder_clips,
     jpeg_collector,
@@ -56,7 +57,7 @@ def decode_clip(
             for frame in libav.frames(file):
                 jpegs.add(frame)
     is_whole = (
-        not log.text
+        not complaints.of_library(log.text)
         and 0 < jpegs.num_frames == file.num_frames
         and not verdicts.is_short_of_its_duration(file)
     )

@@ -100,5 +100,7 @@ def _not_video(path: Path, content: bytes) -> ClipError:
     accepted = f"{path} is not WebM, MKV, MP4, MOV or AVI"
     if foreign := containers.foreign_kind(content):
         return ClipError("wrong_container", f"{accepted}, but {foreign}")
+    if picture := containers.picture_kind(content):
+        return ClipError("not_video", f"{accepted}, but one {picture}")
     start = content[:_NUM_SHOWN_BYTES].hex(" ")
     return ClipError("not_video", f"{accepted}: begins {start}")

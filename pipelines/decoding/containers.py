@@ -5,7 +5,7 @@ Signatures: RFC 8794 (EBML), ISO/IEC 14496-12 and Apple's QuickTime File Format,
 the foreign ones from each format's own description.
 """
 
-__all__ = ["AVI", "FORMATS", "MATROSKA", "MP4", "foreign_kind", "kind"]
+__all__ = ["AVI", "FORMATS", "MATROSKA", "MP4", "foreign_kind", "kind", "picture_kind"]
 
 MATROSKA = "WebM or Matroska"
 MP4 = "MP4 or MOV"
@@ -30,6 +30,7 @@ _FOREIGN = (
     (8, b"WAVE", "WAV"),
     (8, b"WEBP", "WebP"),
 )
+_PICTURES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"))
 _SYNC, _TS_PACKET_NUM_BYTES = b"\x47", 188
 
 
@@ -51,3 +52,8 @@ def foreign_kind(content: bytes) -> str:
             return name
     packets = content[: 3 * _TS_PACKET_NUM_BYTES : _TS_PACKET_NUM_BYTES]
     return "MPEG transport stream" if packets == _SYNC * 3 else ""
+
+
+def picture_kind(content: bytes) -> str:
+    """Returns JPEG or PNG for a file that is one picture, else ""."""
+    return next((name for start, name in _PICTURES if content.startswith(start)), "")

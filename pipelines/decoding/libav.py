@@ -1,4 +1,4 @@
-"""Reads headers and decodes VP8 and VP9 with libavcodec (PyAV), in this process.
+"""Reads headers and decodes VP8 and VP9 with PyAV's libraries, in this process.
 
 Frames are decoded from the blocks of a file that is in memory already: no library opens
 the file or parses its container. This saves a tenth of OpenCV's time, which decodes the
@@ -22,7 +22,9 @@ __all__ = ["frames", "read_header"]
 
 Frame = npt.NDArray[np.uint8]
 
-_DECODERS = {"V_VP8": "vp8", "V_VP9": "vp9"}  # libavcodec's own
+# libvpx reports two thirds of the damage that can be seen in VP9, libavcodec's own
+# decoder a tenth; their pixels and their cost are equal. For VP8 neither says a word.
+_DECODERS = {"V_VP8": "vp8", "V_VP9": "libvpx-vp9"}
 _PIXELS = "yuv420p"
 _OPTIONS = {
     # Nothing in a file makes the library open another one, or a connection.

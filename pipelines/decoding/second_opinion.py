@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines import ffmpeg, quarantine
-from pipelines.decoding import containers
+from pipelines.decoding import complaints, containers
 from pipelines.quarantine import ClipError, DecodeLimits
 
 __all__ = ["Opinion", "decode", "describe_complaints"]
@@ -33,22 +33,16 @@ Frame = npt.NDArray[np.uint8]
 _MAX_LOG_NUM_BYTES = 32 << 20  # 300 bytes a frame are usual
 _MAX_WORDS = 300
 _MAX_COMPLAINTS = 3
-_LINE = re.compile(r"(?P<source>(?:\[[^]]*\] )*)\[(?P<level>[a-z]+)\] (?P<text>.*)")
-_COMPLAINING = frozenset({"warning", "error", "fatal", "panic"})
-_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # another one in every run
-_UNPRINTABLE = re.compile(r"[^ -~]")
-_STREAM = re.compile(r"Stream #0:\d+.*?: (?P<kind>Video|Audio): (?P<rest>.*)")
+_STREAM = re.compile(
+    r"Stream #0:(?P<index>\d+).*?: (?P<kind>Video|Audio): (?P<rest>(?P<codec>\w+).*)"
+)
 _PACKETS = re.compile(r"Input stream #0:\d+ \(video\): (\d+) packets read")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _FINE = re.compile(r"\b(?:yuvj?a?444|gbr|rgb|bgr)")
+DECODERS = {"vp9": "libvpx-vp9"}
+"""The decoder for a codec, where it is not the one that ffmpeg would choose."""
 _SIZE_CHANGE = "Changing video frame properties on the fly"
 _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
-
-# About sound files and ffmpeg's own scaling, not about damage.
-_HARMLESS = re.compile(
-    r"deprecated pixel format used|Guessed Channel Layout"
-    r"|Changing video frame properties on the fly|No filtered frames for output stream"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +95,13 @@ def decode(
     read.wait()
     header = read.text
     streams = list(_STREAM.finditer(header.partition("Output #0")[0]))
-    video = next((s["rest"] for s in streams if _is_video(s)), "")
-    is_fine = bool(_FINE.search(video))
+    video = next((stream for stream in streams if _is_video(stream)), None)
+    is_fine = bool(video and _FINE.search(video["rest"]))
+    video_index = int(video["index"]) if video else 0
+    decoder = _decoder_of(video["codec"]) if video else ""
     times = os.memfd_create("times")
     try:
-        decoded = _Run(_decoding(path, clip_limits, times), path, [times])
+        decoded = _Run(_decoding(path, clip_limits, times, decoder), path, [times])
         with decoded:
             num_frames = _add_all(
                 decoded.frames, clip_limits.max_pixels, lambda f: add(f, is_fine)
@@ -114,10 +110,10 @@ def decode(
         return Opinion(
             num_frames=num_frames,
             times_seconds=_times(times)[:num_frames],
-            complaints=_complaints(decoded.text),
+            complaints=complaints.of_ffmpeg(decoded.text, video_index),
             changes_size=_SIZE_CHANGE in decoded.text,
             is_failure=status != 0,
-            has_video=bool(video),
+            has_video=video is not None,
             has_audio=any(s["kind"] == "Audio" for s in streams),
             **_header_facts(header),
         )
@@ -184,9 +180,10 @@ class _Run:
         return status
 
 
-def _input(path: Path) -> Any:
+def _input(path: Path, **options: Any) -> Any:
     return ffmpeg_python.input(
         f"file:{path}",
+        **options,
         protocol_whitelist="file",
         format_whitelist=containers.FORMATS,
         err_detect="explode",  # a frame that is damaged is left out, not patched up
@@ -200,13 +197,13 @@ def _reading(path: Path) -> Any:
     return stream.global_args("-hide_banner", "-nostdin", "-loglevel", "level+verbose")
 
 
-def _decoding(path: Path, clip_limits: DecodeLimits, times: int) -> Any:
+def _decoding(path: Path, clip_limits: DecodeLimits, times: int, decoder: str) -> Any:
     """Returns the stream that writes PPM files end to end, and the frames' times.
 
     Without a scale filter of ours: the conversion to RGB is then the one that ffmpeg
     makes for a PNG, by the stream's own matrix and range.
     """
-    video = _input(path)["V:0"]
+    video = _input(path, **({"c:V:0": decoder} if decoder else {}))["V:0"]
     # Fine units of time: in those of the rate, uneven times collide.
     common = {"fps_mode": "passthrough", "enc_time_base": "1/90000", "threads": 1}
     limit = {"timelimit": clip_limits.max_seconds}
@@ -221,6 +218,12 @@ def _decoding(path: Path, clip_limits: DecodeLimits, times: int) -> Any:
         "-hide_banner", "-nostdin", "-loglevel", "level+warning"
     )
     return stream.global_args("-filter_threads", "1")
+
+
+def _decoder_of(codec: str) -> str:
+    """Returns the decoder to ask ffmpeg for, "" for its own choice."""
+    decoder = DECODERS.get(codec, "")
+    return decoder if decoder and ffmpeg.has_decoder(decoder) else ""
 
 
 def _check_end(path: Path, status: int) -> None:
@@ -277,14 +280,3 @@ def _header_facts(text: str) -> dict[str, Any]:
         "duration_seconds": int(hours) * 3600 + int(minutes) * 60 + float(seconds),
         "rotation_degrees": round(-float(rotation[1])) % 360 if rotation else 0,
     }
-
-
-def _complaints(text: str) -> tuple[str, ...]:
-    complaints = []
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if match and match["level"] in _COMPLAINING:
-            complaint = _UNPRINTABLE.sub("?", f"{match['source']}{match['text']}")
-            if not _HARMLESS.search(complaint):
-                complaints.append(_ADDRESS.sub("", complaint))
-    return tuple(complaints)

@@ -78,7 +78,7 @@ def test_decoding_ends_at_a_block_that_is_no_frame(drawn):
     num_frames, log = decode_and_log(damaged)
 
     assert num_frames == 4
-    assert "[vp9 @ " in log
+    assert "[libvpx-vp9 @ " in log
 
 
 def test_what_is_not_of_8_bits_and_420_is_not_given(drawn):
