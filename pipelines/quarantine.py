@@ -80,6 +80,7 @@ REASONS: Mapping[str, Reason] = {
     ),
     "audio_only": Reason("sound and no pictures"),
     "not_decodable": Reason("no video stream can be opened"),
+    "encrypted": Reason("its frames are encrypted", "decrypt the file"),
     "no_frames": Reason("the video stream or the folder has no frames"),
     "truncated": _loss("cut off, or fewer frames than the container promises"),
     "too_many_frames": Reason("more frames than the container promises"),

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindrecord_io import records
-from pipelines.decoding import containers, matroska, matroska_elements, vpx_headers
+from pipelines.decoding import (
+    containers,
+    matroska,
+    matroska_elements,
+    mp4_boxes,
+    vpx_headers,
+)
 from pipelines.quarantine import ClipError
 
 __all__ = ["ClipFile", "read_clip_file"]
@@ -22,12 +28,14 @@ class ClipFile:
       structure: of a Matroska or WebM file; None for other containers.
       frames: by the headers of VP8 or VP9 frames; None for other codecs.
       content: the file's bytes.
+      movie: of an MP4 or MOV file; None for other containers.
     """
 
     path: Path
     structure: matroska.Structure | None
     frames: vpx_headers.Frames | None
     content: bytes = field(default=b"", repr=False)
+    movie: mp4_boxes.Movie | None = None
 
     @property
     def problem(self) -> str:
@@ -35,6 +43,20 @@ class ClipFile:
         if self.structure is None:
             return ""
         return self.structure.problem or (self.frames.problem if self.frames else "")
+
+    @property
+    def is_only_a_header(self) -> bool:
+        """Whether a whole header of a video is there, and no frame behind it.
+
+        Players are sent such a part of a file before the others (an init segment).
+        """
+        if self.structure is not None:
+            is_whole = not (self.structure.problem or self.structure.is_cut_off)
+            return is_whole and bool(self.structure.codec) and not self.num_frames
+        movie = self.movie
+        if movie is None or not movie.is_fragmented or movie.is_cut_off:
+            return False
+        return bool(movie.codec) and not movie.num_frames
 
     @property
     def is_plain(self) -> bool:
@@ -71,12 +93,17 @@ def read_clip_file(path: Path, planned: records.Fingerprint) -> ClipFile:
     if not kind:
         raise _not_video(path, content)
     if kind != containers.MATROSKA:
-        return ClipFile(path, None, None, content)
+        movie = mp4_boxes.read(content) if kind == containers.MP4 else None
+        if movie is not None and movie.is_encrypted:
+            raise _encrypted(path, f"its sample entry is {movie.codec}")
+        return ClipFile(path, None, None, content, movie)
     structure = matroska.read(content)
     structure.is_ordinary &= not matroska_elements.oddity(content)
     if structure.num_files > 1:
         detail = f"{path}: {structure.num_files} files one behind the other"
         raise ClipError("concatenated", detail)
+    if structure.is_encrypted:
+        raise _encrypted(path, "its ContentEncodings have a ContentEncryption")
     read_frames = _FRAME_READERS.get(structure.codec)
     frames = read_frames(content, structure.blocks) if read_frames else None
     return ClipFile(path, structure, frames, content)
@@ -94,6 +121,10 @@ def _read(path: Path, planned: records.Fingerprint) -> bytes:
             "changed", f"{path} changed since the build began ({len(content)} bytes)"
         )
     return content
+
+
+def _encrypted(path: Path, sign: str) -> ClipError:
+    return ClipError("encrypted", f"{path}: the frames are encrypted: {sign}")
 
 
 def _not_video(path: Path, content: bytes) -> ClipError:

@@ -17,6 +17,8 @@ FORMATS = "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi"
 _EBML = b"\x1a\x45\xdf\xa3"
 _FIRST_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _FOREIGN = (
+    (4, b"styp", "a segment of an MP4 that begins in another file"),
+    (4, b"moof", "a segment of an MP4 that begins in another file"),
     (0, b"OggS", "Ogg"),
     (0, b"FLV\x01", "FLV"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF or WMV"),

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io.records import SourceFacts
-from pipelines.decoding import clip_file, containers
+from pipelines.decoding import clip_file, containers, mp4_boxes
 
 __all__ = ["frames", "read_header"]
 
@@ -47,7 +47,7 @@ def read_header(file: clip_file.ClipFile) -> SourceFacts:
         with av.open(
             f"file:{file.path}", options=_OPTIONS, metadata_errors="replace"
         ) as container:
-            return _claims(container)
+            return _claims(container, file.movie)
     except MemoryError:
         raise
     except av.error.FFmpegError:
@@ -91,12 +91,19 @@ def _bgr(frame: av.VideoFrame) -> Frame:
     return np.ndarray(shape, np.uint8, pixels, strides=(plane.line_size, 3, 1))
 
 
-def _claims(container: av.container.InputContainer) -> SourceFacts:
-    """Returns rate and number of frames; the ffmpeg program reports the duration."""
+def _claims(
+    container: av.container.InputContainer, movie: mp4_boxes.Movie | None
+) -> SourceFacts:
+    """Returns rate, number of frames and, of an MP4's pictures alone, the duration.
+
+    Elsewhere the ffmpeg program reports the duration.
+    """
     if not container.streams.video:
         return SourceFacts()
     stream = container.streams.video[0]
     fps = float(stream.guessed_rate or stream.average_rate or 0)
+    if movie is not None and movie.codec:
+        return SourceFacts(fps, movie.num_frames, movie.duration_seconds)
     seconds = (container.duration or 0) / _MICROSECONDS
     return SourceFacts(fps, _counted(stream.frames or fps * seconds))
 

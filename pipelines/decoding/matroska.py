@@ -20,6 +20,7 @@ _INFO, _TRACKS = 0x1549A966, 0x1654AE6B
 _TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
 _TRACK, _NUMBER, _TYPE, _CODEC = 0xAE, 0xD7, 0x83, 0x86
 _ENCODINGS, _VIDEO, _FRAME_NANOSECONDS = 0x6D80, 0xE0, 0x23E383
+_ENCODING, _ENCRYPTION = 0x6240, 0x5035
 _COLOUR, _MATRIX, _RANGE = 0x55B0, 0x55B1, 0x55B9
 _CLUSTER_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 
@@ -43,12 +44,14 @@ class Structure:
       has_other_tracks: whether there are tracks beside the video's.
       is_ordinary: there is no cropping, rotation, alpha or other encoding, and the
         colours are of BT.601's matrix and limited range.
+      is_encrypted: the track's frames are.
       duration_seconds: as the header claims, 0.0 if it does not.
       fps: the same.
       blocks: begin and end, in the file, of each frame of the video track.
       times_seconds: of each block.
       is_open_ended: the segment does not state its size, as in files written live.
       is_cut_off: an element goes on beyond the file's end.
+      is_read_to_its_end: all elements could be read, so that all blocks are here.
       num_files: EBML headers; more than 1 where files were appended to each other.
       problem: the first thing wrong with the file, "" if nothing.
     """
@@ -56,12 +59,14 @@ class Structure:
     codec: str = ""
     has_other_tracks: bool = False
     is_ordinary: bool = True
+    is_encrypted: bool = False
     duration_seconds: float = 0.0
     fps: float = 0.0
     blocks: list[tuple[int, int]] = field(default_factory=list)
     times_seconds: list[float] = field(default_factory=list)
     is_open_ended: bool = False
     is_cut_off: bool = False
+    is_read_to_its_end: bool = True
     num_files: int = 0
     problem: str = ""
 
@@ -74,6 +79,7 @@ def read(content: bytes) -> Structure:
     except EbmlError as error:
         reader.structure.problem = reader.structure.problem or str(error)
         reader.structure.is_cut_off |= isinstance(error, ebml.EbmlEndError)
+        reader.structure.is_read_to_its_end = False
     return reader.structure
 
 
@@ -98,7 +104,6 @@ class _Reader:
                 self._read_segment(begin, end)
             elif identity not in (SEGMENT, VOID):
                 self._note(f"element {identity:X} at byte {begin} is in no segment")
-        structure.duration_seconds = self._duration_units * self._scale_seconds
         for before, after in itertools.pairwise(structure.times_seconds):
             if after < before:
                 self._note(f"a frame at {after:.3f} s follows one at {before:.3f} s")
@@ -124,6 +129,8 @@ class _Reader:
                 self._scale_seconds = self._number(at, stop) * 1e-9
             elif identity == _DURATION:
                 self._duration_units = self._float(at, stop)
+        duration_seconds = self._duration_units * self._scale_seconds
+        self.structure.duration_seconds = duration_seconds
 
     def _read_tracks(self, begin: int, end: int) -> None:
         for identity, at, stop in self._children(begin, end):
@@ -143,11 +150,21 @@ class _Reader:
         at, stop = children.get(_CODEC, (0, 0))
         codec = self._content[at:stop].rstrip(b"\0")
         structure.codec = codec.decode("ascii", "replace") or "?"
-        structure.is_ordinary = _ENCODINGS not in children
+        if _ENCODINGS in children:
+            structure.is_ordinary = False
+            structure.is_encrypted = self._has_encryption(*children[_ENCODINGS])
         if _FRAME_NANOSECONDS in children:
             structure.fps = _rate(self._number(*children[_FRAME_NANOSECONDS]))
         if _VIDEO in children:
             self._read_video(*children[_VIDEO])
+
+    def _has_encryption(self, begin: int, end: int) -> bool:
+        return any(
+            part == _ENCRYPTION
+            for identity, at, stop in self._children(begin, end)
+            if identity == _ENCODING
+            for part, _, _ in self._children(at, stop)
+        )
 
     def _read_video(self, begin: int, end: int) -> None:
         structure = self.structure

@@ -112,10 +112,42 @@ def _num_expected(
     file: clip_file.ClipFile, header: SourceFacts, opinion: second_opinion.Opinion
 ) -> int:
     """Returns the frames that the file promises, 0 if it promises none."""
-    if file.problem or opinion.complaints or is_short_of_its_duration(file):
-        # Every block is a frame; what is claimed beyond them may be one too many.
-        return max(file.num_frames, header.num_frames_from_header)
-    return file.num_frames or header.num_frames_from_header
+    if not (file.problem or opinion.complaints or is_short_of_its_duration(file)):
+        return file.num_frames or header.num_frames_from_header
+    # Every block is a frame; what is claimed beyond them may be one too many.
+    claimed = header.num_frames_from_header or _num_by_times(header, opinion)
+    is_fragmented = bool(file.movie and file.movie.is_fragmented)
+    if is_fragmented and _is_cut_off(file, opinion):
+        return 0  # what comes after its end is listed there
+    if not claimed and not _lists_all_frames(file, opinion):
+        return 0
+    return max(file.num_frames, claimed)
+
+
+def _num_by_times(header: SourceFacts, opinion: second_opinion.Opinion) -> int:
+    """Returns the frames that fill the header's duration at the rate of those shown."""
+    times = opinion.times_seconds
+    if len(times) < 2 or times[-1] <= times[0]:
+        return 0
+    fps = (len(times) - 1) / (times[-1] - times[0])
+    return round(header.duration_seconds_from_header * fps)
+
+
+def _lists_all_frames(
+    file: clip_file.ClipFile, opinion: second_opinion.Opinion
+) -> bool:
+    """Returns whether no frame can be missing but those that the file lists."""
+    structure = file.structure
+    if structure is None or structure.is_open_ended or _is_cut_off(file, opinion):
+        return False
+    return structure.is_read_to_its_end
+
+
+def _is_cut_off(file: clip_file.ClipFile, opinion: second_opinion.Opinion) -> bool:
+    part = file.structure or file.movie
+    return bool(part and part.is_cut_off) or any(
+        _CUT_OFF.search(complaint) for complaint in opinion.complaints
+    )
 
 
 def _reason(
@@ -126,12 +158,11 @@ def _reason(
     counted = f"{num_frames} frames"
     if num_expected:
         counted = f"{num_frames} of {num_expected} frames"
-    is_cut_off = bool(file.structure and file.structure.is_cut_off) or any(
-        _CUT_OFF.search(complaint) for complaint in opinion.complaints
-    )
+    if file.is_only_a_header and not num_frames:
+        return "no_frames", f"{path} is a header of a video, without any frames"
     if not opinion.has_video and (opinion.has_audio or _has_only_sound(file)):
         return "audio_only", f"{path}: sound and no video stream"
-    if is_cut_off:
+    if _is_cut_off(file, opinion):
         return "truncated", f"{path} is cut off: {counted}"
     if not opinion.has_video:
         return "not_decodable", f"{path}: no video stream can be opened"

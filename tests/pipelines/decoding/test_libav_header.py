@@ -45,12 +45,14 @@ def test_rate_and_number_are_as_the_header_claims(
     assert found.num_frames_from_header == num_frames
 
 
-def test_only_matroska_tells_its_duration_here(drawn):
+def test_the_duration_is_that_of_the_pictures_where_it_is_known(drawn):
     webm = header(drawn("1.webm", "12", "-c:v", "libvpx-vp9"))
     mp4 = header(drawn("1.mp4", "12", "-c:v", "libx264"))
 
     assert webm.duration_seconds_from_header == 0.5
-    assert mp4.duration_seconds_from_header == 0.0
+    assert mp4.duration_seconds_from_header == 0.5
+    avi = header(drawn("1.avi", "12", "-c:v", "mpeg4"))
+    assert avi.duration_seconds_from_header == 0.0  # ffmpeg reports it
 
 
 def test_a_header_without_rate_claims_none(drawn):

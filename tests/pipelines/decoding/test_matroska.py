@@ -228,3 +228,32 @@ def test_files_made_by_ffmpeg_have_no_problem(tmp_path, tools):
 @pytest.mark.parametrize("content", [b"", b"\x1a\x45\xdf\xa3", EBML, b"\xff" * 40])
 def test_what_is_hardly_a_file_has_no_blocks(content):
     assert matroska.read(content).blocks == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        (element("5034", element("4254", b"\x03")), False),  # bytes left out
+        (element("5035", element("47e1", b"\x05")), True),
+    ],
+)
+def test_frames_are_encrypted_where_an_encoding_says_so(encoding, expected):
+    encodings = element("6d80", element("6240", encoding))
+    tracks = element("1654ae6b", track(more=encodings))
+
+    structure = matroska.read(file_of(INFO, tracks, TWO_CLUSTERS))
+
+    assert structure.is_encrypted is expected
+    assert not structure.is_ordinary
+
+
+@pytest.mark.parametrize("garbage", [b"\x00", b"\xa3"])
+def test_the_duration_is_known_where_the_file_ends_in_an_element(garbage):
+    duration = element("4489", bytes.fromhex("4089000000000000"))  # 800.0
+    info = element("1549a966", element("2ad7b1", (1_000_000).to_bytes(3)) + duration)
+    whole = file_of(info, TRACKS, TWO_CLUSTERS)
+
+    structure = matroska.read(whole[: whole.index(b"frame") + 5] + garbage)
+
+    assert structure.duration_seconds == pytest.approx(0.8)
+    assert not structure.is_read_to_its_end
