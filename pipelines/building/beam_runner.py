@@ -42,7 +42,7 @@ def run(
             pipeline = beam.Pipeline(options=flags)
             pipeline | transform
             pipeline.run().wait_until_finish()
-    except RuntimeError as cause:  # what runners make of an error in a task
+    except Exception as cause:  # the local runner hands on whatever a task raised
         raise PipelineError(_reason(cause)) from cause
 
 
@@ -53,12 +53,15 @@ def beam_options(
 
     The local runner works in threads of this process. The work itself is done in
     child processes, so threads suffice, and no process of Beam's can die unnoticed.
+    Its threads take their elements from memory: the mode that Beam calls
+    multi_threading would have them ask servers for these, which listen on every
+    network and hand any file to whoever asks.
     """
     flags = list(beam_flags)
     if is_local(flags):
         flags += [
             f"--runner={_LOCAL_RUNNER}",
-            "--direct_running_mode=multi_threading",
+            "--direct_running_mode=in_memory",
             f"--direct_num_workers={num_threads}",
         ]
     return pipeline_options.PipelineOptions(flags)

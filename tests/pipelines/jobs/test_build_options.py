@@ -166,7 +166,7 @@ def test_the_local_runner_is_the_default_with_threads_for_the_workers():
     assert beam.view_as(pipeline_options.StandardOptions).runner == "FnApiRunner"
     direct = beam.view_as(pipeline_options.DirectOptions)
     assert direct.direct_num_workers == 3
-    assert direct.direct_running_mode == "multi_threading"
+    assert direct.direct_running_mode == "in_memory"
 
 
 @pytest.mark.parametrize(
