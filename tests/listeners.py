@@ -1,5 +1,6 @@
 """Which ports processes listen on, and what Beam's services there hand out."""
 
+import ipaddress
 from pathlib import Path
 
 import grpc
@@ -16,7 +17,7 @@ _LISTEN = "0A"  # the kernel's number of that state
 
 
 def listening(pids: set[int]) -> set[tuple[str, int]]:
-    """Returns the address, as the kernel writes it, and port of every such socket."""
+    """Returns address and port of every socket of these processes that listens."""
     inodes = {inode for pid in pids for inode in _sockets(pid)}
     addresses = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -24,7 +25,7 @@ def listening(pids: set[int]) -> set[tuple[str, int]]:
             fields = line.split()
             if fields[3] == _LISTEN and fields[9] in inodes:
                 address, port = fields[1].split(":")
-                addresses.add((address, int(port, 16)))
+                addresses.add((_text(address), int(port, 16)))
     return addresses
 
 
@@ -42,6 +43,14 @@ def artifact(port: int, path: Path) -> bytes:
             return b"".join(part.data for part in stub.GetArtifact(request, timeout=3))
         except grpc.RpcError:
             return b""
+
+
+def _text(address: str) -> str:
+    """Returns an address that the kernel wrote as 32-bit words, low byte first."""
+    content = bytes.fromhex(address)
+    words = [content[i : i + 4][::-1] for i in range(0, len(content), 4)]
+    number = ipaddress.ip_address(b"".join(words))
+    return str(getattr(number, "ipv4_mapped", None) or number)
 
 
 def _sockets(pid: int) -> set[str]:

@@ -3,8 +3,10 @@
 #   docker build --file infra/containers/training.Dockerfile --tag clipmill-training .
 #   docker run clipmill-training train --config_path ... --dataset ... --output ...
 # For Ascend take one of MindSpore's own images of the same version as the base.
-# NOT BUILT where it was written: no registry of images could be reached there.
-FROM python:3.11.13-slim-bookworm
+# NOT BUILT where it was written: no registry of images could be reached there. Name the
+# base by its digest, and it cannot change: --build-arg BASE=python@sha256:...
+ARG BASE=python:3.11.13-slim-bookworm
+FROM ${BASE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/*

@@ -1,10 +1,14 @@
-"""Beam workers on request, for a Flink cluster on one machine (EXTERNAL environment).
+"""Beam workers on request, for TaskManagers on the same machine or in the same pod.
 
-Each worker is a process with this project's Python. Beam's own pool will do where every
-TaskManager has a pool to itself, as the containers of a pod do; two TaskManagers that
-share one give their workers the same ids, and the first that is done stops the other's
-worker. Here a worker ends when the connection to its TaskManager does, and not before.
-What workers print goes to standard error: nobody has to read it for them to go on.
+Each worker is a process with this project's Python. Whoever reaches the pool can have a
+process started that runs whatever its caller sends, without a password: that is what
+Beam's EXTERNAL environment is. So the pool listens on the loopback interface, where
+Beam's own listens on all of them.
+
+Two TaskManagers that share a pool give their workers the same ids, and with Beam's pool
+the first that is done stops the other's worker. Here a worker ends when the connection
+to its TaskManager does, and not before. What workers print goes to standard error:
+nobody has to read it for them to go on.
 """
 
 import argparse
@@ -16,17 +20,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from apache_beam.portability.api import beam_fn_api_pb2
-from apache_beam.runners.worker import sdk_worker, worker_pool_main
+import grpc
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from apache_beam.runners.worker import sdk_worker
+from apache_beam.utils import thread_pool_executor
 
-__all__ = ["WorkerPool", "main"]
+__all__ = ["WorkerPool", "main", "serve"]
 
 logger = logging.getLogger("worker_pool")
 
 _LOG_FORMAT = "%(asctime)s %(process)d %(levelname).1s %(name)s: %(message)s"
 
 
-class WorkerPool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
+class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """Starts a process for each request; see above for why it stops none."""
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -46,20 +52,44 @@ class WorkerPool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
         return beam_fn_api_pb2.StopWorkerResponse()
 
 
+def serve(host: str, port: int) -> grpc.Server:
+    """Starts a pool that listens at one address.
+
+    Raises:
+      RuntimeError: the address cannot be had.
+    """
+    pings = ("grpc.http2.max_pings_without_data", "grpc.http2.max_ping_strikes")
+    server = grpc.server(
+        thread_pool_executor.shared_unbounded_instance(),
+        options=[(name, 0) for name in pings],  # as many as a TaskManager likes
+    )
+    server.add_insecure_port(f"{host}:{port}")
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(
+        WorkerPool(), server
+    )
+    server.start()
+    return server
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Serves until it is killed, or works for one TaskManager."""
     logging.basicConfig(
         level=logging.INFO, format=_LOG_FORMAT, stream=sys.stderr, force=True
     )
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; who reaches it can run any code as this user",
+    )
     parser.add_argument("--port", type=int, default=50000, help="where to listen")
     parser.add_argument("--control", help=argparse.SUPPRESS)
     parser.add_argument("--worker_id", help=argparse.SUPPRESS)
     flags = parser.parse_args(argv)
     if flags.control:
         return _work(flags.control, flags.worker_id)
-    address, server = WorkerPool.start(port=flags.port)
-    logger.info("listening at %s", address)
+    server = serve(flags.host, flags.port)
+    logger.info("listening at %s:%d", flags.host, flags.port)
     server.wait_for_termination()
     return 0
 

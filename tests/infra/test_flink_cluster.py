@@ -1,10 +1,22 @@
+import contextlib
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import grpc
 import pytest
+from apache_beam.portability.api import (
+    beam_fn_api_pb2,
+    beam_fn_api_pb2_grpc,
+    endpoints_pb2,
+)
 
 from infra.flink import cluster, distribution, worker_pool
+from tests import listeners
 
 
 def sleeper(seconds=60):
@@ -92,13 +104,81 @@ def test_a_tool_that_fails_is_quoted():
     assert str(caught.value).endswith("failed (1): no such version")
 
 
-def test_the_pool_stops_no_worker_that_another_asked_for():
-    pool = worker_pool.WorkerPool(use_process=True)
-    process = sleeper()
-    pool._worker_processes["1-1"] = process
-
-    pool.StopWorker(None, None)
-
-    assert process.poll() is None
-    process.kill()
+@pytest.fixture
+def pool():
+    """The port of a worker pool as `up` starts it."""
+    (port,) = cluster._free_ports(1)
+    command = [sys.executable, worker_pool.__file__, "--port", str(port)]
+    process = subprocess.Popen(command, start_new_session=True)
+    yield process, port
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def ask_for_a_worker(address, port):
+    """Asks a pool for a worker, as anybody may who reaches it."""
+    endpoint = endpoints_pb2.ApiServiceDescriptor(url="127.0.0.1:9")
+    request = beam_fn_api_pb2.StartWorkerRequest(
+        worker_id="1-1", control_endpoint=endpoint
+    )
+    with grpc.insecure_channel(f"{address}:{port}") as channel:
+        stub = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel)
+        return stub.StartWorker(request, timeout=30)
+
+
+def other_addresses():
+    """Addresses of this machine beside 127.0.0.1: loopback's, and the network's."""
+    addresses = {"127.0.0.2"}
+    with contextlib.suppress(OSError):
+        addresses |= {i[4][0] for i in socket.getaddrinfo(socket.gethostname(), None)}
+    # Connecting a datagram socket sends nothing: it only picks the route's address.
+    with socket.socket(type=socket.SOCK_DGRAM) as one, contextlib.suppress(OSError):
+        one.connect(("192.0.2.1", 9))
+        addresses.add(one.getsockname()[0])
+    return sorted(a for a in addresses - {"127.0.0.1"} if ":" not in a)
+
+
+def test_the_pool_starts_workers_for_this_machine_and_nobody_else(pool):
+    process, port = pool
+    deadline = time.monotonic() + 60
+    while (heard := listeners.listening({process.pid})) == set():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert heard == {("127.0.0.1", port)}
+    for address in other_addresses():
+        with pytest.raises(grpc.RpcError) as caught:
+            ask_for_a_worker(address, port)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert ask_for_a_worker("127.0.0.1", port).error == ""
+
+
+def test_a_pool_listens_elsewhere_only_where_it_is_told_to():
+    (port,) = cluster._free_ports(1)
+    server = worker_pool.serve("127.0.0.2", port)
+    try:
+        assert listeners.listening({os.getpid()}) >= {("127.0.0.2", port)}
+    finally:
+        server.stop(0)
+
+
+def test_a_port_that_is_taken_is_an_error():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(RuntimeError, match="bind"):
+            worker_pool.serve("127.0.0.1", taken.getsockname()[1])
+
+
+def test_the_pool_stops_no_worker_that_another_asked_for(pool):
+    process, port = pool
+    deadline = time.monotonic() + 60
+    while not listeners.listening({process.pid}):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    ask_for_a_worker("127.0.0.1", port)
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    (worker,) = " ".join(task.read_text() for task in tasks).split()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel)
+        stub.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id="1-1"), timeout=30)
+    assert cluster._start_time(int(worker)) > 0
