@@ -151,12 +151,14 @@ def add_version(parser: argparse.ArgumentParser, *, required: bool = False) -> N
     )
 
 
-def add_num_workers(parser: argparse.ArgumentParser, text: str) -> None:
+def add_num_workers(
+    parser: argparse.ArgumentParser, text: str, default: int | None = os.cpu_count()
+) -> None:
     """Adds --num_workers, by default the number of processors."""
     parser.add_argument(
         "--num_workers",
         type=positive_int,
-        default=os.cpu_count() or 1,
+        default=default,
         metavar="N",
         help=text,
     )
@@ -241,13 +243,21 @@ def print_json(result: Any) -> None:
     print(json.dumps(result), flush=True)  # noqa: T201
 
 
-def start(main: Callable[[], int], remark: str = "") -> int:
+def start(
+    main: Callable[[], int],
+    remark: str = "",
+    *,
+    exit_at: Callable[[str], None] = interrupts.exit_at_sigint,
+) -> int:
     """Runs the command of this process and returns its exit status.
 
     Ctrl-C ends it with one line, `remark` at its end, and so does a library that is not
     installed.
+
+    Args:
+      exit_at: of interrupts; for the signals that are to end it so.
     """
-    interrupts.exit_at_sigint(f"interrupted{remark}")
+    exit_at(f"interrupted{remark}")
     try:
         return main()
     except ModuleNotFoundError as error:

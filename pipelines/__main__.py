@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindrecord_io import command_line
+from mindrecord_io import command_line, interrupts
 
 __all__ = ["main", "start"]
 
@@ -57,11 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def start() -> int:
-    """Runs the command of this process; Ctrl-C ends it with one line."""
+    """Runs the command of this process; signals end it with one line."""
     if len(sys.argv) > 1 and sys.argv[1] in _OTHER_JOBS:
         return command_line.start(main)
     return command_line.start(
-        main, ": nothing half-done counts, run the same command again to finish"
+        main,
+        ": nothing half-done counts, run the same command again to finish",
+        exit_at=interrupts.exit_at_signals,
     )
 
 

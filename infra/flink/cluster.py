@@ -198,9 +198,11 @@ def _configure(options: Options, rest: int, rpc: int) -> None:
         # A lost TaskManager is noticed soon, and what it did is done elsewhere.
         "heartbeat.interval": 1000,
         "heartbeat.timeout": 10000,
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": 3,
-        "restart-strategy.fixed-delay.delay": "1 s",
+        # By rate: a long job loses more workers than a short one, and is as sound.
+        "restart-strategy.type": "failure-rate",
+        "restart-strategy.failure-rate.max-failures-per-interval": 3,
+        "restart-strategy.failure-rate.failure-rate-interval": "1 min",
+        "restart-strategy.failure-rate.delay": "1 s",
         "io.tmp.dirs": options.folder / "scratch",
         "web.tmpdir": options.folder / "scratch",
     }

@@ -1,8 +1,9 @@
-"""Flink's jars, Beam's and the runner's, in one folder: what the cluster's JVMs load.
+"""Flink's jars, Beam's and the translation's, in one folder: what the JVMs load.
 
 Flink comes from PyPI's apache-flink-libraries (pinned by hash), which has the jars of
 the distribution but not its scripts. Beam's Java half comes from Maven Central (pinned
-by version, checked by Maven). The runner beside this file is compiled against both.
+by version, checked by Maven). The translation of Beam's pipelines beside this file, for
+where Beam's own job server for Flink cannot be had, is compiled against both.
 What is there already is not fetched again.
 """
 
@@ -21,7 +22,7 @@ __all__ = ["RUNNER_JAR", "DistributionError", "ensure", "run"]
 logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).resolve().parent
-RUNNER_JAR = "clipmill-flink-runner.jar"
+RUNNER_JAR = "clipmill-flink-translation.jar"
 
 _REQUIREMENTS = HERE / "requirements.txt"
 _RUNNER = HERE / "runner"
@@ -47,6 +48,7 @@ def ensure(folder: Path) -> Path:
     for tool in ("java", "javac", "mvn"):
         if shutil.which(tool) is None:
             raise DistributionError(f"{tool} is not on the path: Java 17 and Maven")
+    folder = folder.absolute()  # Maven would take it for one beside its pom.xml
     jars = folder / "lib"
     if not jars.is_dir():
         folder.mkdir(parents=True, exist_ok=True)

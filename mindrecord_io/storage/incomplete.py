@@ -10,6 +10,7 @@ left alone for a day after its last change.
 import contextlib
 import errno
 import fcntl
+import functools
 import logging
 import os
 import shutil
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindrecord_io import naming
+from mindrecord_io import interrupts, naming
 
 __all__ = ["folder_in", "remove_abandoned"]
 
@@ -32,13 +33,16 @@ def folder_in(parent: Path) -> Iterator[Path]:
     """Makes a folder for work in progress and removes what is left of it after.
 
     Work that was published inside the block has been renamed: nothing is left of it.
+    A signal that ends the process removes it as well.
     """
     parent.mkdir(parents=True, exist_ok=True)
     folder, descriptor = _made_and_locked(parent)
+    remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
     try:
-        yield folder
+        with interrupts.cleaned_up(remove):
+            yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove()
         os.close(descriptor)
 
 

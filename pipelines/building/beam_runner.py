@@ -1,22 +1,26 @@
-"""Reads the flags of Beam, and runs a transform on the runner that they choose."""
+"""Runs a transform on whatever runner the flags choose, and can stop it again."""
 
-import argparse
 import contextlib
-import difflib
+import functools
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
-from apache_beam.options import pipeline_options
+from apache_beam.runners.runner import PipelineResult
 
-__all__ = ["PipelineError", "beam_options", "is_local", "refuse_unknown", "run"]
+from mindrecord_io import interrupts
+from pipelines.building import beam_flags
 
-_LOCAL_RUNNER = "FnApiRunner"  # DirectRunner tries to download another runner first
+__all__ = ["PipelineError", "run"]
 
 # A task's error is this line among the hundreds that runners wrap it in: Beam's own
 # lines stand before it, those of a cluster's virtual machine after it.
 _TASK_ERROR = re.compile(r"^\s*(.*) \[while running '.*'\]\s*$", re.MULTILINE)
+_CANCELLED = "failed in state CANCELLED"  # what Beam calls a job that somebody ended
+_WORKERS_END_SECONDS = 2  # their own children notice within one
 
 
 class PipelineError(RuntimeError):
@@ -24,11 +28,14 @@ class PipelineError(RuntimeError):
 
 
 def run(
-    transform: beam.PTransform, beam_flags: Sequence[str], num_threads: int
-) -> None:
-    """Runs a pipeline of one transform to its end.
+    transform: beam.PTransform, flags: Sequence[str], num_threads: int
+) -> PipelineResult:
+    """Runs a pipeline of one transform to its end; returns Beam's word of it.
+
+    A signal that ends this process cancels the job, wherever it runs.
 
     Args:
+      flags: Beam's, and the engine's.
       num_threads: of the local runner.
 
     Raises:
@@ -36,57 +43,23 @@ def run(
         runner itself did.
     """
     try:
-        local = is_local(beam_flags)
-        with contextlib.nullcontext() if local else _temporary_files_removed():
-            flags = beam_options(beam_flags, num_threads)
-            pipeline = beam.Pipeline(options=flags)
+        is_local = beam_flags.is_local(flags)
+        with contextlib.nullcontext() if is_local else _temporary_files_removed():
+            options = beam_flags.options(flags, num_threads)
+            pipeline = beam.Pipeline(beam_flags.runner(options), options)
             pipeline | transform
-            pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            with interrupts.cleaned_up(functools.partial(_stop, result)):
+                result.wait_until_finish()
+            return result
     except Exception as cause:  # the local runner hands on whatever a task raised
         raise PipelineError(_reason(cause)) from cause
 
 
-def beam_options(
-    beam_flags: Sequence[str], num_threads: int
-) -> pipeline_options.PipelineOptions:
-    """Returns Beam's options: the flags given, and a local runner unless they name one.
-
-    The local runner works in threads of this process. The work itself is done in
-    child processes, so threads suffice, and no process of Beam's can die unnoticed.
-    Its threads take their elements from memory: the mode that Beam calls
-    multi_threading would have them ask servers for these, which listen on every
-    network and hand any file to whoever asks.
-    """
-    flags = list(beam_flags)
-    if is_local(flags):
-        flags += [
-            f"--runner={_LOCAL_RUNNER}",
-            "--direct_running_mode=in_memory",
-            f"--direct_num_workers={num_threads}",
-        ]
-    return pipeline_options.PipelineOptions(flags)
-
-
-def is_local(beam_flags: Sequence[str]) -> bool:
-    """Returns whether the flags leave the choice of the runner to us."""
-    return not any(flag.split("=")[0] == "--runner" for flag in beam_flags)
-
-
-def refuse_unknown(flags: Sequence[str], own_flags: Sequence[str]) -> None:
-    """Raises ValueError for a flag that Beam does not have.
-
-    Args:
-      own_flags: the flags of the job, which may be nearest to it as well.
-    """
-    beam = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for options in pipeline_options.PipelineOptions.__subclasses__():
-        options._add_argparse_args(beam)  # Beam's own --help walks them this way
-    _, unknown = beam.parse_known_args(list(flags))
-    for flag in unknown:
-        name = flag.split("=")[0]
-        names = [*own_flags, *beam._option_string_actions]
-        near = difflib.get_close_matches(name, names, n=3)
-        raise ValueError(f"no flag {name!r} here or in Beam; nearest: {near}")
+def _stop(result: PipelineResult) -> None:
+    """Cancels a job, and lets the processes that worked for it end."""
+    result.cancel()
+    time.sleep(_WORKERS_END_SECONDS)
 
 
 @contextlib.contextmanager
@@ -95,14 +68,18 @@ def _temporary_files_removed() -> Iterator[None]:
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="clipmill-") as folder:
         tempfile.tempdir = folder
+        remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
         try:
-            yield
+            with interrupts.cleaned_up(remove):
+                yield
         finally:
             tempfile.tempdir = before
 
 
-def _reason(error: RuntimeError) -> str:
-    if errors := _TASK_ERROR.findall(str(error)):
+def _reason(error: Exception) -> str:
+    if errors := _TASK_ERROR.findall(f"{type(error).__name__}: {error}"):
         return str(errors[-1]).strip()
+    if _CANCELLED in str(error):
+        return "the job was cancelled on its cluster; nothing is published"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else repr(error)

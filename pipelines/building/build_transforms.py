@@ -8,7 +8,6 @@ published. It leaves a receipt, so that progress can be watched on any runner.
 import contextlib
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -84,8 +83,7 @@ class _BuildShard(beam.DoFn):
         self._data_set: DataSet | None = None
 
     def setup(self) -> None:
-        num_workers = self._job.num_workers or os.cpu_count() or 1
-        self._pool = worker_pool.acquire(num_workers)
+        self._pool = worker_pool.acquire(self._job.num_workers)
         self._opened = contextlib.ExitStack()
         data_set = data_sets.opened(self._job.dataset)
         self._data_set = self._opened.enter_context(data_set)

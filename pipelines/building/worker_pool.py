@@ -7,6 +7,7 @@ publishes the one before.
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,17 +15,16 @@ from typing import Any
 from pipelines.building import child_process
 
 __all__ = [
-    "THREADS_PER_WORKER",
     "Worker",
     "WorkerPool",
     "abandon",
     "acquire",
+    "num_threads",
     "release",
 ]
 
 _MAX_REQUESTS = 2  # of a worker at once: it finishes one shard and decodes the next
-THREADS_PER_WORKER = 4
-"""Beam's threads for each worker, on the local runner."""
+_THREADS_PER_WORKER = 4
 
 _lock = threading.Lock()
 _shared: "WorkerPool | None" = None
@@ -121,16 +121,22 @@ class WorkerPool:
         return least
 
 
-def acquire(num_workers: int) -> WorkerPool:
+def num_threads(num_workers: int | None) -> int:
+    """Returns how many threads, on the local runner, keep so many workers at work."""
+    return _THREADS_PER_WORKER * (num_workers or _num_cores())
+
+
+def acquire(num_workers: int | None) -> WorkerPool:
     """Returns the one pool of this process; every user must `release` it.
 
     Args:
-      num_workers: most processes of the pool, if this call creates it.
+      num_workers: most processes of the pool, if this call creates it; None for one
+        to every core.
     """
     global _shared, _num_users
     with _lock:
         if _shared is None:
-            _shared, _num_users = WorkerPool(num_workers), 0
+            _shared, _num_users = WorkerPool(num_workers or _num_cores()), 0
         _num_users += 1
         return _shared
 
@@ -154,3 +160,7 @@ def abandon() -> None:
         if _shared is not None:
             _shared.end()
             _shared = None
+
+
+def _num_cores() -> int:
+    return os.cpu_count() or 1

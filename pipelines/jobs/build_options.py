@@ -22,7 +22,8 @@ class BuildOptions:
         version, or chooses by the number of clips where there is none.
       checksums: SHA-256 of the clips' files, as sha256sum lists them; None: unchecked.
       max_quarantined: clips that may be quarantined or missing.
-      num_workers: processes that make shards at once on the local runner.
+      num_workers: processes that make shards at once on each machine; None for one to
+        every core of it.
       beam_flags: handed to Beam as they are.
     """
 
@@ -36,7 +37,7 @@ class BuildOptions:
     num_shards: int | None = None
     checksums: Path | None = None
     max_quarantined: int = 0
-    num_workers: int = 1
+    num_workers: int | None = 1
     beam_flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -44,7 +45,7 @@ class BuildOptions:
             raise ValueError(f"num_shards must be at least 1: {self.num_shards}")
         if self.max_quarantined < 0:
             raise ValueError(f"max_quarantined cannot be {self.max_quarantined}")
-        if self.num_workers < 1:
+        if self.num_workers is not None and self.num_workers < 1:
             raise ValueError(f"num_workers must be at least 1: {self.num_workers}")
 
 
@@ -118,7 +119,7 @@ def build_parser() -> CommandParser:
         metavar="N",
         help="clips that may be broken or missing; with more, nothing is published",
     )
-    command_line.add_num_workers(parser, "shards made at once on this machine")
+    common_flags.add_num_makers(parser)
     _add_clip_limits(parser)
     return parser
 

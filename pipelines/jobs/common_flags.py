@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mindrecord_io import command_line
 from mindrecord_io.command_line import CommandParser
 
-__all__ = ["add_annotations", "parse_with_beam"]
+__all__ = ["add_annotations", "add_num_makers", "parse_with_beam"]
 
 
 def add_annotations(parser: CommandParser) -> None:
@@ -22,6 +22,12 @@ def add_annotations(parser: CommandParser) -> None:
     )
 
 
+def add_num_makers(parser: CommandParser) -> None:
+    """Adds --num_workers of a job that makes shards, perhaps on other machines."""
+    text = "shards made at once on each machine; by default one to every core of it"
+    command_line.add_num_workers(parser, text, default=None)
+
+
 def parse_with_beam(
     parser: CommandParser, argv: Sequence[str] | None
 ) -> tuple[argparse.Namespace, tuple[str, ...]]:
@@ -29,7 +35,7 @@ def parse_with_beam(
     flags, beam_flags = parser.parse_known_args(argv)
     if beam_flags:
         # Beam takes seconds to import, which a forecast without such flags need not.
-        from pipelines.building import beam_runner
+        from pipelines.building import beam_flags as flags_of_beam
 
-        parser.make(beam_runner.refuse_unknown, beam_flags, parser.flag_names)
+        parser.make(flags_of_beam.check, beam_flags, parser.flag_names)
     return flags, tuple(beam_flags)

@@ -7,6 +7,7 @@ frames are copied, the rest is decoded.
 
 import collections
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindrecord_io import interrupts
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions.manifests import Version
 from pipelines.building import receipts, version_draft
@@ -49,14 +51,15 @@ class VersionJob:
     Attributes:
       data_set: opened for the whole job.
       max_quarantined: clips that may be quarantined or missing.
-      num_workers: processes that make shards at once on the local runner.
+      num_workers: processes that make shards at once on each machine; None for one to
+        every core of it.
       beam_flags: handed to Beam as they are.
     """
 
     data_set: DataSet
     plan: VersionPlan
     max_quarantined: int = 0
-    num_workers: int = 1
+    num_workers: int | None = 1
     beam_flags: tuple[str, ...] = ()
 
 
@@ -104,9 +107,12 @@ def run(job: VersionJob) -> JobResult:
     plan, data_set = job.plan, job.data_set
     with contextlib.ExitStack() as stack:
         data_set.remove_abandoned()
+        stack.enter_context(interrupts.cleaned_up(data_set.remove_abandoned))
         staging = stack.enter_context(data_set.staging())
         folder = data_set.receipts(staging)
         stack.callback(receipts.remove, folder)
+        remove = functools.partial(receipts.remove, folder)
+        stack.enter_context(interrupts.cleaned_up(remove))
         shards = _write_references(plan, staging, folder)
         done = _make_shards(job, folder, shards)
         made = _made(data_set, folder, shards, done)
@@ -190,7 +196,6 @@ def _make_shards(
     from pipelines.building import beam_runner, build_transforms, worker_pool
 
     plan, location = job.plan, job.data_set.location
-    is_local = beam_runner.is_local(job.beam_flags)
     shard_job = build_transforms.ShardJob(
         # Absolute, because a worker may run elsewhere.
         dataset=location.absolute() if isinstance(location, Path) else location,
@@ -198,7 +203,7 @@ def _make_shards(
         settings=plan.settings,
         limits=plan.limits,
         salt=plan.listing.salt,
-        num_workers=job.num_workers if is_local else None,
+        num_workers=job.num_workers,
     )
     num_clips = {
         receipts.shard_receipt_name(s.split, s.index, s.num_shards): s.num_clips
@@ -213,7 +218,7 @@ def _make_shards(
             beam_runner.run(
                 build_transforms.BuildShards(shards, shard_job),
                 job.beam_flags,
-                worker_pool.THREADS_PER_WORKER * job.num_workers,
+                worker_pool.num_threads(job.num_workers),
             )
         except beam_runner.PipelineError as cause:
             # Other shards are still being made; nothing is to be left of them.

@@ -123,7 +123,7 @@ def relabel_parser() -> CommandParser:
         metavar="N",
         help="clips that may be broken or missing; by default as many as now",
     )
-    command_line.add_num_workers(parser, "shards made at once on this machine")
+    common_flags.add_num_makers(parser)
     return parser
 
 

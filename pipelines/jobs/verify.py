@@ -109,7 +109,9 @@ def _check_shards(
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_scratch_folder(options.scratch))
         left_at = data_set.receipts(Path(folder))
-        stack.callback(receipts.remove, left_at)
+        remove = functools.partial(receipts.remove, left_at)
+        stack.callback(remove)
+        stack.enter_context(interrupts.cleaned_up(remove))
         dataset = options.dataset
         job = verify_transforms.CheckJob(
             # Absolute, because a worker may run elsewhere.
@@ -145,9 +147,8 @@ def _scratch_folder(parent: Path | None) -> Iterator[str]:
     """Makes a temporary folder; an interruption of the job removes it as well."""
     with tempfile.TemporaryDirectory(prefix="verify-", dir=parent) as folder:
         remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
-        interrupts.add_clean_up(remove)
-        yield folder
-        interrupts.discard_clean_up(remove)
+        with interrupts.cleaned_up(remove):
+            yield folder
 
 
 def _parse(argv: Sequence[str] | None) -> VerifyOptions:

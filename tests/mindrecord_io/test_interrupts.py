@@ -1,4 +1,4 @@
-"""What a Ctrl-C does to a process, by processes that get one."""
+"""What a signal does to a process, by processes that get one."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def run_until_ready(sigint_is_heard):
     """Runs a program, sends it signals once it is ready; returns what it left."""
     processes = []
 
-    def run(program, num_signals=1, **options):
+    def run(program, num_signals=1, number=signal.SIGINT, **options):
         process = subprocess.Popen(
             [sys.executable, "-c", BEGIN + program],
             stdout=subprocess.PIPE,
@@ -35,7 +35,7 @@ def run_until_ready(sigint_is_heard):
         processes.append(process)
         assert process.stdout.readline() == "ready\n"
         for _ in range(num_signals):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
         output, errors = process.communicate(timeout=60)
         return process.returncode, output, errors
 
@@ -53,6 +53,69 @@ def test_the_status_is_that_of_a_shell():
 def test_one_line_is_said_whatever_the_number_of_signals(run_until_ready, num_signals):
     program = f"interrupts.exit_at_sigint('told'); {WAIT}"
     assert run_until_ready(program, num_signals) == (130, "", "told\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_each_signal_has_its_own_status_and_the_same_line(
+    run_until_ready, number, status
+):
+    program = f"interrupts.exit_at_signals('told'); {WAIT}"
+    assert run_until_ready(program, number=number) == (status, "", "told\n")
+
+
+def test_a_process_that_minds_only_sigint_dies_of_the_others(run_until_ready):
+    program = f"interrupts.exit_at_sigint('told'); {WAIT}"
+    assert run_until_ready(program, number=signal.SIGTERM) == (-15, "", "")
+
+
+def test_children_can_still_be_ended_by_sigterm(run_until_ready):
+    program = """
+interrupts.exit_at_signals('told')
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
+child.terminate()
+print(child.wait(30))
+print('ready', flush=True)
+time.sleep(60)
+"""
+    program = program.replace("print(child", "assert -15 == (child")
+    assert run_until_ready(program) == (130, "", "told\n")
+
+
+def test_clean_ups_are_done_last_one_first_whatever_they_raise(run_until_ready):
+    program = f"""
+interrupts.exit_at_signals('told')
+def note(text):
+    def write():
+        os.write(1, text)
+        raise RuntimeError('and fails')
+    return write
+interrupts.add_clean_up(note(b'first'))
+interrupts.add_clean_up(note(b'second '))
+with interrupts.cleaned_up(note(b'never')):
+    pass
+with interrupts.cleaned_up(note(b'third ')):
+    {WAIT}
+"""
+    assert run_until_ready(program) == (130, "third second first", "told\n")
+
+
+def test_the_main_thread_cannot_end_the_process_before_its_clean_ups(run_until_ready):
+    program = """
+interrupts.exit_at_signals('told')
+job_is_cancelled = threading.Event()
+def cancel():
+    job_is_cancelled.set()
+    time.sleep(1)
+    os.write(1, b'all undone')
+interrupts.add_clean_up(cancel)
+print('ready', flush=True)
+job_is_cancelled.wait()
+sys.exit('the job failed')
+"""
+    assert run_until_ready(program) == (130, "all undone", "told\n")
 
 
 def test_nothing_that_catches_every_error_can_hold_it(run_until_ready):
@@ -121,7 +184,8 @@ interrupts.add_clean_up(lambda: time.sleep(0.5))
     assert run_until_ready(program) == (130, "", "told\n")
 
 
-def test_a_process_that_ignores_the_signal_goes_on_doing_so(run_until_ready):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_process_that_ignores_the_signal_goes_on_doing_so(run_until_ready, number):
     program = """
 interrupts.exit_at_sigint('told')
 print('ready', flush=True)
@@ -129,10 +193,12 @@ time.sleep(1)
 print('done')
 """
 
-    def ignore():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    program = program.replace("at_sigint", "at_signals")
 
-    ended = run_until_ready(program, preexec_fn=ignore)
+    def ignore():
+        signal.signal(number, signal.SIG_IGN)
+
+    ended = run_until_ready(program, number=number, preexec_fn=ignore)
 
     assert ended == (0, "done\n", "")
 

@@ -11,7 +11,7 @@ from mindrecord_io import records
 from mindrecord_io.shards import shard_folders, sharding
 from pipelines import quarantine
 from pipelines.building import (
-    beam_runner,
+    beam_flags,
     build_transforms,
     child_process,
     receipts,
@@ -71,7 +71,7 @@ def clips_in(package):
 
 def run(clips, job):
     """Runs the pipeline on two workers; returns its result."""
-    pipeline = beam.Pipeline(options=beam_runner.beam_options((), 2))
+    pipeline = beam.Pipeline(options=beam_flags.options((), 2))
     listing = listings.listing(clips)
     shards = listings.write_shards(listing, NUM_SHARDS, job.receipts)
     pipeline | build_transforms.BuildShards(shards, job)

@@ -1,12 +1,9 @@
-import os
 from pathlib import Path
 
 import pytest
-from apache_beam.options import pipeline_options
 
 from mindrecord_io import records
 from pipelines import quarantine
-from pipelines.building import beam_runner
 from pipelines.jobs import build, build_options
 
 REQUIRED = ("--clips", "c", "--annotations", "a", "--dataset", "d")
@@ -30,7 +27,7 @@ def test_the_three_folders_are_all_that_is_needed():
     asked = parse()
 
     assert asked == build_options.BuildOptions(
-        Path("c"), Path("a"), Path("d"), num_workers=os.cpu_count()
+        Path("c"), Path("a"), Path("d"), num_workers=None
     )
     assert asked.settings == records.DecodeSettings()
     assert asked.clip_limits == quarantine.DecodeLimits()
@@ -149,7 +146,6 @@ def test_help_shows_every_flag_with_its_default(capsys):
         ("--page_mib MIB", 8),
         ("--accept_partial SHARE", 0.0),
         ("--max_quarantined N", 0),
-        ("--num_workers N", os.cpu_count()),
         ("--max_clip_seconds S", 60),
         ("--max_clip_frames N", 5000),
         ("--max_decoder_mib MIB", 2048),
@@ -157,33 +153,8 @@ def test_help_shows_every_flag_with_its_default(capsys):
         described = told.split(f" {flag} ")[-1].split(" --")[0]
         described = described.removesuffix(" example: clipmill build")
         assert described.endswith(f"(default: {default})"), flag
+    assert "on each machine; by default one to every core of it" in told
     assert "Flags not listed here go to Apache Beam." in told
-
-
-def test_the_local_runner_is_the_default_with_threads_for_the_workers():
-    beam = beam_runner.beam_options((), 3)
-
-    assert beam.view_as(pipeline_options.StandardOptions).runner == "FnApiRunner"
-    direct = beam.view_as(pipeline_options.DirectOptions)
-    assert direct.direct_num_workers == 3
-    assert direct.direct_running_mode == "in_memory"
-
-
-@pytest.mark.parametrize(
-    "flags", [("--runner=FlinkRunner",), ("--runner", "FlinkRunner")]
-)
-def test_a_runner_that_is_named_is_left_alone(flags):
-    beam = beam_runner.beam_options((*flags, "--parallelism=6"), 3)
-
-    assert beam.view_as(pipeline_options.StandardOptions).runner == "FlinkRunner"
-    assert beam.view_as(pipeline_options.DirectOptions).direct_num_workers == 1
-
-
-def test_flags_of_the_local_runner_are_kept_beside_ours():
-    beam = beam_runner.beam_options(("--job_name=nightly",), 2)
-
-    assert beam.get_all_options()["job_name"] == "nightly"
-    assert beam.view_as(pipeline_options.StandardOptions).runner == "FnApiRunner"
 
 
 @pytest.mark.parametrize(

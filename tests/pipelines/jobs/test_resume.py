@@ -281,9 +281,9 @@ def test_a_build_that_is_killed_thirty_times_ends_as_if_it_had_not_been(
 @pytest.mark.usefixtures("sigint_is_heard")
 @pytest.mark.parametrize(
     ("signal_number", "expected_status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
-def test_a_build_that_is_stopped_ends_its_processes_and_is_resumed(
+def test_a_build_that_is_stopped_leaves_nothing_half_done_and_is_resumed(
     clips, tmp_path, tools, signal_number, expected_status
 ):
     dataset, annotations = tmp_path / "dataset", annotations_of(tmp_path, 0)
@@ -295,7 +295,9 @@ def test_a_build_that_is_stopped_ends_its_processes_and_is_resumed(
     status, result, log = running.end()
     assert (status, result) == (expected_status, None)
     assert "Traceback" not in log
-    assert (log.splitlines()[-1][:12] == "interrupted:") == (status == 130)
+    assert log.splitlines()[-1].startswith("interrupted: nothing half-done counts")
+    assert log.count("interrupted") == 1
+    assert tiny.work_in_progress(dataset) == []
     tools.wait_until(
         lambda: not any(map(tools.is_alive, running.family)), "no process is left", 10
     )

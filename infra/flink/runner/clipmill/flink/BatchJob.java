@@ -26,6 +26,7 @@ import org.apache.beam.vendor.grpc.v1p69p0.com.google.protobuf.Message;
 import org.apache.beam.vendor.grpc.v1p69p0.com.google.protobuf.Struct;
 import org.apache.beam.vendor.grpc.v1p69p0.com.google.protobuf.Value;
 import org.apache.beam.vendor.grpc.v1p69p0.com.google.protobuf.util.JsonFormat;
+import org.apache.flink.api.common.ExecutionMode;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.java.DataSet;
 import org.apache.flink.api.java.ExecutionEnvironment;
@@ -35,19 +36,25 @@ import org.apache.flink.api.java.tuple.Tuple2;
 /**
  * A portable batch pipeline as a Flink job: what clipmill's pipelines consist of, no more.
  *
- * <p>Known are impulse, group by key, reshuffle and stages of ParDos, all in the global
- * window, without side inputs, state or timers. Anything else is refused by name before
- * the job starts. Elements are, for Flink, the bytes of Beam's wire format.
+ * <p>This is a translation for places where Beam's own job server, the artifact
+ * beam-runners-flink-1.19-job-server, cannot be had; where it can, use that. All that talks
+ * to Beam's workers is Beam's Fn API library; only the translation of the graph is here.
+ *
+ * <p>Known are impulse, flatten, group by key, reshuffle and stages of ParDos, all in the
+ * global window, without side inputs, state or timers. Anything else is refused by name
+ * before the job starts. Elements are, for Flink, the bytes of Beam's wire format.
  */
 public final class BatchJob {
   private static final String FOLDER = "BEAM-PIPELINE/pipeline/";
-  private static final String NAME = "clipmill";
+  private static final String NAME = "beam:option:job_name:v1";
+  private static final Value DEFAULT_NAME = Value.newBuilder().setStringValue("clipmill").build();
   private static final String PARALLELISM = "beam:option:parallelism:v1";
   private static final Value UNSET = Value.newBuilder().setStringValue("-1").build();
   private static final String GLOBAL_WINDOWS = "beam:window_fn:global_windows:v1";
   private static final Set<String> KNOWN =
       Set.of(
           PTransformTranslation.IMPULSE_TRANSFORM_URN,
+          PTransformTranslation.FLATTEN_TRANSFORM_URN,
           PTransformTranslation.GROUP_BY_KEY_TRANSFORM_URN,
           PTransformTranslation.RESHUFFLE_URN,
           ExecutableStage.URN);
@@ -61,7 +68,8 @@ public final class BatchJob {
   private BatchJob(RunnerApi.Pipeline pipeline, Struct options, ExecutionEnvironment flink) {
     this.pipeline = pipeline;
     this.flink = flink;
-    this.jobInfo = JobInfo.create(NAME, NAME, "", options);
+    String name = options.getFieldsOrDefault(NAME, DEFAULT_NAME).getStringValue();
+    this.jobInfo = JobInfo.create(name, name, "", options);
     // The Python SDK sends numbers as text.
     this.parallelism =
         Integer.parseInt(options.getFieldsOrDefault(PARALLELISM, UNSET).getStringValue());
@@ -79,6 +87,9 @@ public final class BatchJob {
 
   /** Submits the job. */
   public void execute() throws Exception {
+    // In the other mode everything from one rebalance to the next restarts together: all
+    // tasks of a job, each time that one of them loses its worker.
+    flink.getConfig().setExecutionMode(ExecutionMode.BATCH_FORCED);
     if (parallelism >= 1) {
       flink.setParallelism(parallelism);
     }
@@ -100,6 +111,7 @@ public final class BatchJob {
     }
     switch (transform.getSpec().getUrn()) {
       case PTransformTranslation.IMPULSE_TRANSFORM_URN -> addImpulse(transform, components);
+      case PTransformTranslation.FLATTEN_TRANSFORM_URN -> addFlatten(transform, components);
       case PTransformTranslation.GROUP_BY_KEY_TRANSFORM_URN -> addGroupByKey(transform, components);
       case PTransformTranslation.RESHUFFLE_URN ->
           collections.put(onlyOutput(transform), input(transform).rebalance());
@@ -124,6 +136,27 @@ public final class BatchJob {
             .fromCollection(
                 List.of(element), PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO)
             .name(transform.getUniqueName()));
+  }
+
+  private void addFlatten(RunnerApi.PTransform transform, RunnerApi.Components components)
+      throws IOException {
+    String output = onlyOutput(transform);
+    DataSet<byte[]> all = null;
+    for (String input : transform.getInputsMap().values()) {
+      DataSet<byte[]> one = collections.get(input);
+      if (!coderOf(input, components).equals(coderOf(output, components))) {
+        one = one.map(new Wire.Recode(wireCoder(input, components), wireCoder(output, components)));
+      }
+      all = all == null ? one : all.union(one);
+    }
+    if (all == null) {
+      throw new UnsupportedOperationException(transform.getUniqueName() + " flattens nothing");
+    }
+    collections.put(output, all);
+  }
+
+  private static String coderOf(String collection, RunnerApi.Components components) {
+    return components.getPcollectionsOrThrow(collection).getCoderId();
   }
 
   private void addGroupByKey(RunnerApi.PTransform transform, RunnerApi.Components components)

@@ -6,7 +6,6 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import org.apache.beam.model.pipeline.v1.RunnerApi;
-import org.apache.beam.runners.fnexecution.control.BundleProgressHandler;
 import org.apache.beam.runners.fnexecution.control.OutputReceiverFactory;
 import org.apache.beam.runners.fnexecution.control.RemoteBundle;
 import org.apache.beam.runners.fnexecution.control.StageBundleFactory;
@@ -31,6 +30,7 @@ final class Stage extends RichMapPartitionFunction<byte[], Tuple2<Integer, byte[
   private final List<String> outputs;
   private transient Workers workers;
   private transient StageBundleFactory bundles;
+  private transient Counters counters;
   private transient Coder<WindowedValue<Object>> inputCoder;
   private transient Map<String, Coder<WindowedValue<Object>>> outputCoders;
 
@@ -49,6 +49,7 @@ final class Stage extends RichMapPartitionFunction<byte[], Tuple2<Integer, byte[
     for (PipelineNode.PCollectionNode output : stage.getOutputPCollections()) {
       outputCoders.put(output.getId(), wireCoder(output, stage));
     }
+    counters = Counters.of(getRuntimeContext());
     workers = Workers.acquire(getRuntimeContext().getJobInfo().getJobId().toString(), jobInfo);
     bundles = workers.forStage(stage);
   }
@@ -62,7 +63,7 @@ final class Stage extends RichMapPartitionFunction<byte[], Tuple2<Integer, byte[
     }
     try (RemoteBundle bundle =
         bundles.getBundle(
-            receivers(out), StateRequestHandler.unsupported(), BundleProgressHandler.ignored())) {
+            receivers(out), StateRequestHandler.unsupported(), counters.handler())) {
       @SuppressWarnings("unchecked")
       FnDataReceiver<WindowedValue<Object>> receiver =
           bundle.getInputReceivers().values().iterator().next();

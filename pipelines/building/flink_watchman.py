@@ -1,0 +1,68 @@
+"""Cancels a job on a Flink cluster once the process that submitted it is gone.
+
+Runs as a process of its own, for the submitter may be killed: it reads its standard
+input, whose other end only the submitter has. When that ends without a word the job is
+cancelled and the jar that the cluster holds for it is removed. It imports little, so
+that it costs little to have around: nothing of Beam.
+"""
+
+import contextlib
+import sys
+import time
+from typing import Any
+
+import requests
+
+__all__ = ["DISMISSED", "cancel", "main", "pause"]
+
+DISMISSED = b"dismissed"
+"""What the submitter writes when the job has ended."""
+
+_POLL_SECONDS = 2.0
+_REQUEST_SECONDS = 10.0
+_CANCEL_SECONDS = 30.0
+_ENDED = ("CANCELED", "FAILED", "FINISHED")
+
+
+def pause() -> None:
+    """Waits until a job is to be looked at again."""
+    time.sleep(_POLL_SECONDS)
+
+
+def cancel(cluster: str, job: str, jar: str) -> None:
+    """Ends a job, waits for the end of its tasks and removes its jar.
+
+    Args:
+      cluster: URL of the JobManager's REST server.
+      jar: the name under which the cluster holds the jar.
+
+    Raises:
+      OSError: the cluster does not answer, or not that the job has ended.
+    """
+    with contextlib.suppress(requests.HTTPError):  # it has ended already
+        _ask(f"{cluster}/v1/jobs/{job}?mode=cancel", "PATCH")
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    while (state := _ask(f"{cluster}/v1/jobs/{job}", "GET")["state"]) not in _ENDED:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"job {job} is {state} {_CANCEL_SECONDS:g} s after that")
+        time.sleep(0.2)
+    with contextlib.suppress(requests.HTTPError):  # whoever saw the end removed it
+        _ask(f"{cluster}/v1/jars/{jar}", "DELETE")
+
+
+def main() -> int:
+    """Waits for the end of the submitter, or for its word that all is well."""
+    if sys.stdin.buffer.read() != DISMISSED:
+        cancel(*sys.argv[1:])
+    return 0
+
+
+def _ask(url: str, method: str) -> dict[str, Any]:
+    answer = requests.request(method, url, timeout=_REQUEST_SECONDS)
+    answer.raise_for_status()
+    fields: dict[str, Any] = answer.json() if answer.content else {}
+    return fields
+
+
+if __name__ == "__main__":
+    sys.exit(main())
