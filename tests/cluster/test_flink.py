@@ -3,9 +3,9 @@
 In this order: the last test leaves the cluster without one of its TaskManagers.
 """
 
-import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -14,46 +14,32 @@ from pathlib import Path
 import pytest
 
 from infra.flink import cluster as flink_cluster
-from mindrecord_io.versions import opening
+from tests import listeners
+from tests.cluster import jobs
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-NUM_CLIPS = 48
-NUM_SHARDS = 24
-JOB_SECONDS = 240
+# What the jobs do not use of Beam, and the translation for Flink has to know.
+COUNTED = """
+import sys
+import apache_beam as beam
+from apache_beam import metrics
+from pipelines.building import beam_runner
 
+def count(group):
+    key, (ones, others) = group
+    name = f"{key}: {ones} {others}"
+    metrics.Metrics.counter("groups", name).inc(len(ones) + len(others))
 
-def start(*words):
-    """Starts one of the project's programs."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipelines", *map(str, words)],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Joined(beam.PTransform):
+    def expand(self, pipeline):
+        ones = pipeline | "Ones" >> beam.Create([("a", 1), ("b", 2)])
+        others = pipeline | "Others" >> beam.Create([("a", 3)])
+        return (ones, others) | beam.CoGroupByKey() | beam.Map(count)
 
-
-def finished(process):
-    """Returns the last line of a program's output, and all that it said."""
-    output, said = process.communicate(timeout=JOB_SECONDS)
-    assert process.returncode == 0, said
-    return json.loads(output.splitlines()[-1]), said
-
-
-def run(*words):
-    return finished(start(*words))[0]
-
-
-def hashes(dataset):
-    """Of every shard of the current version the path and the SHA-256 of both files."""
-    shards = opening.open_version(dataset).manifest.shards
-    return [(s.path, s.mindrecord, s.mindrecord_index) for s in shards]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("cluster")
+result = beam_runner.run(Joined(), sys.argv[1:], 1)
+for counter in result.metrics().query()["counters"]:
+    if counter.key.metric.namespace == "groups":
+        print(counter.key.metric.name, counter.result)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -67,99 +53,151 @@ def cluster(folder):
 
 
 @pytest.fixture(scope="module")
-def source(folder):
-    """The flags that name clips and annotations."""
-    drawn = run("synthesize", "--output", folder / "drawn", "--num_clips", NUM_CLIPS)
-    return ["--clips", drawn["clips"], "--annotations", drawn["annotations"]]
-
-
-@pytest.fixture(scope="module")
-def local(folder, source):
-    """A data set that the local runner has built."""
-    dataset = folder / "local"
-    run("build", *source, "--dataset", dataset, "--num_shards", NUM_SHARDS)
-    return dataset
-
-
-@pytest.fixture(scope="module")
 def built(folder, source, cluster):
-    """A data set that the cluster has built."""
-    dataset = folder / "on_flink"
-    flags = ["--dataset", dataset, "--num_shards", NUM_SHARDS, *cluster.flags(2)]
-    run("build", *source, *flags)
-    return dataset
+    """A data set that the cluster has built, and where anything listened meanwhile."""
+    dataset, addresses = folder / "on_flink", set()
+    flags = ["--dataset", dataset, "--num_shards", jobs.NUM_SHARDS, *cluster.flags(2)]
+    job = jobs.start("build", *source, *flags)
+    roots = {job.pid, *(pid for pid, _ in cluster.processes.values())}
+    while job.poll() is None:
+        pids = set().union(*map(descendants, roots))
+        addresses |= {address for address, _ in listeners.listening(pids)}
+        time.sleep(0.1)
+    jobs.finished(job)
+    return dataset, addresses
+
+
+def descendants(pid):
+    """Returns a process and all that descend from it."""
+    found = {pid}
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = path.read_text().split()
+        except OSError:  # it has just ended
+            continue
+        found |= set().union(*(descendants(int(child)) for child in children))
+    return found
+
+
+def running_jobs(cluster):
+    overview = cluster.rest("jobs/overview")["jobs"]
+    ended = ("CANCELED", "FAILED", "FINISHED")
+    return [job for job in overview if job["state"] not in ended]
 
 
 def test_a_build_on_flink_gives_the_bytes_of_a_local_one(built, local):
-    assert len(hashes(built)) > NUM_SHARDS / 2  # a shard may be left without a clip
-    assert hashes(built) == hashes(local)
+    dataset, _ = built
+    expected = jobs.hashes(local, "000001")
+    assert len(expected) > jobs.NUM_SHARDS / 2  # a shard may be left without a clip
+    assert jobs.hashes(dataset) == expected
+
+
+def test_nothing_of_a_build_on_flink_listens_to_other_machines(built):
+    _, addresses = built
+    assert addresses == {"127.0.0.1"}
 
 
 def test_both_task_managers_take_part(built, cluster):
     log = (cluster.folder / "logs" / "worker_pool.log").read_text()
-    asking = re.findall(r"worker_pool: worker \S+ for (\S+): \d+", log)
-    assert len(set(asking)) == 2
+    callers = re.findall(r"worker_pool: worker \S+ for (\S+): \d+", log)
+    assert len(set(callers)) == 2
+
+
+def test_the_cluster_holds_no_jar_of_a_job_that_is_done(built, cluster):
+    assert cluster.rest("jars")["files"] == []
 
 
 def test_verifying_on_flink_finds_a_whole_version(built, cluster):
-    result = run("verify", "--dataset", built, *cluster.flags(2))
-    assert (result["num_shards"], result["damaged"]) == (len(hashes(built)), [])
+    dataset, _ = built
+    result = jobs.run("verify", "--dataset", dataset, *cluster.flags(2))
+    assert result["damaged"] == []
+    assert result["num_shards"] == len(jobs.hashes(dataset))
 
 
 def test_relabelling_on_flink_gives_the_bytes_of_a_local_one(
-    built, local, folder, source, cluster
+    built, local, fewer, cluster
 ):
-    annotations = folder / "relabelled"
-    annotations.mkdir()
-    for path in Path(source[3]).iterdir():
-        rows = json.loads(path.read_text())
-        if path.name.endswith("train.json"):
-            rows = rows[:-1]  # one clip is withdrawn: its shard is made again
-        (annotations / path.name).write_text(json.dumps(rows))
-    flags = ["--annotations", annotations]
-    done = run("relabel", *flags, "--dataset", built, *cluster.flags(2))
-    run("relabel", *flags, "--dataset", local)
-    num_others = len(hashes(built)) - 1
+    dataset, _ = built
+    done = jobs.run("relabel", *fewer, "--dataset", dataset, *cluster.flags(2))
+    num_others = len(jobs.hashes(dataset, "000001")) - 1
     assert done["shards"] == {"reused": num_others, "relabelled": 1, "decoded": 0}
-    assert hashes(built) == hashes(local)
+    assert jobs.hashes(dataset) == jobs.hashes(local, "000002")
+
+
+def test_beams_counters_come_back_and_collections_are_joined(cluster):
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED, *cluster.flags(2), "--job_name=counted"],
+        env=jobs.environment(),
+        capture_output=True,
+        text=True,
+        timeout=jobs.JOB_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["a: [1] [3] 2", "b: [2] [] 1"]
+    names = [job["name"] for job in cluster.rest("jobs/overview")["jobs"]]
+    assert names.count("counted") == 1
+    assert set(names) == {"counted", "clipmill"}
 
 
 def test_a_task_that_fails_ends_the_job_with_its_own_words(folder, source, cluster):
     dataset = folder / "refused"
     (dataset / "shards").mkdir(parents=True)
     (dataset / "shards" / "train").write_text("in the way of the folder")
-    job = start("build", *source, "--dataset", dataset, *cluster.flags(2))
-    _, said = job.communicate(timeout=JOB_SECONDS)
+    job = jobs.start("build", *source, "--dataset", dataset, *cluster.flags(2))
+    _, errors = job.communicate(timeout=jobs.JOB_SECONDS)
     assert job.returncode == 1
-    assert "build failed: " in said.splitlines()[-1]
-    assert f"Not a directory: '{dataset}/shards/train/" in said.splitlines()[-1]
+    assert "build failed: " in errors.splitlines()[-1]
+    assert f"Not a directory: '{dataset}/shards/train/" in errors.splitlines()[-1]
 
 
-def test_a_build_outlives_a_task_manager(folder, source, local, cluster):
-    dataset = folder / "survivor"
-    flags = ["--dataset", dataset, "--num_shards", NUM_SHARDS, *cluster.flags(2)]
-    job = start("build", *source, *flags)
-    deadline = time.monotonic() + JOB_SECONDS
-    while num_published(dataset) < 3:
-        assert job.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    cluster.kill("task_manager_1")
-    num_before, num_shards = num_published(dataset), len(first_version(local))
-    result, _ = finished(job)
-    assert num_before < num_shards, "killed too late to matter"
-    assert 0 < result["shards"]["reused"] < num_shards  # the second attempt found them
-    assert first_version(dataset) == first_version(local)
-    assert cluster.rest("overview")["taskmanagers"] == 1
-
-
-def num_published(dataset):
-    return sum(
-        not path.parent.name.startswith(".")
-        for path in dataset.glob("shards/*/*/summary.json")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_build_that_is_stopped_stops_on_the_cluster(
+    started_build, local, cluster, number
+):
+    job, dataset, temporary = started_build(cluster.flags(2))
+    jobs.wait_for_shards(job, dataset, 3)
+    num_shards = len(jobs.hashes(local, "000001"))
+    jobs.check_stopped(
+        job, number, dataset=dataset, num_shards=num_shards, temporary=temporary
     )
+    assert running_jobs(cluster) == []
+    assert cluster.rest("jars")["files"] == []
 
 
-def first_version(dataset):
-    shards = opening.open_version(dataset, "000001").manifest.shards
-    return [(s.path, s.mindrecord, s.mindrecord_index) for s in shards]
+def test_the_job_of_a_driver_that_was_killed_is_cancelled(started_build, cluster):
+    job, dataset, _ = started_build(cluster.flags(2))
+    jobs.wait_for_shards(job, dataset, 3)
+    assert running_jobs(cluster)
+    job.kill()
+    job.wait()
+    time.sleep(10)
+    assert running_jobs(cluster) == []
+    assert cluster.rest("jars")["files"] == []
+
+
+def test_a_lost_worker_restarts_its_own_task_alone(started_build, local, cluster):
+    """What a machine that is taken away costs: the work of its own slots."""
+    log = cluster.folder / "logs" / "job_manager.log"
+    begin = len(log.read_text())
+    job, dataset, _ = started_build(cluster.flags(2))
+    jobs.wait_for_shards(job, dataset, 3)
+    pool, _ = cluster.processes["worker_pool"]
+    worker = min(descendants(pool) - {pool})
+    os.kill(worker, signal.SIGKILL)
+    result = jobs.finished(job)
+    restarts = re.findall(r"(\d+) tasks will be restarted", log.read_text()[begin:])
+    assert restarts == ["1"]
+    assert result["shards"]["reused"] > 0
+    assert jobs.hashes(dataset) == jobs.hashes(local, "000001")
+
+
+def test_a_build_outlives_a_task_manager(started_build, local, cluster):
+    job, dataset, _ = started_build(cluster.flags(2))
+    jobs.wait_for_shards(job, dataset, 3)
+    cluster.kill("task_manager_1")
+    num_before, expected = jobs.num_published(dataset), jobs.hashes(local, "000001")
+    result = jobs.finished(job)
+    assert num_before < len(expected), "killed too late to matter"
+    assert 0 < result["shards"]["reused"] < len(expected)
+    assert jobs.hashes(dataset) == expected
+    assert cluster.rest("overview")["taskmanagers"] == 1

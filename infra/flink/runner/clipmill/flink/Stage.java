@@ -31,6 +31,7 @@ final class Stage extends RichMapPartitionFunction<byte[], Tuple2<Integer, byte[
   private transient Workers workers;
   private transient StageBundleFactory bundles;
   private transient Counters counters;
+  private transient boolean isDone;
   private transient Coder<WindowedValue<Object>> inputCoder;
   private transient Map<String, Coder<WindowedValue<Object>>> outputCoders;
 
@@ -59,6 +60,7 @@ final class Stage extends RichMapPartitionFunction<byte[], Tuple2<Integer, byte[
       throws Exception {
     Iterator<byte[]> waiting = elements.iterator();
     if (!waiting.hasNext()) {
+      isDone = true;
       return;
     }
     try (RemoteBundle bundle =
@@ -71,6 +73,7 @@ final class Stage extends RichMapPartitionFunction<byte[], Tuple2<Integer, byte[
         receiver.accept(Wire.decode(inputCoder, waiting.next()));
       }
     }
+    isDone = true;
   }
 
   @Override
@@ -79,7 +82,7 @@ final class Stage extends RichMapPartitionFunction<byte[], Tuple2<Integer, byte[
       bundles.close();
     }
     if (workers != null) {
-      workers.release();
+      workers.release(!isDone);
     }
   }
 

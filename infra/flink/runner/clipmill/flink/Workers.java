@@ -7,13 +7,21 @@ import org.apache.beam.runners.fnexecution.control.StageBundleFactory;
 import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
 import org.apache.beam.sdk.util.construction.graph.ExecutableStage;
 
-/** The Beam workers of one job on one TaskManager: all its subtasks share them. */
+/**
+ * The Beam workers of one job on one TaskManager: all its subtasks share them.
+ *
+ * <p>In blocking mode one stage ends before the next begins. A worker takes seconds to
+ * start, so it is kept for a moment after the last task that used it, unless that failed or
+ * was cancelled: then whatever it still does is to end at once.
+ */
 final class Workers {
   private static final Map<String, Workers> RUNNING = new HashMap<>();
+  private static final long KEPT_MILLISECONDS = 5_000;
 
   private final String jobId;
   private final DefaultJobBundleFactory factory;
   private int numUsers;
+  private int numUses;
 
   private Workers(String jobId, JobInfo jobInfo) {
     this.jobId = jobId;
@@ -24,6 +32,7 @@ final class Workers {
     synchronized (RUNNING) {
       Workers workers = RUNNING.computeIfAbsent(jobId, id -> new Workers(id, jobInfo));
       workers.numUsers++;
+      workers.numUses++;
       return workers;
     }
   }
@@ -32,12 +41,39 @@ final class Workers {
     return factory.forStage(stage);
   }
 
-  void release() throws Exception {
+  /** Ends one use; with the last one the workers end, at once or if nobody wants them. */
+  void release(boolean isAtOnce) throws Exception {
     synchronized (RUNNING) {
-      if (--numUsers == 0) {
-        RUNNING.remove(jobId);
-        factory.close();
+      if (--numUsers > 0) {
+        return;
       }
+      if (isAtOnce) {
+        close();
+        return;
+      }
+      int numUsesBefore = numUses;
+      Thread closing = new Thread(() -> closeUnlessUsed(numUsesBefore), "close-beam-workers");
+      closing.setDaemon(true);
+      closing.start();
+    }
+  }
+
+  private void closeUnlessUsed(int numUsesBefore) {
+    try {
+      Thread.sleep(KEPT_MILLISECONDS);
+      synchronized (RUNNING) {
+        if (numUsers == 0 && numUses == numUsesBefore) {
+          close();
+        }
+      }
+    } catch (Exception error) {
+      throw new IllegalStateException("the workers of job " + jobId + " did not end", error);
+    }
+  }
+
+  private void close() throws Exception {
+    if (RUNNING.remove(jobId, this)) {
+      factory.close();
     }
   }
 }
