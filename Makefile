@@ -34,7 +34,9 @@ test: lint  ## lint, types and every test
 test-fast: install  ## the tests that take seconds
 	@$(RUN) -m pytest -m "not slow"
 
-cluster-test: install  ## the jobs on a Flink cluster of this machine (Java 17, Maven)
+cluster-test: install  ## the jobs on Flink, Dask and Prism here (Java 17, Maven; Go)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check \
+	    --constraint infra/constraints.txt --editable '.[test,dask]'
 	@$(RUN) -m pytest tests/cluster
 
 format: install  ## format and mend what can be mended

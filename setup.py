@@ -51,6 +51,7 @@ setup(
         # What infra/benchmarks/feed.py measures beside this program's own reader.
         "bench": ["mosaicml-streaming>=0.13", "webdataset>=1.0"],
         "cloud": ["apache-beam[aws,gcp]>=2.77,<2.78"],
+        "dask": ["apache-beam[dask]>=2.77,<2.78"],  # for --runner=DaskRunner
         "test": [
             "flask>=3",  # moto's server, with flask-cors
             "flask-cors>=6",
