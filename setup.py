@@ -36,6 +36,7 @@ setup(
         "apache-beam>=2.77,<2.78",
         "av>=18.1,<19",
         "ffmpeg-python>=0.2,<0.3",
+        "grpcio>=1.62",  # of the version that apache-beam brings
         "imageio-ffmpeg>=0.6",
         "mindspore>=2.9,<2.10",  # 2.10 needs a protobuf that apache-beam refuses
         "numpy>=1.26,<2",

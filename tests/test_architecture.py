@@ -62,6 +62,7 @@ MAY_BE_IMPORTED_BY = {
         "pipelines/decoding/second_opinion.py",
         "pipelines/synthetic/webm_writer.py",
     ],
+    "grpc": ["pipelines/building/flink_submission.py"],
     "imageio_ffmpeg": ["pipelines/ffmpeg.py"],
     "mindspore": [
         "eval/*",
@@ -90,6 +91,7 @@ DISTRIBUTIONS = {
     "apache_beam": "apache-beam",
     "cv2": "opencv-python-headless",
     "ffmpeg": "ffmpeg-python",
+    "grpc": "grpcio",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "yaml": "PyYAML",
 }
@@ -97,6 +99,7 @@ DISTRIBUTIONS = {
 MAY_IMPORT_BY_NAME = {
     "pipelines/__main__.py": "`clipmill`: any job, also of eval and train",
     "eval/__main__.py": "a tool of eval",
+    "pipelines/building/beam_flags.py": "the runner that --runner names",
     "pipelines/building/shard_child.py": "MindSpore's part, once the process is set up",
     "mindrecord_io/__init__.py": "a name, once a user's program wants it",
 }

@@ -3,15 +3,16 @@
 Runs as a process of its own, for the submitter may be killed: it reads its standard
 input, whose other end only the submitter has. When that ends without a word the job is
 cancelled and the jar that the cluster holds for it is removed. It imports little, so
-that it costs little to have around: nothing of Beam.
+that it costs little to have around: nothing but Python's own.
 """
 
 import contextlib
+import json
 import sys
 import time
+import urllib.error
+import urllib.request
 from typing import Any
-
-import requests
 
 __all__ = ["DISMISSED", "cancel", "main", "pause"]
 
@@ -39,14 +40,14 @@ def cancel(cluster: str, job: str, jar: str) -> None:
     Raises:
       OSError: the cluster does not answer, or not that the job has ended.
     """
-    with contextlib.suppress(requests.HTTPError):  # it has ended already
+    with contextlib.suppress(urllib.error.HTTPError):  # it has ended already
         _ask(f"{cluster}/v1/jobs/{job}?mode=cancel", "PATCH")
     deadline = time.monotonic() + _CANCEL_SECONDS
     while (state := _ask(f"{cluster}/v1/jobs/{job}", "GET")["state"]) not in _ENDED:
         if time.monotonic() > deadline:
             raise TimeoutError(f"job {job} is {state} {_CANCEL_SECONDS:g} s after that")
         time.sleep(0.2)
-    with contextlib.suppress(requests.HTTPError):  # whoever saw the end removed it
+    with contextlib.suppress(urllib.error.HTTPError):  # whoever saw the end removed it
         _ask(f"{cluster}/v1/jars/{jar}", "DELETE")
 
 
@@ -58,9 +59,11 @@ def main() -> int:
 
 
 def _ask(url: str, method: str) -> dict[str, Any]:
-    answer = requests.request(method, url, timeout=_REQUEST_SECONDS)
-    answer.raise_for_status()
-    fields: dict[str, Any] = answer.json() if answer.content else {}
+    # The URL is the one that the user named the cluster by.
+    request = urllib.request.Request(url, method=method)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=_REQUEST_SECONDS) as answer:  # noqa: S310
+        content = answer.read()
+    fields: dict[str, Any] = json.loads(content) if content else {}
     return fields
 
 
