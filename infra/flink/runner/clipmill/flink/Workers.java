@@ -2,9 +2,11 @@ package clipmill.flink;
 
 import java.util.HashMap;
 import java.util.Map;
+import org.apache.beam.model.pipeline.v1.RunnerApi;
 import org.apache.beam.runners.fnexecution.control.DefaultJobBundleFactory;
 import org.apache.beam.runners.fnexecution.control.StageBundleFactory;
 import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
+import org.apache.beam.sdk.util.construction.BeamUrns;
 import org.apache.beam.sdk.util.construction.graph.ExecutableStage;
 
 /**
@@ -16,6 +18,8 @@ import org.apache.beam.sdk.util.construction.graph.ExecutableStage;
  */
 final class Workers {
   private static final Map<String, Workers> RUNNING = new HashMap<>();
+  private static final String EXTERNAL =
+      BeamUrns.getUrn(RunnerApi.StandardEnvironments.Environments.EXTERNAL);
   private static final long KEPT_MILLISECONDS = 5_000;
 
   private final String jobId;
@@ -25,7 +29,9 @@ final class Workers {
 
   private Workers(String jobId, JobInfo jobInfo) {
     this.jobId = jobId;
-    factory = DefaultJobBundleFactory.create(jobInfo);
+    factory =
+        DefaultJobBundleFactory.create(
+            jobInfo, Map.of(EXTERNAL, new LoopbackServers.Environments()));
   }
 
   static Workers acquire(String jobId, JobInfo jobInfo) {
