@@ -22,6 +22,8 @@ DISMISSED = b"dismissed"
 _POLL_SECONDS = 2.0
 _REQUEST_SECONDS = 10.0
 _CANCEL_SECONDS = 30.0
+_NUM_TRIES = 12
+_TRY_AGAIN_SECONDS = 5.0
 _ENDED = ("CANCELED", "FAILED", "FINISHED")
 
 
@@ -52,10 +54,19 @@ def cancel(cluster: str, job: str, jar: str) -> None:
 
 
 def main() -> int:
-    """Waits for the end of the submitter, or for its word that all is well."""
-    if sys.stdin.buffer.read() != DISMISSED:
-        cancel(*sys.argv[1:])
-    return 0
+    """Waits for the end of the submitter, or for its word that the job has ended."""
+    if sys.stdin.buffer.read() == DISMISSED:
+        return 0
+    cluster, job, jar = sys.argv[1:]
+    for _ in range(_NUM_TRIES):
+        try:
+            cancel(cluster, job, jar)
+            return 0
+        except OSError as cause:
+            error = cause
+            time.sleep(_TRY_AGAIN_SECONDS)
+    sys.stderr.write(f"job {job} may go on at {cluster}, cancel it there: {error}\n")
+    return 1
 
 
 def _ask(url: str, method: str) -> dict[str, Any]:
