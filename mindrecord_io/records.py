@@ -233,7 +233,8 @@ class SourceFacts:
       fps_from_content, duration_seconds_from_content: by the frames' own times, 0.0
         where these are unknown.
       rotation_degrees: that the frames were turned by, clockwise, as the header asks.
-      num_frames_lost: frames that the container holds and no decoder gives.
+      num_frames_lost: frames that should be there and that no decoder gives; -1 where
+        some are lost and nothing states how many there should be.
     """
 
     fps_from_header: float = 0.0
@@ -286,11 +287,13 @@ class Quarantined:
 
     Attributes:
       limits: those in force, if other limits may let the clip pass; else "".
+      facts: what its header states and how many frames are lost, as far as is known.
     """
 
     reason: str
     detail: str
     limits: str = ""
+    facts: SourceFacts = field(default=SourceFacts(), metadata=EMBEDDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,16 @@ from mindrecord_io import records
 __all__ = [
     "OUTSIDE_SIGNALS",
     "REASONS",
+    "WALL_FACTOR",
     "ClipError",
     "DecodeLimits",
     "killed_from_outside",
     "reasons_table",
+    "too_much_time",
 ]
+
+WALL_FACTOR = 10
+"""How many times its processor time the decoding of a clip may last."""
 
 OUTSIDE_SIGNALS = frozenset(
     {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
@@ -134,9 +139,15 @@ class ClipError(ValueError):
 
     Attributes:
       reason: a key of REASONS.
+      facts: what is known of the clip all the same.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(
+        self,
+        reason: str,
+        detail: str,
+        facts: records.SourceFacts = records.SourceFacts(),  # noqa: B008
+    ) -> None:
         """Adds the flag of the limit that the clip broke to the detail.
 
         Raises:
@@ -147,17 +158,23 @@ class ClipError(ValueError):
         flag = REASONS[reason].flag
         super().__init__(detail if flag in detail else f"{detail} ({flag})")
         self.reason = reason
+        self.facts = facts
 
     def quarantined(self, clip_limits: "DecodeLimits") -> records.Quarantined:
         """Returns the error as a result; with the limits if it depends on them."""
         limits = clip_limits.text if REASONS[self.reason].depends_on_limits else ""
-        return records.Quarantined(self.reason, str(self), limits)
+        return records.Quarantined(self.reason, str(self), limits, self.facts)
 
 
 def killed_from_outside(signal_number: int) -> str:
     """Returns the detail for a decoder that one of OUTSIDE_SIGNALS ended."""
     name, remedy = signal.Signals(signal_number).name, REASONS["decoder_killed"].remedy
     return f"its decoder was killed by {name} from outside; {remedy}"
+
+
+def too_much_time(clip_limits: "DecodeLimits") -> str:
+    """Returns the detail for a clip that needs too much processor time."""
+    return f"decoding takes more than {clip_limits.max_seconds} s of processor time"
 
 
 def reasons_table() -> str:
@@ -184,7 +201,8 @@ class DecodeLimits:
     """The limits of one clip; a clip that breaks one is quarantined.
 
     Attributes:
-      max_seconds: wall time, in whole seconds.
+      max_seconds: processor time, in whole seconds, so that a machine that is busy
+        loses no clip.
       max_frames: frames of a clip.
       max_pixels: width times height of a frame.
       max_memory_mib: data segment of the decoding process.
@@ -199,6 +217,11 @@ class DecodeLimits:
         for name in self.__slots__:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+
+    @property
+    def max_wall_seconds(self) -> int:
+        """The time until a clip is given up that only waits, as for a disk."""
+        return WALL_FACTOR * self.max_seconds
 
     @property
     def text(self) -> str:

@@ -37,7 +37,9 @@ class StoredClips:
         """
         outcome = self._outcome(clip)
         if outcome.status == records.QUARANTINED:
-            return Quarantined(outcome.reason, outcome.detail, outcome.limits)
+            return Quarantined(
+                outcome.reason, outcome.detail, outcome.limits, outcome.facts
+            )
         return ClipFrames(
             jpegs=self._frames(clip.stored_in, outcome),
             frame_sizes=outcome.frame_sizes,

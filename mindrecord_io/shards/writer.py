@@ -104,6 +104,7 @@ class ShardWriter:
                 reason=why.reason,
                 detail=why.detail,
                 limits=why.limits,
+                facts=why.facts,
             )
         )
 

@@ -3,6 +3,7 @@
 It may be killed at any moment. Its memory and time are limited before each clip.
 """
 
+import math
 import resource
 import signal
 import sys
@@ -37,7 +38,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             clip_limits,
         )
     except quarantine.ClipError as error:
-        return {"reason": error.reason, "detail": str(error)}, b""
+        return records.to_json(error.quarantined(clip_limits)), b""
     except MemoryError:
         return _out_of_memory(clip_limits), b""
     except cv2.error as error:
@@ -59,9 +60,12 @@ def _limit_process(clip_limits: quarantine.DecodeLimits) -> None:
     memory = clip_limits.max_memory_mib << 20
     resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # By default the signal ends the process inside the kernel: it works even where a
+    # By default the signals end the process inside the kernel: they work even where a
     # decoder loops in native code, holds the interpreter's lock and has no parent.
-    signal.alarm(clip_limits.max_seconds + _GRACE_SECONDS)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = math.ceil(usage.ru_utime + usage.ru_stime) + clip_limits.max_seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+    signal.alarm(clip_limits.max_wall_seconds + _GRACE_SECONDS)
 
 
 if __name__ == "__main__":

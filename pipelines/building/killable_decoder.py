@@ -1,6 +1,7 @@
 """Decodes clips in a child process, which a clip may crash, block or bloat."""
 
 import dataclasses
+import signal
 from collections.abc import Generator, Sequence
 
 from mindrecord_io import records
@@ -87,12 +88,14 @@ class KillableDecoder:
     def _answer(self) -> Decoded:
         assert self._child is not None
         header, jpegs = self._child.receive(
-            self._limits.max_seconds, _MAX_PAYLOAD_NUM_BYTES
+            self._limits.max_wall_seconds, _MAX_PAYLOAD_NUM_BYTES
         )
         try:
             if "reason" in header:
                 refusal = records.from_json(records.Quarantined, header)
-                error = quarantine.ClipError(refusal.reason, refusal.detail)
+                error = quarantine.ClipError(
+                    refusal.reason, refusal.detail, refusal.facts
+                )
                 return error.quarantined(self._limits)
             fields = {**header, "jpegs": jpegs}
             frames: records.ClipFrames = records.from_json(records.ClipFrames, fields)
@@ -111,7 +114,11 @@ class KillableDecoder:
     ) -> Decoded:
         if isinstance(error, child_process.ChildTimeoutError):
             reason = "timeout"
-            detail = f"decoding takes longer than {self._limits.max_seconds} s"
+            seconds = self._limits.max_wall_seconds
+            detail = f"decoding waits, and takes longer than {seconds} s"
+        elif error.by_signal == signal.SIGXCPU:
+            reason = "timeout"
+            detail = quarantine.too_much_time(self._limits)
         elif error.by_signal in quarantine.OUTSIDE_SIGNALS:
             reason = "decoder_killed"
             detail = quarantine.killed_from_outside(error.by_signal)

@@ -50,9 +50,27 @@ def decode_clip(
     if Path(clip.uri).is_dir():
         return frame_folder_clips.decode_frame_folder(clip, settings, clip_limits)
     file = clip_file.read_clip_file(Path(clip.uri), clip.source)
+    header = libav.read_header(file)
+    try:
+        frames = _decode_here(file, header, settings, clip_limits)
+        return frames or _decode_by_ffmpeg(file, header, settings, clip_limits)
+    except ClipError as error:
+        if (
+            error.facts == records.SourceFacts()
+        ):  # nothing was known where it was raised
+            error.facts = header
+        raise
+
+
+def _decode_here(
+    file: clip_file.ClipFile,
+    header: records.SourceFacts,
+    settings: records.DecodeSettings,
+    clip_limits: DecodeLimits,
+) -> records.ClipFrames | None:
+    """Returns a plain clip's frames, decoded in this process; None if in doubt."""
     jpegs = jpeg_collector.JpegCollector(settings, clip_limits)
     with decoder_log.captured() as log:
-        header = libav.read_header(file)
         if file.is_plain and not file.problem:
             for frame in libav.frames(file):
                 jpegs.add(frame)
@@ -64,7 +82,7 @@ def decode_clip(
     if is_whole and file.structure is not None:
         times = file.structure.times_seconds
         return jpegs.stored(verdicts.source_facts(header, times, jpegs.num_frames))
-    return _decode_by_ffmpeg(file, header, settings, clip_limits)
+    return None
 
 
 def _check_checksum(clip: records.PlannedClip) -> None:
@@ -89,14 +107,14 @@ def _decode_by_ffmpeg(
 
     opinion = second_opinion.decode(file.path, clip_limits, add)
     verdict = verdicts.verdict_on(file, header, opinion)
-    damage = verdicts.accepted_damage(
-        verdict, jpegs.num_frames, settings.accept_partial
-    )
     seconds = header.duration_seconds_from_header or opinion.duration_seconds
     facts = dataclasses.replace(
         verdicts.source_facts(header, opinion.times_seconds, jpegs.num_frames),
         duration_seconds_from_header=seconds,
         rotation_degrees=opinion.rotation_degrees,
         num_frames_lost=verdict.num_lost,
+    )
+    damage = verdicts.accepted_damage(
+        verdict, jpegs.num_frames, settings.accept_partial, facts
     )
     return jpegs.stored(facts, damage)

@@ -62,12 +62,12 @@ def decode_frame_folder(
             losses.append((error.reason, f"{name}: {error}"))
     num_lost = files.num_missing + sum(r != "missing_frames" for r, _ in losses)
     verdict = _verdict(folder, losses, num_lost, jpegs.num_frames)
-    damage = verdicts.accepted_damage(
-        verdict, jpegs.num_frames, settings.accept_partial
-    )
     rotation_degrees = _ROTATIONS.get(first.orientation, 0) if first else 0
     facts = records.SourceFacts(
         rotation_degrees=rotation_degrees, num_frames_lost=num_lost
+    )
+    damage = verdicts.accepted_damage(
+        verdict, jpegs.num_frames, settings.accept_partial, facts
     )
     return jpegs.stored(facts, damage)
 

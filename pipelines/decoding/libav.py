@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io.records import SourceFacts
-from pipelines.decoding import clip_file, containers, mp4_boxes
+from pipelines.decoding import clip_file, containers, decoder_log, mp4_boxes
 
 __all__ = ["frames", "read_header"]
 
@@ -44,9 +44,12 @@ def read_header(file: clip_file.ClipFile) -> SourceFacts:
         fps, seconds = file.structure.fps, file.structure.duration_seconds
         return SourceFacts(fps, _counted(fps * seconds), seconds)
     try:
-        with av.open(
-            f"file:{file.path}", options=_OPTIONS, metadata_errors="replace"
-        ) as container:
+        with (
+            decoder_log.captured(),  # ffmpeg will say the same
+            av.open(
+                f"file:{file.path}", options=_OPTIONS, metadata_errors="replace"
+            ) as container,
+        ):
             return _claims(container, file.movie)
     except MemoryError:
         raise

@@ -82,8 +82,8 @@ def decode(
 
     Args:
       path: the clip.
-      clip_limits: pixels and, beside the parent's, time; memory is limited by the
-        process, and frames by `add`, which may raise.
+      clip_limits: pixels, and the processor time of each run of ffmpeg; memory is
+        limited by the process, and frames by `add`, which may raise.
       add: called with each frame, RGB (H, W, 3), upright, in order of presentation;
         and whether it has colours at every pixel (4:4:4).
 
@@ -91,7 +91,7 @@ def decode(
       ClipError: there is no ffmpeg, it crashed or was killed, or frames are larger
         than the limit.
     """
-    read = _Run(_reading(path), path)
+    read = _Run(_reading(path), path, clip_limits)
     read.wait()
     header = read.text
     streams = list(_STREAM.finditer(header.partition("Output #0")[0]))
@@ -101,7 +101,8 @@ def decode(
     decoder = _decoder_of(video["codec"]) if video else ""
     times = os.memfd_create("times")
     try:
-        decoded = _Run(_decoding(path, clip_limits, times, decoder), path, [times])
+        decoding = _decoding(path, times, decoder)
+        decoded = _Run(decoding, path, clip_limits, [times])
         with decoded:
             num_frames = _add_all(
                 decoded.frames, clip_limits.max_pixels, lambda f: add(f, is_fine)
@@ -134,7 +135,11 @@ class _Run:
     """One process of ffmpeg, with a log in memory of limited size."""
 
     def __init__(
-        self, stream: Any, path: Path, descriptors: Sequence[int] = ()
+        self,
+        stream: Any,
+        path: Path,
+        clip_limits: DecodeLimits,
+        descriptors: Sequence[int] = (),
     ) -> None:
         try:
             program = ffmpeg.ffmpeg_path()
@@ -142,6 +147,8 @@ class _Run:
             raise ClipError("no_ffmpeg", f"{path}: {cause}") from cause
         self.text = ""
         self._path = path
+        self._limits = clip_limits
+        self._cpu_seconds_before = _children_cpu_seconds()
         self._log = os.memfd_create("ffmpeg-log")
         self._process = subprocess.Popen(
             stream.compile(cmd=program, overwrite_output=True),
@@ -149,9 +156,15 @@ class _Run:
             stdout=subprocess.PIPE,
             stderr=self._log,
             pass_fds=descriptors,
+            # So that SIGXFSZ stays ignored, as Python has it: a log that is full ends
+            # neither ffmpeg nor its frames.
+            restore_signals=False,
         )
         most = (_MAX_LOG_NUM_BYTES, _MAX_LOG_NUM_BYTES)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, most)
+        seconds = clip_limits.max_seconds
+        limit = (seconds, seconds + 1)  # ffmpeg ends itself at the first
+        resource.prlimit(self._process.pid, resource.RLIMIT_CPU, limit)
         assert self._process.stdout is not None
         self.frames: IO[bytes] = self._process.stdout
 
@@ -166,6 +179,12 @@ class _Run:
     def wait(self) -> int:
         """Waits for its end and reads its log; raises ClipError if it was killed."""
         status = self._end()
+        used = _children_cpu_seconds() - self._cpu_seconds_before
+        # ffmpeg catches the signal, and ends with a status.
+        is_spent = status != 0 and used > self._limits.max_seconds - 0.1
+        if -status == signal.SIGXCPU or is_spent:
+            detail = f"{self._path}: {quarantine.too_much_time(self._limits)}"
+            raise ClipError("timeout", detail)
         _check_end(self._path, status)
         return status
 
@@ -178,6 +197,12 @@ class _Run:
         self.text = os.pread(self._log, num_bytes, 0).decode("utf-8", "replace")
         os.close(self._log)
         return status
+
+
+def _children_cpu_seconds() -> float:
+    """Returns the processor time of the children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _input(path: Path, **options: Any) -> Any:
@@ -197,7 +222,7 @@ def _reading(path: Path) -> Any:
     return stream.global_args("-hide_banner", "-nostdin", "-loglevel", "level+verbose")
 
 
-def _decoding(path: Path, clip_limits: DecodeLimits, times: int, decoder: str) -> Any:
+def _decoding(path: Path, times: int, decoder: str) -> Any:
     """Returns the stream that writes PPM files end to end, and the frames' times.
 
     Without a scale filter of ours: the conversion to RGB is then the one that ffmpeg
@@ -206,9 +231,8 @@ def _decoding(path: Path, clip_limits: DecodeLimits, times: int, decoder: str) -
     video = _input(path, **({"c:V:0": decoder} if decoder else {}))["V:0"]
     # Fine units of time: in those of the rate, uneven times collide.
     common = {"fps_mode": "passthrough", "enc_time_base": "1/90000", "threads": 1}
-    limit = {"timelimit": clip_limits.max_seconds}
     frames = video.output(
-        "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", **common, **limit
+        "pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", **common
     )
     stamps = video.output(
         f"pipe:{times}", format="mkvtimestamp_v2", vcodec="wrapped_avframe", **common

@@ -87,16 +87,18 @@ def verdict_on(
     return Verdict(reason, detail, num_lost)
 
 
-def accepted_damage(verdict: Verdict, num_frames: int, accept_partial: float) -> str:
+def accepted_damage(
+    verdict: Verdict, num_frames: int, accept_partial: float, facts: SourceFacts
+) -> str:
     """Returns what is wrong with a clip that is stored all the same, "" if nothing.
 
     Raises:
-      ClipError: the clip is not to be stored.
+      ClipError: the clip is not to be stored; it has the facts.
     """
     if not verdict.reason:
         return ""
     if not is_acceptable(verdict, num_frames, accept_partial):
-        raise ClipError(verdict.reason, verdict.detail)
+        raise ClipError(verdict.reason, verdict.detail, facts)
     return f"{verdict.reason}: {verdict.detail}"
 
 

@@ -161,7 +161,12 @@ def _add_decode_settings(parser: CommandParser) -> None:
 def _add_clip_limits(parser: CommandParser) -> None:
     limits = quarantine.DecodeLimits()
     for name, value, unit, text in (
-        ("seconds", limits.max_seconds, "S", "wall time until its decoding is killed"),
+        (
+            "seconds",
+            limits.max_seconds,
+            "S",
+            "processor time until its decoding is ended",
+        ),
         ("frames", limits.max_frames, "N", "frames that a clip may have"),
         ("pixels", limits.max_pixels, "N", "width times height that a frame may have"),
     ):

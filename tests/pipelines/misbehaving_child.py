@@ -30,6 +30,10 @@ def _sleep(path):
     time.sleep(1000)
 
 
+def _nap(path):
+    time.sleep(5)
+
+
 def _spin(path):
     re.match(r"(a+)+$", "a" * 60 + "b")  # in C, the interpreter's lock held, for ever
 
@@ -104,6 +108,7 @@ _MISBEHAVIOURS = {
     "crash": _crash,
     "leave": _leave,
     "sleep": _sleep,
+    "nap": _nap,
     "spin": _spin,
     "eat": _eat,
     "talk": _talk,

@@ -380,3 +380,28 @@ def test_the_first_of_its_frames_are_right_where_a_clip_is_partial(tmp_path, lon
     sizes = partial.frame_sizes
     assert sizes == whole.frame_sizes[: len(sizes)]
     assert partial.jpegs == whole.jpegs[: sum(sizes)]
+
+
+def test_a_clip_that_is_refused_says_what_is_known_of_it(tmp_path, long):
+    content = long.read_bytes()
+    path = tmp_path / "1.webm"
+    path.write_bytes(content[: matroska.read(content).blocks[29][1]])
+
+    with pytest.raises(ClipError) as caught:
+        decode(path)
+
+    facts = caught.value.facts
+    assert (facts.fps_from_header, facts.num_frames_from_header) == (12.0, 48)
+    assert (facts.duration_seconds_from_header, facts.num_frames_lost) == (4.0, 18)
+    assert facts.duration_seconds_from_content == pytest.approx(2.5, abs=0.01)
+
+
+def test_a_loss_that_nothing_counts_is_not_said_to_be_none(tmp_path, long):
+    content = without_duration(without_rate(long.read_bytes()))
+    path = tmp_path / "1.webm"
+    path.write_bytes(content[: matroska.read(content).blocks[29][1]])
+
+    with pytest.raises(ClipError) as caught:
+        decode(path)
+
+    assert caught.value.facts.num_frames_lost == -1

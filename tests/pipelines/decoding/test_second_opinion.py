@@ -192,12 +192,31 @@ def test_no_ffmpeg_is_no_verdict(monkeypatch, grey):
     assert not quarantine.REASONS[caught.value.reason].is_settled
 
 
-def test_a_log_without_end_ends_ffmpeg(tmp_path, monkeypatch, grey):
-    monkeypatch.setattr(second_opinion, "_MAX_LOG_NUM_BYTES", 100_000)
-    fake_ffmpeg(tmp_path, monkeypatch, "sleep 0.2; while :; do echo words >&2; done")
+def test_a_log_that_is_full_ends_neither_ffmpeg_nor_its_frames(
+    tmp_path, monkeypatch, grey
+):
+    monkeypatch.setattr(second_opinion, "_MAX_LOG_NUM_BYTES", 1000)
+    words = "[vp9 @ 0x1] [error] bad"
+    script = f"i=0; while [ $i -lt 99 ]; do echo '{words}' >&2; i=$((i+1)); done"
+    frame = "printf 'P6\\n2 1\\n255\\nabcdef'"
+    fake_ffmpeg(tmp_path, monkeypatch, f"sleep 0.2; {script} 2>&2; {frame}")
 
-    with pytest.raises(quarantine.ClipError, match=r"SIGXFSZ|SIGPIPE"):
-        decode(grey)
+    opinion, taken = decode(grey)
+
+    assert [frame.tobytes() for frame, _ in taken] == [b"abcdef"]
+    assert set(opinion.complaints) == {"[vp9] bad"}
+    assert 10 < len(opinion.complaints) < 99
+
+
+def test_an_ffmpeg_that_needs_too_much_processor_time_is_a_timeout(
+    tmp_path, monkeypatch, grey
+):
+    fake_ffmpeg(tmp_path, monkeypatch, "while :; do :; done")
+
+    with pytest.raises(quarantine.ClipError, match="1 s of processor time") as caught:
+        decode(grey, dataclasses.replace(LIMITS, max_seconds=1))
+
+    assert caught.value.reason == "timeout"
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,25 @@ CLUSTER = b"\x1f\x43\xb6\x75"  # begins what holds a WebM file's frames
 BROKEN = {
     "cut": ("truncated", " of 24 frames; ffmpeg: "),
     "empty": ("empty", "/empty.webm has no bytes"),
-    "picture": ("not_video", "begins ff d8 ff e0"),
+    "picture": ("not_video", "but one JPEG"),
     "text": ("not_video", "begins 68 65 6c 6c 6f"),
     "playlist": ("not_video", "begins 23 45 58 54 4d 33 55"),
     "header": ("truncated", "header.webm is cut off: 0 "),
     "sound": ("audio_only", "sound and no video stream"),
     "twice": ("concatenated", "2 files one behind the other"),
     "ogg": ("wrong_container", "but Ogg"),
-    "flipped": ("damaged", " of 6 frames; ffmpeg: [vp9"),
+    "flipped": ("damaged", " of 6 frames; ffmpeg: [libvpx-vp9] "),
     "crash": ("decoder_crashed", "killed by SIGSEGV, 2 times"),
-    "breed": ("timeout", "longer than 4 s (--max_clip_seconds)"),
+    "breed": (
+        "timeout",
+        "decoding waits, and takes longer than 4 s (--max_clip_seconds)",
+    ),
     "fork": ("decoder_crashed", "killed by SIGSEGV, 2 times"),
     "leave": ("decoder_crashed", "exited with status 7, 2 times"),
-    "sleep": ("timeout", "longer than 4 s (--max_clip_seconds)"),
+    "sleep": (
+        "timeout",
+        "decoding waits, and takes longer than 4 s (--max_clip_seconds)",
+    ),
     "eat": ("out_of_memory", "more than 600 MiB (--max_decoder_mib)"),
 }
 NUM_LOST = len(BROKEN) + 1  # and one is missing
