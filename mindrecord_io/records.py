@@ -138,7 +138,7 @@ class DecodeSettings:
       short_side_px: frames whose short side is longer are reduced to it; 0 keeps the
         source's size. Frames are never enlarged.
       jpeg_quality: 1 to 100.
-      page_num_bytes: page size of the MindRecord files; one clip must fit in a page.
+      page_num_bytes: page size of the MindRecord files; a larger clip takes several.
       accept_partial: damaged clips that lost less than this share of their frames are
         stored without them; 0 refuses every damaged clip.
     """

@@ -106,7 +106,8 @@ REASONS: Mapping[str, Reason] = {
         "no JPEG can be made of a frame: a side is too long", "set `--short_side`"
     ),
     "too_large": Reason(
-        "its JPEGs do not fit in a page", "raise `--page_mib`", flag="--page_mib"
+        "its JPEGs have more than 256 MiB, the most of a row",
+        "reduce by `--short_side`",
     ),
     "too_long": _over_limit("too many frames", "--max_clip_frames"),
     "frame_too_large": _over_limit("too many pixels in a frame", "--max_clip_pixels"),

@@ -4,9 +4,14 @@ A shard's bytes are nearly all JPEG. FileWriter moves them through several buffe
 which took most of the time of a shard that is relabelled; here they go from the
 decoder, or from another shard without leaving the kernel, to their place in the file.
 
-A file is one header and then pages of one size (MindRecord 3.0). Blob pages hold the
-variable-width fields of the rows, the raw page all others. The header is a u64 LE
-length and JSON: schema, index fields, pages.
+A file is one header and then pages of one size (MindRecord 3.0), which must be equal in
+all files that are read together. Blob pages hold the variable-width fields of the rows,
+the raw page all others. The header is a u64 LE length and JSON: schema, index fields,
+pages.
+
+FileWriter refuses a row that is larger than a page. Here it gets a blob page of its own
+that goes on over the places of the pages behind it, whose numbers are left out:
+MindSpore's readers look for a page at its number, and for its rows at their offsets.
 """
 
 import errno
@@ -30,11 +35,17 @@ _READ_NUM_BYTES = 1 << 20
 
 @dataclass(slots=True)
 class _Page:
-    """A page as the header describes it; a blob page's rows are one row group."""
+    """A page as the header describes it; a blob page's rows are one row group.
+
+    Attributes:
+      page_id: its place in the file, in pages.
+      num_places: that it takes, more than one for a row that is larger than a page.
+    """
 
     page_id: int
     page_type: str
     type_id: int
+    num_places: int = 1
     num_bytes: int = 0
     rows: tuple[int, int] = (0, 0)
     row_groups: list[tuple[int, int]] = field(default_factory=list)
@@ -83,7 +94,7 @@ class MindRecordFile:
           frames: the JPEGs end to end, or where they lie.
 
         Raises:
-          ValueError: the row has no frames, or does not fit in a page.
+          ValueError: the row has no frames, or is larger than any page may be.
           OSError: the file system refuses.
           EOFError: the range's file ends before it should.
         """
@@ -131,10 +142,10 @@ class MindRecordFile:
         self, row: Row, blob_num_bytes: int, raw_num_bytes: int
     ) -> tuple[_Page, _Page]:
         """Returns the pages that the next row goes to, new ones where it must."""
-        if max(blob_num_bytes, raw_num_bytes) > self._page_num_bytes:
+        if blob_num_bytes > schema.MAX_PAGE_NUM_BYTES:
             raise ValueError(
-                f"{row.clip_id}: {blob_num_bytes} bytes do not fit in a page of "
-                f"{self._page_num_bytes}"
+                f"{row.clip_id}: {blob_num_bytes} bytes do not fit in a page, which "
+                f"may have {schema.MAX_PAGE_NUM_BYTES}"
             )
         blob, raw = self._blob_page, self._raw_page
         is_raw_full = not raw or raw.num_bytes + raw_num_bytes > self._page_num_bytes
@@ -144,7 +155,7 @@ class MindRecordFile:
             or blob.num_bytes + blob_num_bytes > self._page_num_bytes
             or is_raw_full
         ):
-            blob = self._blob_page = self._new_page(_BLOB)
+            blob = self._blob_page = self._new_page(_BLOB, blob_num_bytes)
             blob.rows = (len(self._index_rows), len(self._index_rows))
             blob.row_groups.append((0, 0))
             if not raw or is_raw_full:
@@ -154,9 +165,13 @@ class MindRecordFile:
         assert raw
         return blob, raw
 
-    def _new_page(self, page_type: str) -> _Page:
+    def _new_page(self, page_type: str, num_bytes: int = 0) -> _Page:
+        """Returns a page behind all others, with room for a row of so many bytes."""
         number = sum(page.page_type == page_type for page in self._pages)
-        self._pages.append(_Page(len(self._pages), page_type, number))
+        last = self._pages[-1] if self._pages else None
+        place = last.page_id + last.num_places if last else 0
+        num_places = max(1, -(-num_bytes // self._page_num_bytes))
+        self._pages.append(_Page(place, page_type, number, num_places))
         return self._pages[-1]
 
     def _offset(self, page: _Page) -> int:

@@ -11,10 +11,11 @@ One row is one clip. Plain `mindspore.dataset.MindDataset(files)` reads it:
     width        int32      of every frame, pixels
 
 MindRecord lays a file out as one header of HEADER_NUM_BYTES and then pages of one
-size. The variable-width fields of a row ("blob") stand together in a page, in
-alphabetical order, so that `frames` is the last: it ends where the row's blob ends.
-clips.parquet records where in the file that is: a reader that wants 8 frames of 45
-reads just those, with no library between it and the file.
+size, of which a row that is larger takes several. The variable-width fields of a row
+("blob") stand together in a page, in alphabetical order, so that `frames` is the last:
+it ends where the row's blob ends. clips.parquet records where in the file that is: a
+reader that wants 8 frames of 45 reads just those, with no library between it and the
+file.
 """
 
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "COLUMNS",
     "FORMAT_VERSION",
     "HEADER_NUM_BYTES",
+    "MAX_PAGE_NUM_BYTES",
     "MINDRECORD_SCHEMA",
     "max_frames_num_bytes",
     "too_large",
@@ -33,6 +35,9 @@ FORMAT_VERSION = 1
 
 HEADER_NUM_BYTES = 256 << 10
 """Room for the list of pages: about 1,000 pages; a full header fails at commit."""
+
+MAX_PAGE_NUM_BYTES = 256 << 20
+"""The largest page of MindRecord, and so of the row of one clip."""
 
 MINDRECORD_SCHEMA: dict[str, dict[str, Any]] = {
     "clip_id": {"type": "string"},
@@ -48,14 +53,14 @@ COLUMNS = tuple(MINDRECORD_SCHEMA)
 _ROW_OVERHEAD_NUM_BYTES = 64  # length fields around the two blobs of a row
 
 
-def max_frames_num_bytes(page_num_bytes: int, num_frames: int) -> int:
-    """Returns the largest total JPEG size of a clip with `num_frames`: one page."""
-    return page_num_bytes - _ROW_OVERHEAD_NUM_BYTES - 8 * num_frames
+def max_frames_num_bytes(num_frames: int) -> int:
+    """Returns the largest total JPEG size of a clip with `num_frames`."""
+    return MAX_PAGE_NUM_BYTES - _ROW_OVERHEAD_NUM_BYTES - 8 * num_frames
 
 
-def too_large(page_num_bytes: int) -> str:
-    """Returns the message for a clip that does not fit in a page."""
+def too_large(num_bytes: int, num_frames: int) -> str:
+    """Returns the message for a clip that no page can hold."""
     return (
-        f"its JPEGs do not fit in a page, which has {page_num_bytes} bytes; raise "
-        f"--page_mib"
+        f"its {num_frames} JPEGs have {num_bytes} bytes, the most of a row is "
+        f"{max_frames_num_bytes(num_frames)}; reduce frames by --short_side"
     )

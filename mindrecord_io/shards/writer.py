@@ -52,18 +52,15 @@ class ShardWriter:
     def append(self, clip: PlannedClip, frames: ClipFrames) -> None:
         """Stores a clip as the shard's next row.
 
-        A clip that does not fit in a page is quarantined instead.
+        A clip that is larger than a page may be is quarantined instead.
 
         Raises:
           ShardWriteError: the file system refuses, or stored frames are gone.
         """
         self._expect(clip)
         sizes = frames.frame_sizes
-        limit = schema.max_frames_num_bytes(
-            self._plan.settings.page_num_bytes, len(sizes)
-        )
-        if len(frames.jpegs) > limit:
-            detail = schema.too_large(self._plan.settings.page_num_bytes)
+        if len(frames.jpegs) > schema.max_frames_num_bytes(len(sizes)):
+            detail = schema.too_large(len(frames.jpegs), len(sizes))
             self.quarantine(clip, Quarantined("too_large", detail))
             return
         row = Row(clip.clip_id, clip.label_id, sizes, frames.height, frames.width)

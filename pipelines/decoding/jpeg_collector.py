@@ -22,13 +22,14 @@ class JpegCollector:
         self._settings = settings
         self._limits = clip_limits
         self._jpegs: list[bytes] = []
+        self._sizes: list[int] = []
         self._num_bytes = 0
         self._shape = (0, 0)
 
     @property
     def num_frames(self) -> int:
         """The number of frames added."""
-        return len(self._jpegs)
+        return len(self._sizes)
 
     def add(self, frame: Frame, has_fine_colours: bool = False) -> None:
         """Reduces and encodes the next frame, BGR (H, W, 3).
@@ -39,10 +40,10 @@ class JpegCollector:
             JPEG has them too.
 
         Raises:
-          ClipError: the clip breaks a limit, or its JPEGs do not fit in a page.
+          ClipError: the clip breaks a limit.
         """
         height, width = frame.shape[:2]
-        if len(self._jpegs) == self._limits.max_frames:
+        if self.num_frames == self._limits.max_frames:
             limit = f"more than {self._limits.max_frames} frames"
             raise ClipError("too_long", limit)
         self.refuse_large(height, width)
@@ -52,18 +53,14 @@ class JpegCollector:
         self.add_jpeg(jpeg, frame.shape[0], frame.shape[1])
 
     def add_jpeg(self, jpeg: bytes, height: int, width: int) -> None:
-        """Adds the next frame, which is a JPEG already.
-
-        Raises:
-          ClipError: the clip's JPEGs do not fit in a page.
-        """
-        self._jpegs.append(jpeg)
+        """Adds the next frame, which is a JPEG already."""
+        self._sizes.append(len(jpeg))
         self._num_bytes += len(jpeg)
         self._shape = height, width
-        if self._num_bytes > self._settings.page_num_bytes:
-            raise ClipError(
-                "too_large", schema.too_large(self._settings.page_num_bytes)
-            )
+        if self._is_too_large():  # counted to the end, to say how large it is
+            self._jpegs.clear()
+        else:
+            self._jpegs.append(jpeg)
 
     def refuse_large(self, height: int, width: int) -> None:
         """Raises ClipError for frames of more pixels than the limit."""
@@ -81,15 +78,25 @@ class JpegCollector:
     def stored(
         self, facts: records.SourceFacts, damage: str = ""
     ) -> records.ClipFrames:
-        """Returns the clip; `damage` is what is wrong with it, "" if nothing."""
+        """Returns the clip; `damage` is what is wrong with it, "" if nothing.
+
+        Raises:
+          ClipError: the clip is larger than a row can be.
+        """
+        if self._is_too_large():
+            detail = schema.too_large(self._num_bytes, self.num_frames)
+            raise ClipError("too_large", detail)
         return records.ClipFrames(
             jpegs=b"".join(self._jpegs),
-            frame_sizes=tuple(map(len, self._jpegs)),
+            frame_sizes=tuple(self._sizes),
             height=self._shape[0],
             width=self._shape[1],
             facts=facts,
             damage=damage,
         )
+
+    def _is_too_large(self) -> bool:
+        return self._num_bytes > schema.max_frames_num_bytes(self.num_frames)
 
 
 def _reduced(frame: Frame, short_side_px: int) -> Frame:

@@ -146,7 +146,7 @@ def _add_decode_settings(parser: CommandParser) -> None:
         type=command_line.positive_int,
         default=settings.page_num_bytes >> 20,
         metavar="MIB",
-        help="page size of the shards; the JPEGs of one clip must fit",
+        help="page size of the shards; a clip that is larger takes several",
     )
     parser.add_argument(
         "--accept_partial",

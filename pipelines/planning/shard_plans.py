@@ -5,7 +5,13 @@ from concurrent import futures
 from dataclasses import replace
 from pathlib import Path
 
-from mindrecord_io.records import Fingerprint, PlannedClip, ShardPlan, ShardSummary
+from mindrecord_io.records import (
+    ClipOutcome,
+    Fingerprint,
+    PlannedClip,
+    ShardPlan,
+    ShardSummary,
+)
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files, locations, object_store
 from pipelines.planning.clip_references import Reference
@@ -28,6 +34,7 @@ DECODED = "decoded"
 ACTIONS = (REUSED, RELABELLED, DECODED)
 """What is done for a planned shard: nothing, frames copied, or clips decoded."""
 
+_PAGE_FLAG = "--page_mib"  # the remedy of the day
 _NUM_REMOTE_READERS = 16  # a request to an object store is mostly waiting
 
 IdentifyClip = Callable[[Reference], PlannedClip]
@@ -95,7 +102,9 @@ def under_limits(
       limits: of the job (DecodeLimits.text), None where nothing is to be decoded.
     """
     if limits is not None:
-        is_contested = any(c.limits not in ("", limits) for c in summary.clips)
+        is_contested = any(
+            c.limits not in ("", limits) or _fits_now(c) for c in summary.clips
+        )
         text = limits if is_contested else ""
     else:
         broken = {clip.clip_id for clip in summary.clips if clip.limits}
@@ -105,6 +114,11 @@ def under_limits(
     return (
         replace(plan, key=sharding.key_under_limits(plan.key, text)) if text else plan
     )
+
+
+def _fits_now(clip: ClipOutcome) -> bool:
+    """Returns whether a clip was refused when a row could not exceed a page."""
+    return clip.reason == "too_large" and _PAGE_FLAG in clip.detail
 
 
 def _planned(clip: Reference, source: Fingerprint, stored_in: str) -> PlannedClip:

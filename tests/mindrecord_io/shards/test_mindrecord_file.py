@@ -127,6 +127,35 @@ def test_more_rows_than_one_raw_page_holds_are_read_back(tmp_path):
     ]
 
 
+def test_rows_larger_than_a_page_are_read_back_from_several_files_at_once(tmp_path):
+    rng = np.random.default_rng(3)
+    sizes = [[(9_000,)] * 7, [(90_000, 5), (9_000,), (3,), (200_000,), (32_000,)]]
+    sizes += [[(400_000,), (9_000,), (33_000,), (8_000,)]]  # small, mixed, large first
+    expected, paths = {}, []
+    for index, of_file in enumerate(sizes):
+        rows = [
+            (
+                mindrecord_encoding.Row(f"{index}-{n}", n, some, 24, 32),
+                rng.bytes(sum(some)),
+            )
+            for n, some in enumerate(of_file)
+        ]
+        write(tmp_path / str(index), rows, SMALL_PAGE)
+        paths.append(str(tmp_path / str(index) / NAME))
+        expected |= {row.clip_id: frames for row, frames in rows}
+
+    for words in ({"shuffle": False}, {"shuffle": True}, {"num_shards": 1}):
+        words = {"shard_id": 0, **words} if "num_shards" in words else words
+        dataset = MindDataset(paths, ["clip_id", "frames"], **words)
+        read = list(dataset.create_dict_iterator(num_epochs=1, output_numpy=True))
+        assert {str(r["clip_id"]): r["frames"].tobytes() for r in read} == expected
+    for path in paths:
+        reader = mindrecord.FileReader(path)
+        for row in reader.get_next():
+            assert bytes(row["frames"]) == expected[row["clip_id"]]
+        reader.close()
+
+
 def test_a_file_that_is_not_finished_has_no_header_and_no_index(tmp_path):
     file = mindrecord_file.MindRecordFile(tmp_path / NAME, SMALL_PAGE)
     for row, frames in rows_of(np.random.default_rng(3), 3, 50, 2):
@@ -149,10 +178,17 @@ def test_an_existing_file_is_not_overwritten(tmp_path):
     [
         ((), 0, "7: 0 bytes of frames, frame_sizes say 0; there must be at least one"),
         ((5, 5), 9, "7: 9 bytes of frames, frame_sizes say 10"),
-        ((32_768,), 32_768, "7: 32801 bytes do not fit in a page of 32768"),
+        (
+            (32_768,),
+            32_768,
+            "7: 32801 bytes do not fit in a page, which may have 32768",
+        ),
     ],
 )
-def test_a_row_that_cannot_be_is_refused(tmp_path, frame_sizes, num_bytes, message):
+def test_a_row_that_cannot_be_is_refused(
+    tmp_path, monkeypatch, frame_sizes, num_bytes, message
+):
+    monkeypatch.setattr(schema, "MAX_PAGE_NUM_BYTES", SMALL_PAGE)
     file = mindrecord_file.MindRecordFile(tmp_path / NAME, SMALL_PAGE)
     row = mindrecord_encoding.Row("7", 0, frame_sizes, 24, 32)
     with pytest.raises(ValueError, match=message):

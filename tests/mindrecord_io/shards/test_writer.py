@@ -229,9 +229,10 @@ def test_a_clip_that_just_fits_in_a_page_is_stored(tmp_path, make_plan, write, s
 
 # A page of 32,768 bytes has room for 32,704 bytes less 8 for each frame.
 @pytest.mark.parametrize("sizes", [(32_697,), (4,) * 2_726])
-def test_a_clip_that_does_not_fit_is_quarantined_with_the_limit(
-    make_plan, write, sizes
+def test_a_clip_that_is_larger_than_any_page_is_quarantined_with_the_limit(
+    make_plan, write, sizes, monkeypatch
 ):
+    monkeypatch.setattr(schema, "MAX_PAGE_NUM_BYTES", 32_768)
     plan = make_plan({"101": 0, "102": 0}, settings=SMALL_PAGE)
     summary = write(plan, {"101": frames_of(sizes)})
     by_id = {clip.clip_id: clip for clip in summary.clips}
@@ -239,7 +240,8 @@ def test_a_clip_that_does_not_fit_is_quarantined_with_the_limit(
     assert by_id["101"].status == records.QUARANTINED
     assert by_id["101"].reason == "too_large"
     assert by_id["101"].detail == (
-        "its JPEGs do not fit in a page, which has 32768 bytes; raise --page_mib"
+        f"its {len(sizes)} JPEGs have {sum(sizes)} bytes, the most of a row is "
+        f"{32_704 - 8 * len(sizes)}; reduce frames by --short_side"
     )
 
 

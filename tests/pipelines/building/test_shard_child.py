@@ -148,19 +148,17 @@ def test_a_shard_of_bad_clips_alone_has_no_file(worker, dataset, clips):
     assert [entry.name for entry in path.parent.iterdir()] == ["summary.json"]
 
 
-def test_a_clip_that_does_not_fit_in_a_page_is_quarantined(
-    worker, dataset, clips, tools
-):
+def test_a_clip_that_is_larger_than_a_page_is_stored(worker, dataset, clips, tools):
     big = clips[0].with_name("9.webm")
     source = "testsrc2=size=320x240:rate=12:duration=1"
     tools.run_ffmpeg("-f", "lavfi", "-i", source, "-c:v", "libvpx-vp9", big)
 
     summary, _ = built(worker, dataset, planned(clips[0], big))
 
-    (too_large,) = (clip for clip in summary.clips if clip.clip_id == "9")
-    assert too_large.reason == "too_large"
-    assert too_large.detail.endswith("raise --page_mib")
-    assert summary.num_stored == 1
+    (large,) = (clip for clip in summary.clips if clip.clip_id == "9")
+    assert large.status == records.STORED
+    assert sum(large.frame_sizes) > SETTINGS.page_num_bytes
+    assert summary.num_stored == 2
 
 
 def test_a_shard_that_is_there_already_is_kept(worker, dataset, clips):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from mindrecord_io.shards import schema
 from pipelines import quarantine
 from tests import frame_files
 from tests.decoded import decode, jpegs, pictures, refused
@@ -243,7 +244,7 @@ def test_large_frames_are_refused_before_they_are_decoded(folder, parameters):
     )
 
 
-def test_a_clip_breaks_the_limits_of_frames_and_page(folder):
+def test_a_clip_breaks_the_limits_of_frames_and_row(folder, monkeypatch):
     few = quarantine.DecodeLimits(max_frames=NUM_FRAMES - 1)
     assert refused(folder, clip_limits=few)[0] == "too_long"
 
@@ -252,4 +253,10 @@ def test_a_clip_breaks_the_limits_of_frames_and_page(folder):
             folder / "00001.jpg",
             folder / f"{k + 1:05d}.jpg" if k else folder / "00000.jpg",
         )
-    assert refused(folder, page_num_bytes=1 << 15)[0] == "too_large"
+    num_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    monkeypatch.setattr(schema, "MAX_PAGE_NUM_BYTES", 1 << 15)
+    assert refused(folder) == (
+        "too_large",
+        f"its 41 JPEGs have {num_bytes} bytes, the most of a row is "
+        f"{(1 << 15) - 64 - 8 * 41}; reduce frames by --short_side",
+    )

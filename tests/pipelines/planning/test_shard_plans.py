@@ -126,6 +126,21 @@ def summary_with(*limits):
     return records.ShardSummary("train", 0, 1, key, key, None, None, clips)
 
 
+def test_a_shard_is_made_again_where_a_clip_was_too_large_for_a_page():
+    summary = summary_with("")
+    (clip,) = summary.clips
+    old = dataclasses.replace(
+        clip, reason="too_large", detail="not in a page; raise --page_mib"
+    )
+    new = dataclasses.replace(clip, reason="too_large", detail="use --short_side")
+    plan = plan_with("")
+
+    for outcome, is_made_again in ((old, True), (new, False)):
+        published = dataclasses.replace(summary, clips=(outcome,))
+        again = shard_plans.under_limits(plan, published, "limits")
+        assert (again != plan) is is_made_again
+
+
 def plan_with(*stored_in):
     source = records.Fingerprint(1, SHA)
     clips = [PlannedClip(str(n), 0, "/x", source, p) for n, p in enumerate(stored_in)]
