@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 Tensors = Mapping[str, Parameter]
 
 FORMAT = 1
+RATES = "learning_rate"
+"""What tensors of learning rates begin with; older checkpoints have them."""
+
 NETWORK_FILE = "network.ckpt"
 TRAINING_FILE = "training.ckpt"
 _LIST_FILE = "checkpoint.json"
@@ -140,6 +143,7 @@ def _save_tensors(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> Non
 def _restore_tensors(path: Path, tensors: Tensors) -> dict[str, Any]:
     entries = mindspore.load_checkpoint(str(path), crc_check=True)
     description = json.loads(entries.pop(_ENTRY))
+    entries = {n: p for n, p in entries.items() if not n.startswith(RATES)}
     if description["format"] != FORMAT:
         raise checkpoint.CheckpointError(
             f"{path} has format {description['format']}, this code reads {FORMAT}"

@@ -1,7 +1,7 @@
 """Trains on a published version with the values of a configuration file."""
 
+import contextlib
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,8 @@ from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_checks
-from model import checkpoint, freezing, tsm, weights
-from train import clips, config, loop, run_folder
+from model import freezing, tsm, weights
+from train import clips, config, loop, resuming, run_folder
 
 __all__ = [
     "RunConfig",
@@ -32,15 +32,7 @@ __all__ = [
 ]
 
 
-_NEWEST = "newest"
-
 _SPLITS = ("train", "validation")
-
-_FREE_KEYS = {
-    "evaluation": ("check_hashes", "device_target", "eval_batch_size", "num_workers"),
-    "training": ("keep_checkpoints", "log_every"),
-}
-"""Of a configuration, what may differ where a training is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +114,19 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
       loop.TrainingError: the loss is not finite.
     """
     folder = run_folder.RunFolder(options.output)
-    step = _step_to_resume(options, folder)
-    version = opening.open_version(options.dataset, _version(options, folder))
+    step = resuming.step_to_resume(folder, options.resume)
+    begun_with = {} if step is None else folder.read_config()
+    version_name = options.version or begun_with.get("version")
+    version = opening.open_version(options.dataset, version_name)
     settings = load_config(
         options.config_path,
         options.overrides,
         num_classes=len(version.category_names()),
     )
     if step is not None:
-        _check_same_run(folder, _description(version, settings))
+        resuming.check_same_run(
+            folder.path, begun_with, _description(version, settings)
+        )
     _check_splits(version)
     if settings.evaluation.check_hashes:
         for split in _SPLITS:
@@ -140,11 +136,13 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     check_divides(settings, ranks)
     mindspore.set_seed(settings.training.seed)
     training = _make_training(version, settings, folder, ranks)
-    if step is None:
-        training.begin()
-    else:
-        training.resume(step)
-    result = training.run(is_profiled=options.profile)
+    with folder.locked() if ranks.is_first else contextlib.nullcontext():
+        if step:
+            resuming.log_growth(begun_with, settings.training, step, training.rates)
+            training.resume(step)
+        else:
+            training.begin(is_again=step == 0)
+        result = training.run(is_profiled=options.profile)
     return result if ranks.is_first else None
 
 
@@ -247,48 +245,6 @@ def epoch_opener(
         return reader.open_split(version, "train", view, plan, num_workers=num_workers)
 
     return open_at
-
-
-def _step_to_resume(options: TrainOptions, folder: run_folder.RunFolder) -> int | None:
-    if options.resume is None:
-        return None
-    steps = folder.checkpoints.steps()
-    if not steps:
-        raise checkpoint.CheckpointError(
-            f"nothing to resume: there is no checkpoint in {folder.checkpoints.folder}"
-        )
-    if options.resume == _NEWEST:
-        return steps[-1]
-    if options.resume not in map(str, steps):
-        raise config_file.ConfigError(
-            f"--resume must be one of {', '.join(map(str, steps))}, or without a value "
-            f"for the newest: {options.resume}"
-        )
-    return int(options.resume)
-
-
-def _version(options: TrainOptions, folder: run_folder.RunFolder) -> str | None:
-    if options.resume is None or options.version is not None:
-        return options.version
-    return str(folder.read_config()["version"])
-
-
-def _check_same_run(
-    folder: run_folder.RunFolder, description: Mapping[str, Any]
-) -> None:
-    """Checks that a resumed training has the configuration that it began with."""
-    begun_with, current = folder.read_config(), json.loads(json.dumps(description))
-    differing = [
-        f"{name} was {begun_with.get(section, {}).get(name)!r} and is {value!r}"
-        for section in ("model", "evaluation", "training")
-        for name, value in current[section].items()
-        if name not in _FREE_KEYS.get(section, ())
-        and begun_with.get(section, {}).get(name) != value
-    ]
-    if differing:
-        raise config_file.ConfigError(
-            f"{folder.path} was begun with other values: {'; '.join(differing)}"
-        )
 
 
 def check_divides(settings: RunConfig, ranks: Ranks) -> None:

@@ -9,7 +9,7 @@ from mindspore import Parameter, Tensor, amp, dtype, nn
 
 from eval.running.rank_group import Ranks
 from model.tsm import TSM
-from train import config, dropout, optimizer, schedule, step, sync_norm
+from train import checkpoints, config, dropout, optimizer, schedule, step, sync_norm
 from train.clips import Batch
 
 __all__ = ["Learner", "Outcome"]
@@ -98,7 +98,12 @@ class Learner:
         """Returns the tensors of the optimizer and of the loss scale, by name."""
         own = {p.name for p in self.network.get_parameters()}
         all_tensors = {p.name: p for p in self._optimizer.get_parameters()}
-        tensors = {name: p for name, p in all_tensors.items() if name not in own}
+        tensors = {
+            name: p
+            for name, p in all_tensors.items()
+            # The rates are a function of the configuration, whose epochs may grow.
+            if name not in own and not name.startswith(checkpoints.RATES)
+        }
         if self._loss_scale is not None:
             tensors["loss_scale"] = self._loss_scale.scale_value
             tensors["loss_scale_counter"] = self._loss_scale.counter

@@ -5,11 +5,12 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from eval.metrics import TopK
 from eval.running.rank_group import Ranks
@@ -93,14 +94,24 @@ class Training:
         self._is_profiled = False
         self._profiler = contextlib.ExitStack()
 
-    def begin(self) -> None:
+    @property
+    def rates(self) -> npt.NDArray[np.float32]:
+        """The learning rate of every step."""
+        return self._learner.rates
+
+    def begin(self, *, is_again: bool = False) -> None:
         """Begins from the first step.
+
+        Args:
+          is_again: what a training without a checkpoint left there is removed.
 
         Raises:
           FileExistsError: the folder holds another training.
         """
         if self._ranks.is_first:
-            self._folder.begin(self._description)
+            folder = self._folder
+            begin = folder.begin_again if is_again else folder.begin
+            begin(self._description)
         self._ranks.equalise(self._learner.network.get_parameters())
 
     def resume(self, step: int) -> None:
@@ -117,6 +128,7 @@ class Training:
         self._progress = progress.Progress.parse(facts["progress"])
         if self._ranks.is_first:
             self._folder.go_back(step)
+            self._folder.update_config(self._description)
         else:  # else the clips seen before would be counted by every rank
             self._progress = dataclasses.replace(self._progress, seen=TopK.empty())
 
@@ -211,7 +223,8 @@ class Training:
         if every is not None and num_steps % every == 0 and not is_epochs_end:
             self._learner.synchronise_norms()
             epoch = num_steps // self._steps_per_epoch
-            self._save({"epoch": epoch, "step": num_steps, "top1": None})
+            with self._explained_if_not_written():
+                self._save({"epoch": epoch, "step": num_steps, "top1": None})
 
     def _end_epoch(self, epoch: int, stopwatch: watch.Stopwatch) -> None:
         """Evaluates if it is due, and records the epoch."""
@@ -226,15 +239,27 @@ class Training:
         logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, text)
         self._board.add("epoch", line, ended.num_steps)
         facts = {key: line[key] for key in _FACTS}
-        if self._ranks.is_first:
-            self._folder.append_metrics(line)
-            # The best one first: after a crash in between, it is made again.
-            if ended.is_best(score):
-                best = facts | {"run": self._description}
-                checkpoint.save(
-                    self._learner.network, self._folder.best_checkpoint, best
-                )
-        self._save(facts)
+        with self._explained_if_not_written():
+            if self._ranks.is_first:
+                self._folder.append_metrics(line)
+                # The best one first: after a crash in between, it is made again.
+                if ended.is_best(score):
+                    best = facts | {"run": self._description}
+                    checkpoint.save(
+                        self._learner.network, self._folder.best_checkpoint, best
+                    )
+            self._save(facts)
+
+    @contextlib.contextmanager
+    def _explained_if_not_written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as cause:
+            raise TrainingError(
+                f"cannot write to {self._folder.path} after step "
+                f"{self._progress.num_steps}: {cause}; when that is mended, --resume "
+                f"goes on from the newest checkpoint"
+            ) from cause
 
     def _save(self, facts: Mapping[str, Any]) -> None:
         """Writes a checkpoint that `resume` goes on from."""

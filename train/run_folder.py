@@ -1,12 +1,14 @@
 """The folder that a training writes to."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindrecord_io.storage import files
+from mindrecord_io.storage import files, incomplete
 from train import checkpoints
 
 __all__ = ["RunFolder"]
@@ -50,6 +52,24 @@ class RunFolder:
         """The folder for TensorBoard."""
         return self.path / "tensorboard"
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder and keeps other trainings out of it during the block.
+
+        Raises:
+          FileExistsError: another training is at work in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(incomplete.exclusive(self.path))
+            except BlockingIOError as cause:
+                raise FileExistsError(
+                    f"another training is running there: {cause}; wait for its end, or "
+                    f"choose a new folder"
+                ) from cause
+            yield
+
     def begin(self, config: Mapping[str, Any]) -> None:
         """Makes the folder and writes the configuration.
 
@@ -61,9 +81,18 @@ class RunFolder:
                 f"{self.path} holds another training: --resume it, or choose a new "
                 f"folder"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(config, indent=2) + "\n"
-        files.replace_file(self.config_path, content.encode())
+        self._write_config(config)
+
+    def begin_again(self, config: Mapping[str, Any]) -> None:
+        """Removes what a training left that has no checkpoint, and begins anew."""
+        for path in (self.metrics_path, self.best_checkpoint):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.board, ignore_errors=True)
+        self.begin(config)
+
+    def update_config(self, config: Mapping[str, Any]) -> None:
+        """Replaces the values that a resumed training has changed."""
+        self._write_config(self.read_config() | dict(config))
 
     def read_config(self) -> dict[str, Any]:
         """Returns what `begin` wrote.
@@ -73,6 +102,11 @@ class RunFolder:
         """
         config: dict[str, Any] = json.loads(self.config_path.read_text("utf-8"))
         return config
+
+    def _write_config(self, config: Mapping[str, Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(config, indent=2) + "\n"
+        files.replace_file(self.config_path, content.encode())
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Appends the line of an epoch."""

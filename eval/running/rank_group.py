@@ -6,15 +6,24 @@ A process that was started alone is rank 0 of 1, and everything here does nothin
 """
 
 import functools
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from mindspore import Parameter, Tensor, communication, nn, ops
 
-__all__ = ["Ranks", "join"]
+from eval.running import config_file
+
+__all__ = ["Ranks", "check_launcher", "join"]
+
+_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "RANK_SIZE", "WORLD_SIZE")
+"""How other launchers say how many processes they have started."""
+
+_RANK_TABLE = "RANK_TABLE_FILE"
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,11 +67,47 @@ def join() -> Ranks:
 
     Call it once, after the device is chosen and before anything is run. In msrun's
     scheduler process it does not return before the job ends.
+
+    Raises:
+      config_file.ConfigError: another launcher than msrun has started several.
     """
+    check_launcher(os.environ)
     if "MS_ROLE" not in os.environ:
         return Ranks()
     communication.init()
     return Ranks(communication.get_rank(), communication.get_group_size())
+
+
+def check_launcher(environment: Mapping[str, str]) -> None:
+    """Checks that no launcher but msrun has started several processes.
+
+    Each would take itself for the only one and do all of the work.
+
+    Raises:
+      config_file.ConfigError: one has.
+    """
+    if "MS_ROLE" in environment:
+        return
+    sizes = {name: environment.get(name, "") for name in _SIZES}
+    if _RANK_TABLE in environment:
+        sizes[_RANK_TABLE] = str(_num_listed(Path(environment[_RANK_TABLE])))
+    for name, size in sizes.items():
+        if size.isdigit() and int(size) > 1:
+            raise config_file.ConfigError(
+                f"{name} is for {size} processes, which would each do all of the work "
+                f"alone: start them by `msrun --worker_num={size} "
+                f"--local_worker_num={size} --join=True`, without mpirun and rank "
+                f"tables, or unset {name} for a single process"
+            )
+
+
+def _num_listed(rank_table: Path) -> int:
+    """Returns the devices in a rank table; 1 if it cannot be read, as for one."""
+    try:
+        servers = json.loads(rank_table.read_text("utf-8"))["server_list"]
+        return sum(len(server["device"]) for server in servers)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 1
 
 
 class _SumOverRanks(nn.Cell):

@@ -14,13 +14,14 @@ import functools
 import logging
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from mindrecord_io import interrupts, naming
 
-__all__ = ["folder_in", "remove_abandoned"]
+__all__ = ["exclusive", "folder_in", "remove_abandoned"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,28 @@ def folder_in(parent: Path) -> Iterator[Path]:
             yield folder
     finally:
         remove()
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Locks a folder for the block; the lock of a dead process is void.
+
+    Raises:
+      BlockingIOError: another process has it; the message says which.
+    """
+    # A file, because network file systems lock only what is open for writing.
+    path = folder / ".lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    except BlockingIOError as cause:
+        owner = os.pread(descriptor, 300, 0).decode(errors="replace")
+        raise BlockingIOError(f"{folder} is used by process {owner}") from cause
+    finally:
         os.close(descriptor)
 
 
@@ -102,9 +125,9 @@ def _made_and_locked(parent: Path) -> tuple[Path, int]:
             os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
+def _lock(descriptor: int, operation: int = fcntl.LOCK_EX) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, operation)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise

@@ -99,8 +99,8 @@ class Trial:
         logits = evaluate.make_predict(self.network)(frames)
         return TopK.of(logits, label_ids)
 
-    def begin(self, **flags):
-        self.training.begin()
+    def begin(self, *, is_again=False, **flags):
+        self.training.begin(is_again=is_again)
         return self.training.run(**flags)
 
     def resume(self, step, **flags):

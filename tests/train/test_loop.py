@@ -12,9 +12,10 @@ from eval import evaluate
 from eval.metrics import TopK
 from model import checkpoint
 from tests.train.moving_bars import NETWORK, SETTINGS, Trial, moving_bars
-from train import learner, loop
+from train import learner, loop, resuming
 from train.checkpoints import Checkpoints
 from train.config import TrainConfig
+from train.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -114,6 +115,26 @@ def test_a_folder_with_another_training_is_refused(tmp_path):
         Trial(tmp_path).begin()
 
 
+def test_a_failed_first_checkpoint_leaves_a_folder_that_can_be_resumed(
+    tmp_path, monkeypatch
+):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    settings = dataclasses.replace(SETTINGS, epochs=1)
+    trial = Trial(tmp_path, settings)
+    message = r"after step 2: .* No space left on device; when that is mended, --resume"
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", fail)
+        with pytest.raises(loop.TrainingError, match=message):
+            trial.begin()
+    assert (tmp_path / "metrics.jsonl").exists()
+    step = resuming.step_to_resume(RunFolder(tmp_path), "newest")
+    assert step == 0
+    result = Trial(tmp_path, settings).begin(is_again=True)
+    assert (result.steps, len(metrics(tmp_path))) == (2, 1)
+
+
 # Dropout and a momentum: states that a checkpoint must bring back.
 STOPPABLE = TrainConfig(
     epochs=3, batch_size=2, learning_rate=0.01, checkpoint_every=1, keep_checkpoints=12
@@ -161,6 +182,17 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(undisturbed, tmp_path, st
         result.best_top1,
         12,
     )
+
+
+@pytest.mark.slow
+def test_a_resumed_training_may_have_more_epochs(undisturbed, tmp_path):
+    trial, _ = undisturbed
+    copy_until(trial.output, tmp_path, 8)
+    longer = dataclasses.replace(
+        STOPPABLE, epochs=4, evaluate_every=2, keep_checkpoints=20
+    )
+    result = Trial(tmp_path, longer, WITH_DROPOUT).resume(8)
+    assert (result.epochs, result.steps) == (4, 16)
 
 
 def test_statistics_are_averaged_before_every_checkpoint(tmp_path, monkeypatch):

@@ -57,6 +57,7 @@ def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
     config = json.loads((tmp_path / "output" / "config.json").read_text())
     assert facts == {"epoch": 0, "step": 2, "top1": result["best_top1"], "run": config}
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == [
+        ".lock",
         "best.ckpt",
         "checkpoints",
         "config.json",

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -84,3 +86,51 @@ def test_going_back_removes_a_network_that_a_crash_cut_off(tmp_path):
     (tmp_path / "best.ckpt").write_bytes(b"whole")
     RunFolder(tmp_path).go_back(6)
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+LOCK = """
+import sys
+from pathlib import Path
+from train.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_belongs_to_one_training_for_its_life(tmp_path):
+    words = [sys.executable, "-c", LOCK, str(tmp_path / "run")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes) as first:
+        assert first.stdout.readline() == b"locked\n"
+        second = subprocess.run(words, capture_output=True, text=True, input="")
+        assert second.returncode == 1
+        assert f"is used by process {first.pid} on " in second.stderr
+        first.kill()
+    third = subprocess.run(words, capture_output=True, text=True, input="")
+    assert (third.returncode, third.stdout) == (0, "locked\n")
+
+
+def test_beginning_again_removes_what_there_is_without_a_checkpoint(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin({"try": 1})
+    folder.append_metrics({"epoch": 0, "step": 4})
+    folder.best_checkpoint.write_bytes(b"best")
+    folder.board.mkdir()
+    folder.begin_again({"try": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert folder.read_config() == {"try": 2}
+
+
+def test_beginning_again_leaves_a_checkpoint_alone(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.path_of(3).mkdir(parents=True)
+    with pytest.raises(FileExistsError, match="holds another training"):
+        folder.begin_again({})
+
+
+def test_values_that_may_change_are_replaced_and_others_stay(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin({"card": 1, "training": {"epochs": 3}})
+    folder.update_config({"training": {"epochs": 4}})
+    assert folder.read_config() == {"card": 1, "training": {"epochs": 4}}
