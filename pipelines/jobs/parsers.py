@@ -173,7 +173,7 @@ def report_parser() -> CommandParser:
         type=command_line.non_negative_int,
         default=defaults.num_samples,
         metavar="N",
-        help="clips to show frames of",
+        help="clips to show, beside one of each class; 0: no pictures at all",
     )
     _add_seed(parser, defaults.seed, "equal seeds show equal clips")
     return parser

@@ -8,8 +8,10 @@ its version when that is pruned.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from mindrecord_io import command_line, naming, records
 from mindrecord_io.storage import files, spilled_rows
@@ -19,6 +21,8 @@ from pipelines.jobs.parsers import ReportOptions
 from pipelines.publishing import data_sets
 from pipelines.report import (
     clip_samples,
+    data_card,
+    duplicates,
     version_differences,
     version_figures,
     version_page,
@@ -87,17 +91,29 @@ def _page(
         own = clips_table.batches(table, version_differences.COLUMNS)
         own_clips = version_differences.spilled(own)
         difference = version_differences.compare(parents_clips, own_clips)
+
+    def batches(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return clips_table.batches(table, columns)
+
     return version_page.page_of(
         version_page.Content(
+            name=str(data_set.location).rstrip("/").rpartition("/")[2],
+            card=_card(data_set),
             manifest=manifest,
             label_names=version.category_names(),
             figures=figures,
             shards=version_figures.shard_figures(manifest),
             changes=version_differences.changes(manifest, parent),
             difference=difference,
+            duplicates=duplicates.duplicates_of(lambda: batches(duplicates.COLUMNS)),
+            class_samples=clip_samples.class_samples(
+                version, batches(clip_samples.COLUMNS), data_set.read_part
+            )
+            if options.num_samples
+            else [],
             samples=clip_samples.samples_of(
                 version,
-                clips_table.batches(table, clip_samples.COLUMNS),
+                batches(clip_samples.COLUMNS),
                 data_set.read_part,
                 num_stored={
                     split: figures.counts.get((split, records.STORED), 0)
@@ -108,6 +124,15 @@ def _page(
             ),
         )
     )
+
+
+def _card(data_set: data_sets.DataSet) -> data_card.DataCard | None:
+    name = data_card.CARD_FILE
+    try:
+        content = data_set.read_part(name, 0, data_card.MAX_NUM_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    return data_card.parse_card(content, f"{data_set.location}/{name}")
 
 
 def _parent(

@@ -1,7 +1,7 @@
-"""Small pictures of a few stored clips, for a version's report."""
+"""Strips of a few stored clips for a version's report: frames as TSM sees them."""
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,35 +12,52 @@ import pyarrow as pa
 from pyarrow import compute
 
 from mindrecord_io import records
+from mindrecord_io.serving import segments
 from mindrecord_io.storage import object_store
 from mindrecord_io.versions import clips_table, manifests, shard_checks
 
-__all__ = ["COLUMNS", "Sample", "samples_of"]
+__all__ = [
+    "COLUMNS",
+    "NUM_SEGMENTS",
+    "Sample",
+    "class_samples",
+    "samples_of",
+    "strip_height_px",
+]
 
-COLUMNS = ("clip_id", "split", "label", "num_frames", "status", "shard")
+COLUMNS = ("clip_id", "split", "label_id", "label", "num_frames", "status", "shard")
 """The columns of clips.parquet that a sample needs."""
 
 ReadPart = Callable[[str, int, int], bytes]
 """Path below the data set, first byte, number of bytes -> the bytes."""
 
-_HEIGHT_PX = 96
-_JPEG_QUALITY = 75
+NUM_SEGMENTS = 8
+"""The frames of a strip, one of each segment."""
+
+_HEIGHTS_PX = {40: 96, 120: 72, 250: 56, 600: 36, 1500: 24}
+"""Height of a strip's frames, by the number of strips that a page may have at most."""
+
+_MAX_WIDTH_FACTOR = 2  # of a frame's height; wider frames are cut at both sides
+_JPEG_QUALITY = 70
+_LEAST_HEIGHT_PX = 12
+_MAX_STRIPS_NUM_BYTES = 3_500_000  # of all classes; where they are more, less high
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A clip and pictures of its first, middle and last frame.
+    """A clip and its strip: the centre frames of eight segments, in one picture.
 
     Attributes:
-      pictures: JPEGs of a few kilobytes, as data URIs.
-      problem: why there are none, "" where there are.
+      strip: a JPEG of some kilobytes, as a data URI; "" where there is none.
+      problem: why there is none, "" where there is one.
     """
 
     clip_id: str
     split: str
+    label_id: int
     label: str
     num_frames: int
-    pictures: tuple[str, ...]
+    strip: str
     problem: str = ""
 
 
@@ -52,8 +69,9 @@ def samples_of(
     num_stored: Mapping[str, int],
     num_samples: int,
     seed: int,
+    height_px: int = 96,
 ) -> list[Sample]:
-    """Returns pictures of clips chosen at random, as evenly by split as possible.
+    """Returns strips of clips chosen at random, as evenly by split as possible.
 
     Args:
       version: whose shards are read; a damaged one costs its clips their pictures.
@@ -63,12 +81,43 @@ def samples_of(
       num_samples: of all splits together.
       seed: equal seeds choose equal clips.
     """
-    entries = {entry.path: entry for entry in version.manifest.shards}
     places = _places(num_stored, num_samples, np.random.default_rng(seed))
     chosen = _chosen(batches, places)
-    return [
-        _sample(version, read_part, entries.get(row["shard"]), row) for row in chosen
-    ]
+    return _samples(version, chosen, read_part, height_px)
+
+
+def class_samples(
+    version: manifests.Version, batches: Iterable[pa.RecordBatch], read_part: ReadPart
+) -> list[Sample]:
+    """Returns a strip of one clip of each class that has one, by label_id.
+
+    It is the first that is stored, in the order of the splits and of the table, which
+    is that of a hash. Classes beyond those that a page has room for are left out.
+    """
+    num_shown = min(version.manifest.num_classes, max(_HEIGHTS_PX))
+    chosen: dict[int, dict[str, Any]] = {}
+    for table in clips_table.gathered(batches):
+        stored = table.filter(compute.equal(table["status"], records.STORED))
+        label_ids = stored["label_id"].to_numpy()
+        for label_id, index in zip(
+            *np.unique(label_ids, return_index=True), strict=True
+        ):
+            if 0 <= label_id < num_shown and label_id not in chosen:
+                (chosen[int(label_id)],) = stored.slice(int(index), 1).to_pylist()
+    rows = [chosen[label_id] for label_id in sorted(chosen)]
+    height_px = strip_height_px(len(rows))
+    while True:
+        samples = _samples(version, rows, read_part, height_px)
+        is_small = sum(len(s.strip) for s in samples) <= _MAX_STRIPS_NUM_BYTES
+        if is_small or height_px <= _LEAST_HEIGHT_PX:
+            return samples
+        height_px //= 2
+
+
+def strip_height_px(num_strips: int) -> int:
+    """Returns the height at which this many strips keep a page below 5 MB."""
+    heights = (px for most, px in _HEIGHTS_PX.items() if num_strips <= most)
+    return next(heights, min(_HEIGHTS_PX.values()))
 
 
 def _places(
@@ -110,56 +159,69 @@ def _shares(num_clips: Mapping[str, int], num_samples: int) -> dict[str, int]:
     return shares
 
 
-def _sample(
+def _samples(
     version: manifests.Version,
+    rows: Iterable[dict[str, Any]],
     read_part: ReadPart,
-    entry: manifests.ShardEntry | None,
-    row: dict[str, Any],
-) -> Sample:
-    pictures: tuple[str, ...] = ()
-    problem = ""
-    try:
-        if entry is None:
-            raise ValueError(f"{row['shard']} is no shard of this version")
-        pictures = tuple(_pictures(version, read_part, entry, row["clip_id"]))
-    except (object_store.StorageError, OSError, ValueError, cv2.error) as error:
-        problem = " ".join(str(error).split())
-    return Sample(
-        clip_id=row["clip_id"],
-        split=row["split"],
-        label=row["label"],
-        num_frames=row["num_frames"],
-        pictures=pictures,
-        problem=problem,
-    )
+    height_px: int,
+) -> list[Sample]:
+    entries = {entry.path: entry for entry in version.manifest.shards}
+    samples = []
+    for row in rows:
+        strip = problem = ""
+        try:
+            if row["shard"] not in entries:
+                raise ValueError(f"{row['shard']} is no shard of this version")
+            jpegs = _jpegs(version, read_part, entries[row["shard"]], row["clip_id"])
+            strip = _strip([_reduced(*named, height_px) for named in jpegs])
+        except (object_store.StorageError, OSError, ValueError, cv2.error) as error:
+            problem = " ".join(str(error).split())
+        names = ("clip_id", "split", "label_id", "label", "num_frames")
+        own = {name: row[name] for name in names}
+        samples.append(Sample(**own, strip=strip, problem=problem))
+    return samples
 
 
-def _pictures(
+def _jpegs(
     version: manifests.Version,
     read_part: ReadPart,
     entry: manifests.ShardEntry,
     clip_id: str,
-) -> Iterator[str]:
+) -> list[tuple[bytes, str]]:
+    """Returns the stored frames that TSM would see, each with its name."""
     clips = shard_checks.shard_clips(version, entry)
     rows = [c for c in clips if c["clip_id"] == clip_id and c["frame_sizes"]]
     if len(rows) != 1:
         raise clips_table.TableError(f"{entry.path}: no frames of clip {clip_id}")
     sizes: Sequence[int] = rows[0]["frame_sizes"]
     begins = rows[0]["frames_offset"] + np.cumsum([0, *sizes])
-    for index in sorted({0, len(sizes) // 2, len(sizes) - 1}):
-        jpeg = read_part(entry.path, int(begins[index]), sizes[index])
-        yield _reduced(jpeg, f"{entry.path}: clip {clip_id}, frame {index}")
+    indices = segments.centre_segment_indices(len(sizes), NUM_SEGMENTS).tolist()
+    return [
+        (
+            read_part(entry.path, int(begins[index]), sizes[index]),
+            f"{entry.path}: clip {clip_id}, frame {index}",
+        )
+        for index in indices
+    ]
 
 
-def _reduced(jpeg: bytes, name: str) -> str:
-    """Returns a JPEG as a data URI of a smaller one."""
+def _reduced(jpeg: bytes, name: str, height_px: int) -> npt.NDArray[np.uint8]:
+    """Returns the pixels of a JPEG, at most `height_px` high and twice as wide."""
     encoded = np.frombuffer(jpeg, np.uint8)
     pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if pixels is None:
         raise ValueError(f"{name}: not a JPEG")
     height, width = pixels.shape[:2]
-    if height > _HEIGHT_PX:
-        size = max(1, round(width * _HEIGHT_PX / height)), _HEIGHT_PX
+    if height > height_px:
+        size = max(1, round(width * height_px / height)), height_px
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    excess = max(0, pixels.shape[1] - _MAX_WIDTH_FACTOR * pixels.shape[0]) // 2
+    cut: npt.NDArray[np.uint8] = pixels[:, excess : pixels.shape[1] - excess]
+    return cut
+
+
+def _strip(frames: Sequence[npt.NDArray[np.uint8]]) -> str:
+    """Returns frames of one size side by side as a data URI."""
+    pixels = np.concatenate(frames, axis=1)
     _, small = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return f"data:image/jpeg;base64,{base64.b64encode(small.tobytes()).decode()}"

@@ -6,42 +6,26 @@ Text goes through `escape` here and nowhere else; what is called markup is HTML 
 import html
 from collections.abc import Iterable, Sequence
 
+from pipelines.report.page_style import STYLE
+
 __all__ = [
     "Cell",
-    "bars",
+    "count",
     "details",
     "document",
     "escape",
+    "facts",
     "num_bytes",
     "section",
+    "share",
+    "strip_figure",
     "table",
 ]
 
 Cell = str | int | float
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c1e21; --soft: #5d646c; --paper: #fff;
-  --line: #d9dde1; --bar: #2f6fab; --bad: #a3341f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --soft: #9aa2aa;
-  --paper: #16181b; --line: #353a40; --bar: #6aa9e0; --bad: #ef8b74; } }
-body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: var(--ink);
-  background: var(--paper); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.15rem; margin-top: 2.2rem;
-  border-bottom: 1px solid var(--line) } h3 { font-size: 1rem; margin-bottom: .3rem }
-p.soft, figcaption, summary, caption { color: var(--soft) } .bad { color: var(--bad) }
-.wide { overflow-x: auto } table { border-collapse: collapse; margin: .6rem 0 }
-caption { text-align: left } th, td { padding: .15rem .9rem .15rem 0; text-align: left;
-  vertical-align: top; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-figure { margin: .8rem 0 } svg { width: 100%; height: 9rem; display: block;
-  border-bottom: 1px solid var(--soft) } svg rect { fill: var(--bar) }
-.sheet { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill,
-  minmax(min(23rem, 100%), 1fr)) } .sheet figure { margin: 0; overflow-wrap: anywhere }
-.sheet img { height: 4rem; max-width: 32%; margin-right: 2px }
-summary { cursor: pointer } td:first-child { overflow-wrap: normal }
-"""
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_CHART_HEIGHT = 100
+_NUM_SHORT = 32  # characters of a cell that stay in one line
 
 
 def escape(text: object) -> str:
@@ -58,6 +42,11 @@ def num_bytes(value: float) -> str:
     raise AssertionError("the last unit returns")
 
 
+def count(number: int, noun: str) -> str:
+    """Returns a number with its noun: "1 clip", "2,000 clips"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def document(title: str, body: Iterable[str]) -> str:
     """Returns a whole page.
 
@@ -69,7 +58,7 @@ def document(title: str, body: Iterable[str]) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{escape(title)}</h1>\n{_joined(body)}\n</body>\n</html>\n"
     )
 
@@ -85,6 +74,18 @@ def details(summary: str, *markup: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>\n{folded}\n</details>"
 
 
+def strip_figure(strip: str, problem: str, text: str, *markup: str) -> str:
+    """Returns a strip of frames over its caption; without one, the problem.
+
+    Args:
+      strip: a data URI, or "".
+    """
+    image = f'<img class="strip" src="{escape(strip)}" alt="frames">'
+    shown = image if strip else f'<p class="bad">{escape(problem)}</p>'
+    caption = f"<figcaption>{escape(text)}</figcaption>"
+    return f"<figure>{shown}{caption}{_joined(markup)}</figure>"
+
+
 def table(
     head: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = ""
 ) -> str:
@@ -92,35 +93,38 @@ def table(
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     lines = ("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    name = caption or ", ".join(filter(None, head)) or "table"
     header = f"<thead><tr>{titles}</tr></thead>\n" if any(head) else ""
     return (
-        f'<div class="wide"><table>{title}{header}<tbody>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(name)}">'
+        f"<table>{title}{header}<tbody>"
         f"{_joined(lines)}</tbody></table></div>"
     )
 
 
-def bars(values: Sequence[tuple[str, int]], caption: str) -> str:
-    """Returns a bar chart of (name, amount), in the order given, from zero up."""
-    highest = max((amount for _, amount in values), default=0)
-    shapes = []
-    for index, (name, amount) in enumerate(values):
-        height = _CHART_HEIGHT * amount / highest if highest else 0
-        shapes.append(
-            f'<rect x="{index + 0.05:.2f}" y="{_CHART_HEIGHT - height:.2f}" width="0.9"'
-            f' height="{height:.2f}"><title>{escape(name)}: {amount:,}</title></rect>'
-        )
-    caption = f"{caption}; the highest bar is {highest:,}"
+def facts(values: Iterable[tuple[str, str]]) -> str:
+    """Returns (name, amount) as a row of boxes."""
+    boxes = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(amount)}</dd></div>"
+        for name, amount in values
+    )
+    return f'<dl class="facts">{"".join(boxes)}</dl>'
+
+
+def share(part: float, name: str) -> str:
+    """Returns a thin bar of which a part of 0 to 1 is filled; `name` is for readers."""
     return (
-        f'<figure><svg role="img" aria-label="{escape(caption)}" '
-        f'viewBox="0 0 {max(1, len(values))} {_CHART_HEIGHT}" '
-        f'preserveAspectRatio="none">{"".join(shapes)}</svg>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<svg class="share" role="img" aria-label="{escape(name)}" '
+        f'viewBox="0 0 100 4" preserveAspectRatio="none">'
+        f'<rect class="rest" width="100" height="4"/>'
+        f'<rect width="{100 * part:.1f}" height="4"/></svg>'
     )
 
 
 def _cell(value: Cell) -> str:
     if isinstance(value, str):
-        return f"<td>{escape(value)}</td>"
+        kind = ' class="text"' if len(value) > _NUM_SHORT else ""
+        return f"<td{kind}>{escape(value)}</td>"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
     return f'<td class="number">{text}</td>'
 

@@ -10,13 +10,25 @@ from pyarrow import compute
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
+from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import clips_table
 from mindrecord_io.versions.manifests import Manifest
 
-__all__ = ["COLUMNS", "Difference", "changes", "compare", "num_new_shards", "spilled"]
+__all__ = [
+    "COLUMNS",
+    "MAX_LISTED",
+    "Difference",
+    "changes",
+    "compare",
+    "num_new_shards",
+    "spilled",
+]
 
 COLUMNS = ("clip_id", "split", "label", "status")
 """The columns of clips.parquet that are compared."""
+
+MAX_LISTED = 100
+"""Clips of one kind of change that are listed."""
 
 _COMPARED = COLUMNS[:-1]
 _ROWS = pa.schema([clips_table.SCHEMA.field(name) for name in _COMPARED])
@@ -24,12 +36,28 @@ _ROWS = pa.schema([clips_table.SCHEMA.field(name) for name in _COMPARED])
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Numbers of clips that differ from the parent's, stored or quarantined."""
+    """Clips that differ from the parent's, stored or quarantined.
+
+    Attributes:
+      listed: the first of each kind in the order of their ids: (kind, clip_id, before,
+        after), where before and after are labels or splits.
+    """
 
     num_added: int
     num_withdrawn: int
     num_moved: int
     num_relabelled: int
+    listed: tuple[tuple[str, str, str, str], ...] = ()
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of clips by kind of change."""
+        return {
+            "added": self.num_added,
+            "withdrawn": self.num_withdrawn,
+            "moved": self.num_moved,
+            "relabelled": self.num_relabelled,
+        }
 
 
 def changes(manifest: Manifest, parent: Manifest | None) -> tuple[str, ...]:
@@ -87,18 +115,32 @@ def compare(
     before: spilled_rows.SpilledRows, after: spilled_rows.SpilledRows
 ) -> Difference:
     """Compares the clips of two versions, as `spilled` returns them."""
-    num_both = num_moved = num_relabelled = 0
+    kinds = ("added", "withdrawn", "moved", "relabelled")
+    tallies: dict[str, Tally[tuple[str, str, str, str]]] = {
+        kind: Tally(MAX_LISTED) for kind in kinds
+    }
+
+    def count(kind: str, clip_id: str, old: str, new: str) -> None:
+        tallies[kind].add(clip_id, (kind, clip_id, old, new))
+
     for partition in range(sharding.NUM_PARTITIONS):
-        old = {row[0]: row for row in before.rows(partition)}
+        gone = {row[0]: row for row in before.rows(partition)}
         for clip_id, split, label in after.rows(partition):
-            if clip_id in old:
-                _, old_split, old_label = old[clip_id]
-                num_both += 1
-                num_moved += split != old_split
-                num_relabelled += label != old_label
+            if clip_id not in gone:
+                count("added", clip_id, "", label)
+                continue
+            _, old_split, old_label = gone.pop(clip_id)
+            if split != old_split:
+                count("moved", clip_id, old_split, split)
+            if label != old_label:
+                count("relabelled", clip_id, old_label, label)
+        for clip_id, _, label in gone.values():
+            count("withdrawn", clip_id, label, "")
+    added, withdrawn, moved, relabelled = (len(tallies[kind]) for kind in kinds)
     return Difference(
-        num_added=len(after) - num_both,
-        num_withdrawn=len(before) - num_both,
-        num_moved=num_moved,
-        num_relabelled=num_relabelled,
+        added,
+        withdrawn,
+        moved,
+        relabelled,
+        listed=tuple(row for kind in kinds for row in tallies[kind].first),
     )

@@ -104,6 +104,9 @@ class Figures:
       class_sizes: of each split, the clips stored by label_id; unlabelled ones aside.
       num_frames: of a stored clip, by split; splits without clips are left out.
       bins: begin, end (half-open) and clips of ranges of frames a clip.
+      seconds: length of a stored clip, to a tenth, of those whose rate is on record.
+      second_bins: as `bins`, of tenths of a second.
+      total_seconds: of all those clips.
       pixels, rates: texts and how many clips have them, the most frequent first.
       lost: by reason, the most frequent first.
     """
@@ -112,6 +115,9 @@ class Figures:
     class_sizes: Mapping[str, tuple[int, ...]]
     num_frames: Mapping[str, Spread]
     bins: tuple[tuple[int, int, int], ...]
+    seconds: Spread | None
+    second_bins: tuple[tuple[int, int, int], ...]
+    total_seconds: float
     pixels: tuple[tuple[str, int], ...]
     rates: tuple[tuple[str, int], ...]
     source_num_bytes: int
@@ -196,16 +202,24 @@ def figures_of(batches: Iterable[pa.RecordBatch], num_classes: int) -> Figures:
     counts, lost = _Tally("split", "status"), _LostClips()
     label_ids, num_frames = _Tally("split", "label_id"), _Tally("split", "num_frames")
     pixels, rates = _Tally("width", "height"), _Tally("fps_from_header")
-    num_bytes = 0
+    tenths = _Tally("num_frames")  # of a second
+    num_bytes, total_seconds = 0, 0.0
     for table in clips_table.gathered(batches):
         counts.add(table)
         is_stored = compute.equal(table["status"], records.STORED)
         stored = table.filter(is_stored)
         for tally in (label_ids, num_frames, pixels, rates):
             tally.add(stored)
+        timed = stored.filter(compute.greater(stored["fps_from_header"], 0.0))
+        seconds = compute.divide(timed["num_frames"], timed["fps_from_header"])
+        total_seconds += compute.sum(seconds).as_py() or 0.0
+        rounded = compute.round(compute.multiply(seconds, 10.0)).cast(pa.int32())
+        tenths.add(pa.table({"num_frames": rounded}))
         num_bytes += compute.sum(stored["source_num_bytes"]).as_py() or 0
         lost.add(table.filter(compute.invert(is_stored)))
     lengths = num_frames.table()
+    by_tenth = tenths.table().sort_by("num_frames")
+    values, num_clips = (by_tenth[name].to_numpy() for name in by_tenth.column_names)
     spreads = {
         split: Spread.of_counts(*_of(lengths, split)) for split in records.SPLITS
     }
@@ -217,6 +231,9 @@ def figures_of(batches: Iterable[pa.RecordBatch], num_classes: int) -> Figures:
         class_sizes=_class_sizes(label_ids.table(), num_classes),
         num_frames={split: spread for split, spread in spreads.items() if spread},
         bins=_bins(lengths),
+        seconds=Spread.of_counts(values / 10, num_clips),
+        second_bins=_bins(by_tenth),
+        total_seconds=total_seconds,
         pixels=_most_frequent(pixels.table(), "{0} x {1}"),
         rates=_most_frequent(rates.table(), "{0:.6g}"),
         source_num_bytes=num_bytes,

@@ -1,21 +1,26 @@
-"""Makes the page of a version: origin, clips, classes, frames, shards, pictures."""
+"""Makes the page of a version, for one who decides whether to train on it."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mindrecord_io import records
 from mindrecord_io.versions import manifests
+from pipelines.quarantine import REASONS
 from pipelines.report import (
+    charts,
     clip_samples,
     html_pieces,
     version_differences,
     version_figures,
 )
+from pipelines.report.class_section import classes_section
+from pipelines.report.data_card import CARD_FILE, DataCard
+from pipelines.report.duplicates import Duplicates
 
 __all__ = ["Content", "page_of"]
 
-_MAX_NAMED_CLASSES = 10
 _STATUSES = (records.STORED, records.QUARANTINED, records.MISSING, records.UNLISTED)
 _FRAMES_HEAD = (
     "split",
@@ -44,40 +49,92 @@ class Content:
     """The content of a page.
 
     Attributes:
+      name: of the data set, where it has no card that names it.
       label_names: label texts by label_id.
       changes: from the parent, in words; empty for a first version.
       difference: from the parent, in clips; None where it is gone or there was none.
     """
 
+    name: str
+    card: DataCard | None
     manifest: manifests.Manifest
     label_names: Sequence[str]
     figures: version_figures.Figures
     shards: Sequence[version_figures.ShardFigures]
     changes: Sequence[str]
     difference: version_differences.Difference | None
+    duplicates: Duplicates
+    class_samples: Sequence[clip_samples.Sample]
     samples: Sequence[clip_samples.Sample]
 
 
 def page_of(content: Content) -> str:
     """Returns the page as HTML."""
-    sections = (_origin, _clips, _classes, _frames, _shards, _lost, _samples)
+    sections = (
+        *(_attention, _card, _origin, _changed, _clips, _classes),
+        *(_lengths, _sizes, _lost, _equal_files, _shards, _samples),
+    )
+    name = (content.card and content.card.name) or content.name
+    title = f"{name}, version {content.manifest.version}"
+    parts = (make(content) for make in sections)
     return html_pieces.document(
-        f"Version {content.manifest.version}",
-        (
-            _summary(content.manifest),
-            *(html_pieces.section(*make(content)) for make in sections),
-        ),
+        title,
+        (_summary(content), *(html_pieces.section(*part) for part in parts if part)),
     )
 
 
-def _summary(manifest: manifests.Manifest) -> str:
-    text = (
-        f"{manifest.num_clips:,} clips of {manifest.num_classes:,} classes, "
-        f"{manifest.num_frames:,} frames, "
-        f"{html_pieces.num_bytes(manifest.num_bytes)} in "
-        f"{len(manifest.shards):,} shards; made {manifest.created_at}"
+def _summary(content: Content) -> str:
+    manifest, figures = content.manifest, content.figures
+    hours = figures.total_seconds / 3600
+    return html_pieces.facts(
+        [
+            ("clips stored", f"{manifest.num_clips:,}"),
+            ("classes", f"{manifest.num_classes:,}"),
+            ("frames", f"{manifest.num_frames:,}"),
+            ("hours", f"{hours:,.1f}" if hours else "not on record"),
+            ("size of the shards", html_pieces.num_bytes(manifest.num_bytes)),
+            ("not stored", f"{sum(n.num_clips for n in figures.lost):,}"),
+            ("made", manifest.created_at[:10]),
+        ]
     )
-    return f'<p class="soft">{html_pieces.escape(text)}</p>'
+
+
+def _attention(content: Content) -> tuple[str, ...]:
+    """Returns what to know before training on the version."""
+    figures, equal = content.figures, content.duplicates
+    lines = []
+    for split in records.SPLITS:
+        sizes = figures.class_sizes[split]
+        if num_empty := sum(n == 0 for n in sizes) if any(sizes) else 0:
+            lines.append(f"{num_empty} of {len(sizes)} classes have no clip in {split}")
+    if equal.num_leaks:
+        leaks = html_pieces.count(equal.num_leaks, "file")
+        lines.append(f"{leaks} stored in several splits")
+    if equal.num_contradictions:
+        files = html_pieces.count(equal.num_contradictions, "file")
+        lines.append(f"{files} stored with several labels")
+    if content.manifest.num_quarantined:
+        clips = html_pieces.count(content.manifest.num_quarantined, "clip")
+        lines.append(f"{clips} in quarantine")
+    if content.manifest.num_missing:
+        clips = html_pieces.count(content.manifest.num_missing, "annotated clip")
+        lines.append(f"{clips} without a file")
+    if not lines:
+        return ()
+    items = "".join(f"<li>{html_pieces.escape(line)}</li>" for line in lines)
+    return "Look at this first", f'<ul class="bad">{items}</ul>'
+
+
+def _card(content: Content) -> tuple[str, ...]:
+    if content.card is None:
+        text = (
+            f"It has no card. Write {CARD_FILE} into the data set's folder with any of "
+            f"{', '.join(field.name for field in dataclasses.fields(DataCard))}."
+        )
+        return "Card", f'<p class="soft">{html_pieces.escape(text)}</p>'
+    fields = dataclasses.asdict(content.card).items()
+    rows = [(name.replace("_", " "), text) for name, text in fields if text]
+    return "Card", html_pieces.table(("", ""), rows)
 
 
 def _origin(content: Content) -> tuple[str, ...]:
@@ -91,8 +148,7 @@ def _origin(content: Content) -> tuple[str, ...]:
         ("what changed", "; ".join(content.changes) or "all of it is new"),
     ]
     if difference := content.difference:
-        words = dataclasses.asdict(difference).items()
-        changed = (f"{n:,} {name.removeprefix('num_')}" for name, n in words)
+        changed = (f"{n:,} {kind}" for kind, n in difference.numbers.items())
         rows.append(("clips that changed", ", ".join(changed)))
     settings = dataclasses.asdict(manifest.settings).items()
     rows += [
@@ -100,7 +156,21 @@ def _origin(content: Content) -> tuple[str, ...]:
         ("annotations", f"digest {manifest.label_digest}"),
         ("format version", str(manifest.format_version)),
     ]
-    return "What it is", html_pieces.table(("", ""), rows)
+    return "Where it came from", html_pieces.table(("", ""), rows)
+
+
+def _changed(content: Content) -> tuple[str, ...]:
+    difference = content.difference
+    if difference is None or not difference.listed:
+        return ()
+    markup = []
+    for kind, number in difference.numbers.items():
+        rows = [row[1:] for row in difference.listed if row[0] == kind]
+        if rows:
+            listed = html_pieces.table(("clip", "before", "now"), rows)
+            more = _more(number - len(rows), "see clips.parquet of both versions")
+            markup.append(html_pieces.details(f"{kind}: {number:,}", listed, more))
+    return f"Changed since version {content.manifest.parent}", *markup
 
 
 def _clips(content: Content) -> tuple[str, ...]:
@@ -120,77 +190,71 @@ def _clips(content: Content) -> tuple[str, ...]:
 
 
 def _classes(content: Content) -> tuple[str, ...]:
-    sizes, names = content.figures.class_sizes, content.label_names
-    order = sorted(range(len(names)), key=lambda i: (-sizes["train"][i], i))
-    markup = []
-    for split in records.SPLITS:
-        if not any(sizes[split]):
-            note = f"{split}: no labelled clip"
-            markup.append(f'<p class="soft">{html_pieces.escape(note)}</p>')
-            continue
-        markup.append(_imbalance(split, sizes[split], names))
-        caption = f"{split}: clips of each class, in the order of their number in train"
-        values = [(names[i], sizes[split][i]) for i in order]
-        markup.append(html_pieces.bars(values, caption))
-    rows: list[Sequence[html_pieces.Cell]] = [
-        [i, names[i], *(sizes[split][i] for split in records.SPLITS)] for i in order
-    ]
-    listed = html_pieces.table(("label_id", "label", *records.SPLITS), rows)
-    return "Classes", *markup, html_pieces.details("every class", listed)
+    sizes = content.figures.class_sizes
+    return classes_section(sizes, content.label_names, content.class_samples)
 
 
-def _imbalance(split: str, sizes: Sequence[int], names: Sequence[str]) -> str:
-    largest, smallest = max(sizes), min(n for n in sizes if n)
-    text = (
-        f"{split}: the largest class has {largest:,} clips, the smallest {smallest:,}: "
-        f"{largest / smallest:.1f} times fewer."
-    )
-    missing = [name for name, n in zip(names, sizes, strict=True) if not n]
-    if not missing:
-        return f"<p>{html_pieces.escape(text)}</p>"
-    more = ", ..." if len(missing) > _MAX_NAMED_CLASSES else ""
-    named = f"{', '.join(missing[:_MAX_NAMED_CLASSES])}{more}"
-    warning = f"{len(missing)} classes have no clip in {split}: {named}"
-    return (
-        f"<p>{html_pieces.escape(text)} "
-        f'<span class="bad">{html_pieces.escape(warning)}</span></p>'
-    )
-
-
-def _frames(content: Content) -> tuple[str, ...]:
+def _lengths(content: Content) -> tuple[str, ...]:
     figures = content.figures
     if not figures.bins:
-        return "Frames", "<p>No clip is stored.</p>"
+        return "Lengths", "<p>No clip is stored.</p>"
     rows: list[Sequence[html_pieces.Cell]] = [
         [split, *map(int, _quantiles(spread)), spread.mean]
         for split, spread in figures.num_frames.items()
     ]
-    values = [
-        (str(begin) if end == begin + 1 else f"{begin} to {end - 1}", n)
-        for begin, end, n in figures.bins
+    markup = [html_pieces.table(_FRAMES_HEAD, rows, "frames a clip")]
+    markup.append(_histogram(figures.bins, "frames", 1))
+    if figures.seconds is None:
+        markup.append("<p>No clip's frames a second are on record.</p>")
+        return "Lengths", *markup
+    seconds = [[*_quantiles(figures.seconds), figures.seconds.mean]]
+    head = [name.replace("fewest", "shortest") for name in _FRAMES_HEAD[1:]]
+    markup.append(html_pieces.table(head, seconds, "seconds a clip, all splits"))
+    markup.append(_histogram(figures.second_bins, "seconds", 0.1))
+    return "Lengths", *markup
+
+
+def _histogram(
+    bins: Sequence[tuple[int, int, int]], unit: str, unit_per_step: float
+) -> str:
+    """Returns a chart of ranges of one width; a step of them is some units."""
+
+    def text(step: float) -> str:
+        return charts.number(round(step * unit_per_step, 6))
+
+    num_bins = 4 * math.ceil(len(bins) / 4)  # so that the ticks are edges of bins
+    width = bins[0][1] - bins[0][0]
+    bins = [
+        *bins,
+        *((i * width, (i + 1) * width, 0) for i in range(len(bins), num_bins)),
     ]
-    last = figures.bins[-1][1] - 1
-    num_stored = sum(n for _, _, n in figures.bins)
-    stored_bytes = content.manifest.num_bytes
+    values = [(f"{text(begin)} to {text(end)} {unit}", n) for begin, end, n in bins]
+    ticks = [text(bins[-1][1] * i / 4) for i in range(5)]
+    caption = f"clips by their number of {unit}"
+    return charts.bars(values, caption, x_ticks=ticks, x_label=unit)
+
+
+def _sizes(content: Content) -> tuple[str, ...]:
+    figures = content.figures
+    num_stored = content.manifest.num_clips
+    if not num_stored:
+        return ()
+    rates = [("not on record" if r == "0" else r, n) for r, n in figures.rates]
+    num_bytes = (
+        ("of the clips' files", figures.source_num_bytes),
+        ("of the shards", content.manifest.num_bytes),
+    )
+    rows = [
+        (name, html_pieces.num_bytes(n), html_pieces.num_bytes(n / num_stored))
+        for name, n in num_bytes
+    ]
     return (
-        "Frames",
-        html_pieces.table(_FRAMES_HEAD, rows, "frames a clip"),
-        html_pieces.bars(values, f"clips by their number of frames, 0 to {last}"),
+        "Sizes",
+        '<div class="beside">',
         html_pieces.table(("width x height", "clips"), figures.pixels),
-        html_pieces.table(
-            ("frames a second", "clips"),
-            [("not told" if rate == "0" else rate, n) for rate, n in figures.rates],
-        ),
-        html_pieces.table(
-            ("bytes", "all", "a clip"),
-            [
-                (name, html_pieces.num_bytes(n), html_pieces.num_bytes(n / num_stored))
-                for name, n in (
-                    ("of the clips' files", figures.source_num_bytes),
-                    ("of the shards", stored_bytes),
-                )
-            ],
-        ),
+        html_pieces.table(("frames a second", "clips"), rates),
+        html_pieces.table(("bytes", "all", "a clip"), rows),
+        "</div>",
     )
 
 
@@ -216,11 +280,37 @@ def _lost(content: Content) -> tuple[str, ...]:
 
 
 def _lost_for(lost: version_figures.Lost) -> str:
-    title = f"{lost.reason}: {lost.num_clips:,}"
+    reason = REASONS.get(lost.reason)
+    why = f"{reason.meaning}. What to do: {reason.remedy}." if reason else ""
+    note = f"<p>{html_pieces.escape(why)}</p>" if why else ""
     listed = html_pieces.table(("clip", "split", "what was found"), lost.shown)
-    more = lost.num_clips - len(lost.shown)
-    note = f"<p>and {more:,} more, see clips.parquet</p>" if more else ""
-    return html_pieces.details(title, listed, note)
+    more = _more(lost.num_clips - len(lost.shown), "see clips.parquet")
+    return html_pieces.details(f"{lost.reason}: {lost.num_clips:,}", note, listed, more)
+
+
+def _equal_files(content: Content) -> tuple[str, ...]:
+    equal = content.duplicates
+    title = "Files that are equal"
+    if not equal.num_groups:
+        return title, "<p>None: no two stored clips have the same bytes.</p>"
+    text = (
+        f"{equal.num_clips:,} clips share {html_pieces.count(equal.num_groups, 'file')}"
+        f"; {equal.num_leaks:,} in several splits, {equal.num_contradictions:,} with "
+        "several labels."
+    )
+    rows = [
+        (f"{number}", *clip)
+        for number, group in enumerate(equal.listed, 1)
+        for clip in group
+    ]
+    listed = html_pieces.table(("file", "clip", "split", "label"), rows)
+    more = _more(equal.num_groups - len(equal.listed), "compare source_sha256")
+    folded = html_pieces.details("the clips, the worst first", listed, more)
+    return title, f"<p>{html_pieces.escape(text)}</p>", folded
+
+
+def _more(number: int, where: str) -> str:
+    return f"<p>and {number:,} more: {html_pieces.escape(where)}</p>" if number else ""
 
 
 def _samples(content: Content) -> tuple[str, ...]:
@@ -229,26 +319,19 @@ def _samples(content: Content) -> tuple[str, ...]:
     sheet = "\n".join(_figures(content.samples))
     return (
         "Some clips",
-        '<p class="soft">Chosen at random: first, middle and last frame.</p>',
+        f'<p class="soft">Chosen at random: {clip_samples.NUM_SEGMENTS} frames, one '
+        "of each equal part of a clip, as TSM sees it.</p>",
         f'<div class="sheet">{sheet}</div>',
     )
 
 
 def _figures(samples: Sequence[clip_samples.Sample]) -> Iterator[str]:
     for sample in samples:
-        images = "".join(
-            f'<img src="{html_pieces.escape(picture)}" alt="frame of {sample.clip_id}">'
-            for picture in sample.pictures
-        )
-        problem = f'<p class="bad">{html_pieces.escape(sample.problem)}</p>'
         text = (
             f"{sample.clip_id}, {sample.split}, {sample.num_frames} frames: "
             f"{sample.label or 'not labelled'}"
         )
-        yield (
-            f"<figure>{images}{problem if sample.problem else ''}"
-            f"<figcaption>{html_pieces.escape(text)}</figcaption></figure>"
-        )
+        yield html_pieces.strip_figure(sample.strip, sample.problem, text)
 
 
 def _quantiles(spread: version_figures.Spread) -> tuple[float, ...]:

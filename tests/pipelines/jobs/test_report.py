@@ -1,3 +1,4 @@
+import hashlib
 import html.parser
 import json
 import re
@@ -90,16 +91,20 @@ def test_it_tells_what_a_version_holds(published_version, tmp_path, capsys):
 
     page = Page(path)
     text = words(page)
-    assert "Version 000001 11 clips of 3 classes" in text
+    assert "dataset, version 000001 clips stored 11 classes 3 frames 100" in text
+    assert "Look at this first 1 clip in quarantine" in text
     assert "from nothing: the first what changed all of it is new" in text
     assert "train 7 1 1 0 validation 4 0 0 0 test 0 0 0 0 in no split 0 0 0 0" in text
     assert "all 11 1 1 0" in text
     assert "32 x 24 11" in text
     assert "train 6 6 10 12 12 9.1" in text
-    assert "missing: 1 clip split what was found 109 train no file" in text
-    assert "truncated: 1 clip split what was found 105 train 3 of 8" in text
+    missing = "missing: 1 annotated, but there is no file. What to do: add the file, or"
+    assert f"{missing} remove the annotation. clip split" in text
+    assert "clip split what was found 109 train no file" in text
+    assert "truncated: 1 cut off, or fewer" in text
+    assert "clip split what was found 105 train 3 of 8" in text
     assert "test: no labelled clip" in text
-    assert page.tags.count("img") == 3 * 11  # fewer than twelve
+    assert page.tags.count("img") == 3 + 11  # of the classes; fewer than twelve
 
 
 def test_it_tells_what_changed_since_the_parent(tmp_path, capsys):
@@ -112,6 +117,48 @@ def test_it_tells_what_changed_since_the_parent(tmp_path, capsys):
     text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
     assert "from version 000001 what changed 2 shards reused, 2 new" in text
     assert "0 added, 1 withdrawn, 0 moved, 1 relabelled" in text
+    assert "Changed since version 000001 withdrawn: 1 clip before now 102 Til" in text
+    assert "relabelled: 1 clip before now 201 Tilting Rolling" in text
+
+
+def test_the_card_names_the_data_set_and_a_wrong_one_is_refused(
+    tmp_path, capsys, caplog
+):
+    by_hand.publish(tmp_path)
+    page = tmp_path / "versions" / "000001" / "report.html"
+    report.main(command(tmp_path))
+    assert "It has no card. Write card.yaml into the data set's folder" in words(
+        Page(page)
+    )
+    card = "name: <b>Clips</b>\nlicence: CC BY 4.0\nintended_use: training\n"
+    (tmp_path / "card.yaml").write_text(card)
+    assert report.main(command(tmp_path)) == 0
+    text = words(Page(page))
+    assert text.startswith("<b>Clips</b>, version 000001")
+    assert "Card licence CC BY 4.0" not in text  # the name is its first line
+    assert "licence CC BY 4.0 intended use training" in text
+    (tmp_path / "card.yaml").write_text("licenze: CC BY 4.0\n")
+    assert report.main(command(tmp_path)) == 1
+    assert "card.yaml: no key 'licenze'; the keys are name, licence" in caplog.text
+
+
+def test_equal_files_are_listed_with_leaks_and_contradictions(tmp_path, monkeypatch):
+    one = by_hand.source("101")
+    monkeypatch.setattr(
+        by_hand,
+        "source",
+        lambda name: (
+            one
+            if name in ("101", "102", "201")
+            else records.Fingerprint(1000, hashlib.sha256(name.encode()).hexdigest())
+        ),
+    )
+    by_hand.publish(tmp_path)
+    report.main(command(tmp_path))
+    text = words(Page(tmp_path / "versions" / "000001" / "report.html"))
+    assert "1 file stored in several splits 1 file stored with several labels" in text
+    assert "3 clips share 1 file;" in text
+    assert "1 101 train Rolling 1 102 train Tilting 1 201 validation Tilting" in text
 
 
 def test_another_version_can_be_asked_for_and_its_parent_be_gone(
@@ -197,7 +244,8 @@ def test_a_version_may_hold_nothing_but_quarantined_clips(tmp_path, capsys):
     text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
     assert "train 0 1 0 0" in text
     assert "No clip is stored." in text
-    assert "truncated: 1 clip split what was found 101 train 3 of 8 frames" in text
+    assert "truncated: 1 cut off" in text
+    assert "clip split what was found 101 train 3 of 8 frames" in text
 
 
 def test_a_second_page_replaces_the_first(tmp_path, capsys):

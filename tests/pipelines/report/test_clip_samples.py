@@ -35,14 +35,46 @@ def pixels(uri):
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_the_first_middle_and_last_frame_are_shown(published_version):
-    """Blue is 20 x the frame's index (see tests/conftest.py)."""
+def test_the_eight_frames_that_tsm_sees_are_shown_side_by_side(published_version):
+    """Blue is 20 x the frame's index (see tests/conftest.py); the clip has eight."""
     (sample,) = [s for s in samples(published_version) if s.clip_id == "201"]
     assert (sample.split, sample.label) == ("validation", "Moving something left")
     assert (sample.num_frames, sample.problem) == (8, "")
-    expected = [20 * i for i in (0, 4, 7)]
-    actual = [pixels(picture)[..., 0].mean() for picture in sample.pictures]
-    np.testing.assert_allclose(actual, expected, atol=4)
+    strip = pixels(sample.strip)
+    assert strip.shape == (24, 8 * 32, 3)
+    actual = [frame[..., 0].mean() for frame in np.split(strip, 8, axis=1)]
+    np.testing.assert_allclose(actual, [20 * i for i in range(8)], atol=4)
+
+
+def test_every_class_has_a_strip_of_its_first_stored_clip(published_version):
+    table = published_version.read_clips(clip_samples.COLUMNS)
+    stored = table.filter(compute.equal(table["status"], "stored")).to_pylist()
+    expected = {}
+    for row in stored:
+        expected.setdefault(row["label_id"], row["clip_id"])
+    read_part = data_sets.LocalDataSet(published_version.dataset).read_part
+    for rows_per_batch in (1, None):
+        batches = table.to_batches(max_chunksize=rows_per_batch)
+        actual = clip_samples.class_samples(published_version, batches, read_part)
+        assert {s.label_id: s.clip_id for s in actual} == expected
+        assert [s.label_id for s in actual] == sorted(expected)
+        assert all(s.strip for s in actual)
+
+
+def test_strips_that_are_too_large_are_made_less_high(published_version, monkeypatch):
+    table = published_version.read_clips(clip_samples.COLUMNS)
+    read_part = data_sets.LocalDataSet(published_version.dataset).read_part
+    monkeypatch.setattr(clip_samples, "_HEIGHTS_PX", {40: 24})
+    monkeypatch.setattr(clip_samples, "_MAX_STRIPS_NUM_BYTES", 100)
+    strips = clip_samples.class_samples(
+        published_version, table.to_batches(), read_part
+    )
+    assert {pixels(sample.strip).shape[0] for sample in strips} == {12}
+
+
+@pytest.mark.parametrize(("num_strips", "height_px"), [(1, 96), (174, 56), (9999, 24)])
+def test_many_strips_are_small(num_strips, height_px):
+    assert clip_samples.strip_height_px(num_strips) == height_px
 
 
 def test_every_split_has_its_part_and_no_clip_is_shown_twice(published_version):
@@ -101,7 +133,7 @@ def test_frames_that_are_no_pictures_are_told_and_cost_nothing_else(tmp_path):
     actual = samples(version)
     assert len(actual) == 6
     for sample in actual:
-        assert sample.pictures == ()
+        assert sample.strip == ""
         assert sample.problem.endswith(f"clip {sample.clip_id}, frame 0: not a JPEG")
 
 
@@ -117,5 +149,14 @@ def test_a_shard_that_is_gone_is_told(published_version, tmp_path):
 
 def test_large_frames_are_reduced(published_version):
     _, jpeg = cv2.imencode(".jpg", np.zeros((240, 427, 3), np.uint8))
-    small = pixels(clip_samples._reduced(jpeg.tobytes(), "frame"))
+    small = clip_samples._reduced(jpeg.tobytes(), "frame", 96)
     assert small.shape == (96, 171, 3)
+
+
+def test_wide_frames_are_cut_at_both_sides():
+    wide = np.zeros((48, 200, 3), np.uint8)
+    wide[:, 52:148] = 255
+    _, jpeg = cv2.imencode(".png", wide)
+    cut = clip_samples._reduced(jpeg.tobytes(), "frame", 48)
+    assert cut.shape == (48, 96, 3)
+    assert cut.min() == 255

@@ -1,8 +1,7 @@
-import re
-
 import pytest
 
-from pipelines.report import html_pieces
+from pipelines.report import charts, html_pieces
+from pipelines.report.charts import Line
 
 EVIL = "<b onclick='x'>&\"</b>"
 ESCAPED = "&lt;b onclick=&#x27;x&#x27;&gt;&amp;&quot;&lt;/b&gt;"
@@ -17,8 +16,18 @@ ESCAPED = "&lt;b onclick=&#x27;x&#x27;&gt;&amp;&quot;&lt;/b&gt;"
         html_pieces.table([EVIL], []),
         html_pieces.table(["a"], [[EVIL]]),
         html_pieces.table(["a"], [], EVIL),
-        html_pieces.bars([(EVIL, 1)], "caption"),
-        html_pieces.bars([], EVIL),
+        html_pieces.facts([(EVIL, "1")]),
+        html_pieces.facts([("a", EVIL)]),
+        html_pieces.share(0.5, EVIL),
+        html_pieces.strip_figure(EVIL, "", "text"),
+        html_pieces.strip_figure("", EVIL, "text"),
+        html_pieces.strip_figure("", "", EVIL),
+        charts.bars([(EVIL, 1)], "caption"),
+        charts.bars([], EVIL),
+        charts.bars([], "caption", x_ticks=[EVIL]),
+        charts.bars([], "caption", x_label=EVIL),
+        charts.lines([Line(EVIL, ((0, 1),))], "caption"),
+        charts.lines([], EVIL),
         html_pieces.document(EVIL, []),
     ],
 )
@@ -52,16 +61,3 @@ def test_numbers_are_aligned_and_grouped_and_text_is_not():
 def test_a_table_without_titles_has_no_head():
     assert "<thead>" not in html_pieces.table(("", ""), [["a", "b"]])
     assert "<caption>" not in html_pieces.table(("", ""), [["a", "b"]])
-
-
-def test_bars_are_as_high_as_their_amounts():
-    markup = html_pieces.bars([("a", 1), ("b", 4), ("c", 0)], "clips")
-    heights = re.findall(r'height="([\d.]+)"><title>(\w): (\d+)<', markup)
-    assert heights == [("25.00", "a", "1"), ("100.00", "b", "4"), ("0.00", "c", "0")]
-    assert 'viewBox="0 0 3 100"' in markup
-    assert "<figcaption>clips; the highest bar is 4</figcaption>" in markup
-
-
-@pytest.mark.parametrize("values", [[], [("a", 0)]])
-def test_bars_of_nothing_are_no_error(values):
-    assert "the highest bar is 0" in html_pieces.bars(values, "clips")

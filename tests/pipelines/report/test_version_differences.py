@@ -1,3 +1,5 @@
+import dataclasses
+
 import pyarrow as pa
 import pytest
 
@@ -35,6 +37,30 @@ def compare(before, after, rows_per_batch=None):
     return version_differences.compare(spilled(before), spilled(after))
 
 
+def numbers(before, after, rows_per_batch=None):
+    return dataclasses.replace(compare(before, after, rows_per_batch), listed=())
+
+
+def test_the_clips_that_changed_are_listed_with_what_they_were_and_are():
+    assert compare(BEFORE, AFTER).listed == (
+        ("added", "8", "", "a"),
+        ("withdrawn", "3", "c", ""),
+        ("withdrawn", "5", "c", ""),
+        ("withdrawn", "6", "", ""),
+        ("moved", "2", "train", "validation"),
+        ("relabelled", "2", "a", "b"),
+        ("relabelled", "4", "b", "c"),
+    )
+
+
+def test_of_many_changes_of_a_kind_the_first_are_listed(monkeypatch):
+    monkeypatch.setattr(version_differences, "MAX_LISTED", 2)
+    difference = compare(BEFORE, AFTER)
+    withdrawn = [row[1] for row in difference.listed if row[0] == "withdrawn"]
+    assert withdrawn == ["3", "5"]
+    assert difference.numbers["withdrawn"] == 3
+
+
 @pytest.mark.parametrize("rows_per_batch", [1, 3, None])
 @pytest.mark.parametrize("num_partitions", [1, 256])
 def test_two_versions_are_compared_clip_by_clip(
@@ -42,8 +68,8 @@ def test_two_versions_are_compared_clip_by_clip(
 ):
     """Gone are clips 3, 5 and 6."""
     monkeypatch.setattr(sharding, "NUM_PARTITIONS", num_partitions)
-    assert compare(BEFORE, AFTER, rows_per_batch) == Difference(1, 3, 1, 2)
-    assert compare(AFTER, BEFORE, rows_per_batch) == Difference(3, 1, 1, 2)
+    assert numbers(BEFORE, AFTER, rows_per_batch) == Difference(1, 3, 1, 2)
+    assert numbers(AFTER, BEFORE, rows_per_batch) == Difference(3, 1, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -58,4 +84,4 @@ def test_two_versions_are_compared_clip_by_clip(
     ],
 )
 def test_only_clips_in_shards_count(before, after, expected):
-    assert compare(before, after) == expected
+    assert numbers(before, after) == expected
