@@ -36,6 +36,7 @@ _CLEAN_UP_SECONDS = 60  # in all; then it is left to the next job
 
 _clean_ups: dict[Callable[[], object], None] = {}
 _is_ending = threading.Event()
+_ending = threading.Lock()  # held where that is set, or acted upon
 
 
 def exit_at_sigint(line: str) -> None:
@@ -53,8 +54,17 @@ def exit_at_signals(line: str) -> None:
 
 
 def add_clean_up(clean_up: Callable[[], object]) -> None:
-    """Has something called before a signal ends this process: what came last, first."""
-    _clean_ups[clean_up] = None
+    """Has something called before a signal ends this process: what came last, first.
+
+    Where one is about to end it, it is called at once: whatever another thread has just
+    begun is not to go on.
+    """
+    with _ending:
+        if not _is_ending.is_set():
+            _clean_ups[clean_up] = None
+            return
+    with contextlib.suppress(Exception):
+        clean_up()
 
 
 def discard_clean_up(clean_up: Callable[[], object]) -> None:
@@ -85,7 +95,8 @@ def _exit_at(line: str, handled: tuple[signal.Signals, ...]) -> None:
 
 
 def _end(line: str, number: int) -> None:
-    _is_ending.set()
+    with _ending:
+        _is_ending.set()
     end_of_bar = "\n" if sys.stderr.isatty() else ""
     with contextlib.suppress(OSError):  # as where the terminal is gone
         os.write(2, f"{end_of_bar}{line}\n".encode())

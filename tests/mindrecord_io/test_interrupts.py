@@ -118,6 +118,19 @@ sys.exit('the job failed')
     assert run_until_ready(program) == (130, "all undone", "told\n")
 
 
+def test_what_is_begun_after_the_signal_is_undone_at_once(run_until_ready):
+    program = """
+interrupts.exit_at_signals('told')
+others_are_killed = threading.Event()
+interrupts.add_clean_up(lambda: (others_are_killed.set(), time.sleep(2)))
+print('ready', flush=True)
+others_are_killed.wait()
+interrupts.add_clean_up(lambda: os.write(1, b'the next one too'))
+time.sleep(60)
+"""
+    assert run_until_ready(program) == (130, "the next one too", "told\n")
+
+
 def test_nothing_that_catches_every_error_can_hold_it(run_until_ready):
     program = """
 interrupts.exit_at_sigint('told')

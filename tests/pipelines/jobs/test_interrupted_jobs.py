@@ -7,6 +7,7 @@ import signal
 import tempfile
 
 import pytest
+from pyarrow import fs
 
 from mindrecord_io import naming
 from pipelines import __main__ as command
@@ -112,3 +113,28 @@ def test_verifying_is_interrupted_and_leaves_no_scratch_folder(
     interrupt(process)
 
     assert list(tmp_path.glob("verify-*")) == []
+
+
+def test_building_into_a_store_is_interrupted_and_leaves_no_marks_or_receipts(
+    tools, interrupt, package, bucket, tmp_path
+):
+    words = words_of("build", package, "s3://clips/made")
+    words += ["--num_shards", 8, "--num_workers", 1]
+    process = tools.start_command("build", *words)
+
+    everything = fs.FileSelector("clips/made", recursive=True, allow_not_found=True)
+
+    def unfinished():
+        paths = [info.path for info in bucket.filesystem().get_file_info(everything)]
+        return [path for path in paths if ".incomplete" in path]
+
+    tools.wait_until(
+        lambda: [p for p in unfinished() if "/receipts/" in p and p.endswith(".json")],
+        "a shard is made",
+    )
+
+    interrupt(process)
+
+    assert unfinished() == []
+    cache = tmp_path / "cache"
+    assert [path for path in cache.rglob("*") if ".incomplete" in path.name] == []
