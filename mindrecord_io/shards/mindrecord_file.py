@@ -85,7 +85,7 @@ class MindRecordFile:
         self._index_rows: list[IndexRow] = []
         self._num_saved_bytes = 0
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o644)
+        self._descriptor = os.open(path, flags, 0o666)
 
     def append(self, row: Row, frames: bytes | FileRange) -> int:
         """Writes the next row; returns the offset of its JPEGs in the file.

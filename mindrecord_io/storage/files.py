@@ -120,7 +120,7 @@ def synced_directory(folder: Path) -> Iterator[None]:
 def locked_directory(folder: Path) -> Iterator[None]:
     """Locks a folder for the block; the lock of a dead process is void."""
     # A file, because network file systems lock only what is open for writing.
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

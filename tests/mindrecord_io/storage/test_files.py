@@ -201,3 +201,14 @@ def test_an_error_that_names_a_file_stays_as_it_is(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, files.errors_name(tmp_path / "a"):
         (tmp_path / "b").read_bytes()
     assert caught.value.filename == str(tmp_path / "b")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o077, 0o600)])
+def test_the_lock_follows_the_umask(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with files.locked_directory(tmp_path):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / ".lock").stat().st_mode & 0o777 == mode
