@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.sources import annotation_readers
 from pipelines.sources.annotations import AnnotationError
+from pipelines.sources.choices import Choices
 
 
 def written(path, text):
@@ -11,6 +12,17 @@ def written(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def touched(folder, *names):
+    """Writes files that are not empty below a folder."""
+    for name in names:
+        written(folder / name, "x")
+
+
+def read(path, **choices):
+    """Reads annotations with choices of how."""
+    return annotation_readers.read(path, Choices(**choices))
 
 
 def summary(annotations):

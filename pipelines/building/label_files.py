@@ -3,7 +3,7 @@ r"""Writes the label files that the TSM ecosystem's tools read, byte for byte.
     category.txt               one label text per line, by label_id
     train_videofolder.txt      "<clip_id> <num_frames> <label_id>", one clip per line
     val_videofolder.txt        the same
-    test_videofolder.txt       the same, label 0 throughout: its labels are not public
+    test_videofolder.txt       the same, label 0 where a label is not public
 
 Lines end in "\n" but for the last, which has no end; a split without clips is an empty
 file. The bytes are those of `gen_label_sthv2.py` of mit-han-lab/temporal-shift-module.
@@ -37,8 +37,8 @@ def write_label_files(
       clips: the stored clips and their numbers of frames, in annotation order.
 
     Raises:
-      ValueError: a label_id is not in the label map, a clip of the test split has one,
-        another has none, or a clip has no frames.
+      ValueError: a label_id is not in the label map, a clip outside of the test split
+        has none, or a clip has no frames.
       FileExistsError: one of the files exists.
     """
     names = "\n".join(label_map.names).encode("utf-8")
@@ -79,10 +79,10 @@ def _list_line(clip: Annotation, num_frames: int, num_labels: int) -> str:
     clip_id, label_id = clip.clip_id, clip.label_id
     if num_frames < 1:
         raise ValueError(f"{clip_id}: num_frames must be at least 1, got {num_frames}")
-    if (clip.split == "test") != (label_id == UNLABELLED):
+    if clip.split != "test" and label_id == UNLABELLED:
         raise ValueError(
-            f"{clip_id}: test clips, and only they, have label_id {UNLABELLED}, got "
-            f"{label_id} in {clip.split}"
+            f"{clip_id}: only test clips may have label_id {UNLABELLED}, got it in "
+            f"{clip.split}"
         )
     if label_id == UNLABELLED:
         return f"{clip_id} {num_frames} {_TEST_LABEL_ID_IN_LISTS}"

@@ -1,9 +1,12 @@
 """`clipmill build`: clips and annotations in, a published version out."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from mindrecord_io import command_line, records
+from mindrecord_io.storage import locations
 from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import build_options, common_flags, make_version
 from pipelines.jobs.build_options import BuildOptions
@@ -29,7 +32,9 @@ def build(options: BuildOptions) -> make_version.JobResult:
         used.
       PublishConflictError: another version was published in the meantime.
     """
-    annotations = annotation_readers.read(options.annotations)
+    clips = None if locations.is_remote(options.clips) else Path(options.clips)
+    choices = dataclasses.replace(options.choices, clips=clips)
+    annotations = annotation_readers.read(options.annotations, choices)
     with data_sets.opened(options.dataset) as data_set:
         parent = data_set.current_version()
         reuse = _reuse(parent, options, data_set)

@@ -9,6 +9,7 @@ from mindrecord_io import command_line, records
 from mindrecord_io.command_line import CommandParser
 from pipelines import quarantine
 from pipelines.jobs import common_flags
+from pipelines.sources.choices import Choices
 
 __all__ = ["BuildOptions", "build_parser", "from_flags"]
 
@@ -18,6 +19,7 @@ class BuildOptions:
     """One build.
 
     Attributes:
+      choices: of how the annotations are read.
       num_shards: of all splits together; None keeps those of the data set's current
         version, or chooses by the number of clips where there is none.
       checksums: SHA-256 of the clips' files, as sha256sum lists them; None: unchecked.
@@ -30,6 +32,7 @@ class BuildOptions:
     clips: Path | str
     annotations: Path
     dataset: Path | str
+    choices: Choices = field(default_factory=Choices)
     settings: records.DecodeSettings = field(default_factory=records.DecodeSettings)
     clip_limits: quarantine.DecodeLimits = field(
         default_factory=quarantine.DecodeLimits
@@ -59,6 +62,7 @@ def from_flags(flags: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
         clips=flags.clips,
         annotations=flags.annotations,
         dataset=flags.dataset,
+        choices=common_flags.choices(flags),
         settings=records.DecodeSettings(
             short_side_px=flags.short_side,
             jpeg_quality=flags.jpeg_quality,

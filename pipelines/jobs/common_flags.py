@@ -5,20 +5,66 @@ from collections.abc import Sequence
 
 from mindrecord_io import command_line
 from mindrecord_io.command_line import CommandParser
+from pipelines.sources.choices import Choices
 
-__all__ = ["add_annotations", "add_num_makers", "parse_with_beam"]
+__all__ = ["add_annotations", "add_num_makers", "choices", "parse_with_beam"]
 
 
-def add_annotations(parser: CommandParser) -> None:
-    """Adds --annotations."""
+def add_annotations(parser: CommandParser, *, required: bool = True) -> None:
+    """Adds --annotations and the flags that choose how they are read."""
+    defaults = Choices()
     parser.add_argument(
         "--annotations",
         type=command_line.local_path,
-        required=True,
+        required=required,
         metavar="PATH",
         help="Something-Something-v2's folder of JSON files; a .csv or .parquet file "
-        "(path, label, split); Jester's folder of lists; or a folder of "
-        "<split>/<class>/<clip>; a clip is a file or a folder of JPEGs",
+        "(path, label, split); lists of TSM, mmaction2, PySlowFast, Kinetics, Jester, "
+        "UCF101, HMDB51 or Diving48; or a folder of <split>/<class>/<clip>; a clip is "
+        "a file or a folder of JPEGs",
+    )
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        default={},
+        metavar="NAME=COLUMN,...",
+        help="a table's own names of its columns path, label, split or clip_id, such "
+        "as path=video,label=class",
+    )
+    parser.add_argument(
+        "--split_by",
+        default=defaults.split_by,
+        metavar="SHARE_OR_FILE",
+        help="for annotations without splits: the share of clips for validation, such "
+        "as 0.1, drawn by a hash of each id; or a list, with lines of path,split",
+    )
+    parser.add_argument(
+        "--split_seed",
+        type=command_line.non_negative_int,
+        default=defaults.split_seed,
+        metavar="S",
+        help="seed of the draw of --split_by",
+    )
+    parser.add_argument(
+        "--fold",
+        type=command_line.positive_int,
+        default=defaults.fold,
+        metavar="N",
+        help="which of the divisions into splits that UCF101 and HMDB51 have",
+    )
+
+
+def choices(flags: argparse.Namespace) -> Choices:
+    """Returns what flags choose of how annotations are read.
+
+    Raises:
+      ValueError: a value that no reading can have.
+    """
+    return Choices(
+        columns=flags.columns,
+        split_by=flags.split_by,
+        split_seed=flags.split_seed,
+        fold=flags.fold,
     )
 
 
@@ -39,3 +85,12 @@ def parse_with_beam(
 
         parser.make(flags_of_beam.check, beam_flags, parser.flag_names)
     return flags, tuple(beam_flags)
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(name and separator and column for name, separator, column in pairs):
+        raise argparse.ArgumentTypeError(
+            f"must be like path=video,label=class, got {text!r}"
+        )
+    return {name.strip(): column.strip() for name, _, column in pairs}

@@ -27,7 +27,9 @@ def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, 
     """Relabels the current version, or returns what would be done."""
     with data_sets.opened(flags.dataset) as data_set:
         parent = data_set.open_version()
-        annotations = annotation_readers.read(flags.annotations)
+        annotations = annotation_readers.read(
+            flags.annotations, common_flags.choices(flags)
+        )
         listing = matching.match_version(parent, annotations)
         max_quarantined = flags.max_quarantined
         if max_quarantined is None:

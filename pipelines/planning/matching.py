@@ -48,7 +48,7 @@ def match_clips(
     if annotations.paths:
         clips = clip_files.AnnotatedFiles(annotations, folder)
     else:
-        clips = clip_files.FilesByName(folder)
+        clips = clip_files.FilesByName(folder, is_deep=annotations.is_deep)
     published = None if parent is None else PublishedClips(parent)
     listing = match(annotations, clips.partition, published, reuse=reuse)
     if not listing.num_clips:
@@ -113,7 +113,8 @@ def match(
             comparison.end_partition(before)
         # A file that the version has in a shard is withdrawn, not unlisted.
         unlisted = [i for i, uri in uris.items() if files_of is not None or uri is None]
-        listing.add_unlisted(map(files.printable, unlisted), index)
+        left_out = annotations.left_out_in(index) if files_of is not None else ()
+        listing.add_unlisted([*map(files.printable, unlisted), *left_out], index)
     listing.difference = None if comparison is None else comparison.result()
     return listing
 

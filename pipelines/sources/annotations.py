@@ -16,7 +16,7 @@ from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
 
-__all__ = ["AnnotationError", "Annotations", "first_repeat", "is_one_line"]
+__all__ = ["LEFT_OUT", "AnnotationError", "Annotations", "first_repeat", "is_one_line"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,10 @@ _ROWS = pa.schema(
         ("path", pa.string()),
     ]
 )
+
+
+LEFT_OUT = pa.schema([("name", pa.string())])
+"""The files beside the clips that a source leaves out."""
 
 
 class AnnotationError(ValueError):
@@ -44,6 +48,9 @@ class Annotations:
       clip_ids: of each.
       paths: of each clip's file below the folder of clips; () where the files are
         found by the clips' ids.
+      is_deep: whether the files that are found by ids may lie in any folder, and have
+        the suffix of any video.
+      label_ids: those that the clips of each split have.
       digest: BLAKE2b-256 in hex of the label texts and of every clip's split, id and
         label_id, in order; equal for equal annotations, however they are written.
     """
@@ -53,6 +60,9 @@ class Annotations:
         label_map: LabelMap,
         clips: Iterable[Annotation],
         paths: Iterable[str] | None = None,
+        *,
+        is_deep: bool = False,
+        left_out: spilled_rows.SpilledRows | None = None,
     ) -> None:
         """Writes the clips to the disk and hashes them, in one pass.
 
@@ -60,8 +70,12 @@ class Annotations:
           clips: train, then validation, then test clips, each in file order; ids
             unique.
           paths: as many as clips; None where the files are found by ids.
+          left_out: rows of LEFT_OUT, partitioned by these names.
         """
         self.label_map = label_map
+        self.is_deep = is_deep
+        self.label_ids: dict[str, set[int]] = {split: set() for split in SPLITS}
+        self._left_out = left_out
         self._rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
         self.digest = self._fill(
             clips, itertools.repeat("") if paths is None else paths
@@ -91,6 +105,11 @@ class Annotations:
         """Yields id and path of a partition's clips."""
         yield from self._rows.rows(index, ["clip_id", "path"])
 
+    def left_out_in(self, index: int) -> Iterator[str]:
+        """Yields the names of a partition's files that the source leaves out."""
+        if self._left_out is not None:
+            yield from (name for (name,) in self._left_out.rows(index))
+
     def _fill(self, clips: Iterable[Annotation], paths: Iterable[str]) -> str:
         """Spills the clips; returns their digest."""
         # Names and ids hold no line breaks, so lines cannot run into one another.
@@ -100,6 +119,7 @@ class Annotations:
         for position, (clip, path) in enumerate(zip(clips, paths, strict=False)):
             line = f"\n{clip.split} {clip.clip_id} {clip.label_id}"
             digest.update(line.encode("utf-8"))
+            self.label_ids[clip.split].add(clip.label_id)
             split_index = split_indices[clip.split]
             row = (position, clip.clip_id, split_index, clip.label_id, path)
             self._rows.append(row, sharding.partition_of(clip.clip_id))

@@ -3,72 +3,72 @@
 Folders are all there is: their names are the labels and the splits.
 """
 
-import os
+import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.sources import frame_folders
+from pipelines.sources import clip_walk
 from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.choices import Choices
+from pipelines.sources.layouts import Layout
 from pipelines.sources.listed_clips import ListedClips, split_named
 
-__all__ = ["is_layout_of", "read"]
+__all__ = ["LAYOUT", "split_of_folder"]
 
-_SPLIT_FOLDER = re.compile(r"(?:(?:videos|rawframes)_)?(?P<split>[a-z]+)(?:_\d+)?")
-_CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+logger = logging.getLogger(__name__)
 
-
-def is_layout_of(path: Path) -> bool:
-    """Returns whether a path is a folder with folders of splits in it."""
-    return path.is_dir() and any(_split_of(inner) for inner in path.iterdir())
+_SPLIT_FOLDER = re.compile(
+    r"(?:(?:videos|rawframes)_)?(?P<split>[a-z]+)(?:_\d+)?", re.IGNORECASE
+)
 
 
-def read(folder: Path) -> Annotations:
-    """Reads `<split>/<class>/<clip>`; the folder is to be given as --clips too.
+def split_of_folder(folder: Path) -> str:
+    """Returns the split that a folder is of, by its name; "" if of none.
 
     Folders of splits may be named as mmaction2 and others name them: `val_256`,
-    `videos_train`, `rawframes_train`. Clips of the test split may lie in its folder
-    without a class. Where a folder has frames in it, its neighbours are clips as well,
-    and are not opened. Hidden files and folders are not looked at.
+    `videos_train`, `rawframes_train`.
+    """
+    match = _SPLIT_FOLDER.fullmatch(folder.name)
+    return split_named(match["split"]) if match and folder.is_dir() else ""
+
+
+def _is_layout_of(path: Path) -> bool:
+    return path.is_dir() and any(split_of_folder(inner) for inner in path.iterdir())
+
+
+def _read(folder: Path, choices: Choices) -> Annotations:
+    """Reads `<split>/<class>/<clip>`; the folder is to be given as --clips too.
+
+    Clips of the test split may lie in its folder without a class. What is a clip, see
+    clip_walk.
 
     Raises:
       AnnotationError: a clip lies elsewhere, two have one id, or there is none.
     """
-    clips = ListedClips(folder)
+    clips = ListedClips(folder, choices.clips)
+    others = []
     for split_folder in sorted(folder.iterdir()):
-        if split := _split_of(split_folder):
-            for path in sorted(_clips_below(split_folder)):
-                label = _label_of(path, split_folder, split)
-                relative = path.relative_to(folder).as_posix()
-                clips.add(split, label, place=str(path), path=relative)
-    return clips.annotations()
+        if not (split := split_of_folder(split_folder)):
+            if split_folder.is_dir() and not split_folder.name.startswith("."):
+                others.append(split_folder.name)
+            continue
 
+        def leave_out(path: Path) -> None:
+            clips.leave_out(path.relative_to(folder).as_posix())
 
-def _clips_below(folder: Path) -> Iterator[Path]:
-    """Yields the files and folders of frames that are clips, however deep."""
-    with os.scandir(folder) as all_entries:
-        entries = [e for e in all_entries if not e.name.startswith(".")]
-    inner = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
-    if any(map(_is_frames_alone, inner)):
-        yield from inner
-    else:
-        for path in inner:
-            yield from _clips_below(path)
-    for path in (Path(e.path) for e in entries):
-        if path.suffix.lower() in _CLIP_SUFFIXES and path.is_file():
-            yield path
-
-
-def _is_frames_alone(folder: Path) -> bool:
-    """Returns whether a folder has frames and neither folders nor clips in it."""
-    if not frame_folders.holds_frames(folder):
-        return False
-    with os.scandir(folder) as entries:
-        return not any(
-            entry.is_dir() or Path(entry.name).suffix.lower() in _CLIP_SUFFIXES
-            for entry in entries
-            if not entry.name.startswith(".")
+        for path in clip_walk.clips_below(split_folder, leave_out, AnnotationError):
+            label = _label_of(path, split_folder, split)
+            relative = path.relative_to(folder).as_posix()
+            clips.add(split, label, place=str(path), path=relative)
+    if others:
+        logger.warning(
+            "%s: left out %d folders whose names are no splits (train, validation, "
+            "test): %s",
+            folder,
+            len(others),
+            ", ".join(others[:5]),
         )
+    return clips.annotations()
 
 
 def _label_of(path: Path, split_folder: Path, split: str) -> str:
@@ -82,6 +82,10 @@ def _label_of(path: Path, split_folder: Path, split: str) -> str:
     return inner[0] if len(inner) == 2 else ""
 
 
-def _split_of(folder: Path) -> str:
-    match = _SPLIT_FOLDER.fullmatch(folder.name)
-    return split_named(match["split"]) if match and folder.is_dir() else ""
+LAYOUT = Layout(
+    annotations="a folder of `<split>/<class>/<clip>`, as Kinetics is kept (`train`, "
+    "`val_256`, ...)",
+    clips="the same folder",
+    is_layout_of=_is_layout_of,
+    read=_read,
+)

@@ -4,25 +4,29 @@ Where the annotations name files or folders of frames, these are looked for, and
 else. Otherwise clips lie side by side in one folder, as the Something-Something-v2
 package unpacks them: `<clip_id>.webm`; or, as Jester's does, `<clip_id>/00001.jpg` and
 so on. Files of other kinds and hidden ones are ignored; links to files are followed,
-links to folders are not.
+links to folders are not. Some annotations have ids whose clips may be in any folder and
+have any video's suffix: there links are followed (see clip_walk).
 """
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files, locations, object_store, spilled_rows
-from pipelines.sources import frame_folders
+from pipelines.sources import clip_walk, frame_folders, listed_clips
 from pipelines.sources.annotations import Annotations
 
 __all__ = ["AnnotatedFiles", "FilesByName", "SourceError", "find_clips"]
 
 _ROWS = pa.schema([("clip_id", pa.binary()), ("uri", pa.binary())])
 _SUFFIX = ".webm"
+_NORMAL_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _PACKAGE_NAME = "20bn-something-something-v2"
 _PACKAGE_PART = re.compile(rf"{_PACKAGE_NAME}-\d\d", re.ASCII)
 
@@ -37,15 +41,17 @@ class FilesByName:
     Ids may be any file name.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        """Lists the folder.
+    def __init__(self, folder: Path | str, *, is_deep: bool = False) -> None:
+        """Lists the folder; with `is_deep` all folders in it too.
 
         Raises:
           SourceError: as `find_clips`.
         """
         self._folder = folder
         self._rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
-        for clip_id, uri in find_clips(folder):
+        is_local = not locations.is_remote(folder)
+        find = _find_deep_clips if is_deep and is_local else find_clips
+        for clip_id, uri in find(folder):
             place = sharding.partition_of(files.printable(clip_id))
             self._rows.append((os.fsencode(clip_id), os.fsencode(uri)), place)
 
@@ -101,10 +107,19 @@ class AnnotatedFiles:
     def partition(self, index: int) -> dict[str, str]:
         """Returns the path by id of a partition's clips."""
         return {
-            clip_id: str(self._root / path)
-            for clip_id, path in self._annotations.paths_in(index)
-            if _is_clip(self._root / path)
+            clip_id: str(path)
+            for clip_id, name in self._annotations.paths_in(index)
+            if (path := self._clip_named(name)) is not None
         }
+
+    def _clip_named(self, name: str) -> Path | None:
+        """Returns a clip's path; the folder may spell it in another normal form."""
+        if _is_clip(path := self._root / name):
+            return path
+        for form in () if name.isascii() else _NORMAL_FORMS:
+            if _is_clip(path := self._root / unicodedata.normalize(form, name)):
+                return path
+        return None
 
     def none_annotated(self, annotations: Annotations) -> SourceError:
         """Returns the error that not one annotated clip is here."""
@@ -170,6 +185,18 @@ def _find_local_clips(folder: Path) -> Iterator[tuple[str, str]]:
         )
 
 
+def _find_deep_clips(folder: Path | str) -> Iterator[tuple[str, str]]:
+    """Yields the clips in a folder, however deep, as `find_clips` does."""
+    root = Path(folder).absolute()
+    _refuse_unprintable(root)
+    num_clips = 0
+    for path in clip_walk.clips_below(root, lambda _: None, SourceError):
+        num_clips += 1
+        yield listed_clips.id_of(path.name), str(path)
+    if not num_clips:
+        raise SourceError(f"{folder}: no clips in it, nor in its folders")
+
+
 def _refuse_unprintable(folder: Path) -> None:
     if files.printable(str(folder.absolute())) != str(folder.absolute()):
         raise SourceError(
@@ -188,7 +215,7 @@ def _has_folder_of_frames(folder: Path) -> bool:
 
 
 def _is_clip(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and not path.is_symlink())
+    return path.is_file() or path.is_dir()
 
 
 def _clip_id_of(entry: "os.DirEntry[str]") -> str | None:

@@ -3,29 +3,34 @@
 Sources other than Something-Something-v2 name files, not ids, and labels, not numbers.
 """
 
+import collections
+import hashlib
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
-from mindrecord_io.storage import files, spilled_rows
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files, spilled_rows, tallies
+from pipelines.sources import clip_walk, label_numbers, text_lines
 from pipelines.sources.annotations import (
+    LEFT_OUT,
     AnnotationError,
     Annotations,
     first_repeat,
     is_one_line,
 )
 
-__all__ = ["ListedClips", "split_named"]
+__all__ = ["ListedClips", "id_of", "split_named"]
 
 logger = logging.getLogger(__name__)
 
 _SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("validation", "validate", "valid", "val"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _ROWS = pa.schema(
@@ -37,9 +42,19 @@ _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 class ListedClips:
     """The clips of one source, on the disk: train, validation, test, each as listed."""
 
-    def __init__(self, source: Path) -> None:
-        """Begins with no clips; `source` is for errors and the log."""
+    def __init__(self, source: Path, clips: Path | None = None) -> None:
+        """Begins with no clips.
+
+        Args:
+          source: for errors and the log.
+          clips: the folder of clips, below which absolute paths must lead; None takes
+            them as they are, as nothing is looked for there.
+        """
         self._source = source
+        self._roots = None if clips is None else (clips.absolute(), clips.resolve())
+        self._left_out = spilled_rows.SpilledRows(LEFT_OUT, sharding.NUM_PARTITIONS)
+        self._others: collections.Counter[str] = collections.Counter()
+        self._first_others: tallies.Tally[str] = tallies.Tally(1)
         self._rows = spilled_rows.SpilledRows(_ROWS, len(SPLITS))
         self._labels: dict[str, None] = {}
         self._has_paths = False
@@ -50,18 +65,18 @@ class ListedClips:
         """Adds a clip.
 
         Args:
-          label: its text; not read of test clips, whose labels are not public.
+          label: its text, compared stripped and in Unicode's NFC; not read of test
+            clips, whose labels are not public.
           place: file and line, or folder, for errors.
           path: of its file, or folder of frames, below the folder of clips, "/" between
-            folders; "" where it is found by the clip's id.
-          clip_id: "" makes one of the file's name: characters that no id may have
-            become "_", and a name that begins with "-" or "." (as some of YouTube's
-            do) gets a "_" in front.
+            folders, or an absolute one; "" where it is found by the clip's id.
+          clip_id: "" makes one of the file's name (see id_of).
 
         Raises:
           AnnotationError: the path leads elsewhere, or a label is no line of text.
         """
-        _check_path(path, place)
+        path = self._relative(path, place)
+        label = text_lines.normal(label)
         if split == "test":
             label = ""  # it may be anything there
         elif is_one_line(label):
@@ -72,15 +87,31 @@ class ListedClips:
                 f"{label!r:.80}"
             )
         self._has_paths = self._has_paths or bool(path)
-        row = (path, split, label, files.printable(place), clip_id or _id_of(path))
+        row = (path, split, label, files.printable(place), clip_id or id_of(path))
         self._rows.append(row, SPLITS.index(split))
 
-    def annotations(self, label_names: Sequence[str] | None = None) -> Annotations:
+    def leave_out(self, path: str) -> None:
+        """Records a file that is there and is not one of the clips.
+
+        Videos, by their suffixes, are listed in the table of clips; others are counted.
+        """
+        path = files.printable(path)
+        suffix = PurePosixPath(path).suffix.lower()
+        if suffix in clip_walk.CLIP_SUFFIXES | clip_walk.OTHER_VIDEO_SUFFIXES:
+            self._left_out.append((path,), sharding.partition_of(path))
+        else:
+            self._others[suffix or "no suffix"] += 1
+            self._first_others.add(path, path)
+
+    def annotations(
+        self, label_names: Sequence[str] | None = None, *, is_deep: bool = False
+    ) -> Annotations:
         """Returns the clips with numbered labels.
 
         Args:
-          label_names: label texts by label_id; None numbers those of the clips, in the
-            order of their numbers if all are numbers, else of their letters.
+          label_names: label texts by label_id; None numbers those of the clips (see
+            label_numbers).
+          is_deep: as in Annotations.
 
         Raises:
           AnnotationError: no clip, two of one id or file, or a label that is not named.
@@ -88,20 +119,27 @@ class ListedClips:
         self._refuse_repeated()
         if not len(self._rows):
             raise AnnotationError(f"{self._source}: lists no clips")
-        names = _numbered(self._labels) if label_names is None else tuple(label_names)
+        numbers: Mapping[str, int]
+        if label_names is None:
+            names, numbers = label_numbers.numbered(self._labels, self._source)
+        else:
+            names = tuple(map(text_lines.normal, label_names))
+            numbers = {name: number for number, name in enumerate(names)}
         if not names:
             raise AnnotationError(f"{self._source}: no clip has a label")
-        numbers = {name: number for number, name in enumerate(names)}
 
         def clip(clip_id: str, split: str, label: str, place: str) -> Annotation:
-            return _annotation(clip_id, split, label, place, numbers)
+            return _annotation(clip_id, split, label, place, names=names, of=numbers)
 
         columns = ("clip_id", "split", "label", "place")
         annotations = Annotations(
             LabelMap(names),
             spilled_rows.SpilledView(self._rows, columns, clip),
             self._column("path") if self._has_paths else None,
+            is_deep=is_deep,
+            left_out=self._left_out,
         )
+        self._log_left_out()
         num_clips = len(self._rows)
         logger.info("read %s: %d clips, %d labels", self._source, num_clips, len(names))
         return annotations
@@ -123,6 +161,35 @@ class ListedClips:
                 f"({paths[first]}) and {places[second]} ({paths[second]})"
             )
 
+    def _log_left_out(self) -> None:
+        if self._others:
+            logger.warning(
+                "%s: left out %d files that are no clips by their names (%s); the "
+                "first: %s",
+                self._source,
+                self._others.total(),
+                ", ".join(f"{s}: {n}" for s, n in self._others.most_common(5)),
+                self._first_others.first[0],
+            )
+
+    def _relative(self, path: str, place: str) -> str:
+        """Returns a path below the folder of clips; one that leads out is refused."""
+        if path.startswith("/"):
+            path = self._below_roots(path, place)
+        _check_path(path, place)
+        return path
+
+    def _below_roots(self, path: str, place: str) -> str:
+        if self._roots is None:
+            return path.lstrip("/")
+        for root in self._roots:
+            if path.startswith(f"{root}/".replace("//", "/")):
+                return path[len(str(root)) :].lstrip("/")
+        raise AnnotationError(
+            f"{place}: an absolute path must lead into the folder of clips, "
+            f"{self._roots[0]}, got {path!r:.120}"
+        )
+
     def _column(self, name: str) -> Sequence[str]:
         return spilled_rows.SpilledView(self._rows, [name], str)
 
@@ -132,33 +199,41 @@ def split_named(name: str) -> str:
     return _SPLIT_NAMES.get(name.strip().lower(), "")
 
 
-def _id_of(path: str) -> str:
-    stem = _NOT_IN_IDS.sub("_", PurePosixPath(path).stem)
-    return f"_{stem}" if stem[:1] in "-." else stem
+def id_of(path: str) -> str:
+    """Returns the id that a path's last part gives, less its suffix.
+
+    Characters that no id may have become "_", and a name that begins with "-" or "."
+    (as some of YouTube's do) gets a "_" in front. A hash of the name follows where it
+    has characters outside of ASCII, so that names of any script stay apart.
+    """
+    stem = text_lines.normal(PurePosixPath(path).stem)
+    clip_id = _NOT_IN_IDS.sub("_", stem)
+    if not stem.isascii():
+        digest = hashlib.blake2b(stem.encode("utf-8", "replace"), digest_size=4)
+        clip_id = f"{clip_id}-{digest.hexdigest()}"
+    return f"_{clip_id}" if clip_id[:1] in "-." else clip_id
 
 
 def _annotation(
-    clip_id: str, split: str, label: str, place: str, numbers: dict[str, int]
+    clip_id: str,
+    split: str,
+    label: str,
+    place: str,
+    *,
+    names: Sequence[str],
+    of: Mapping[str, int],
 ) -> Annotation:
     try:
         if split == "test":
             return Annotation(clip_id, split, UNLABELLED, "")
-        if label not in numbers:
-            raise ValueError(f"no label {label!r} among {len(numbers)} labels")
-        return Annotation(clip_id, split, numbers[label], label)
+        if label not in of:
+            raise ValueError(f"no label {label!r} among {len(names)} labels")
+        return Annotation(clip_id, split, of[label], names[of[label]])
     except ValueError as cause:
         raise AnnotationError(f"{place}: {cause}") from cause
 
 
-def _numbered(names: Iterable[str]) -> tuple[str, ...]:
-    names = tuple(names)
-    if all(name.isascii() and name.isdigit() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
-
-
 def _check_path(path: str, place: str) -> None:
-    """Refuses paths that could lead out of the folder of clips."""
     if not path:
         return
     parts = path.split("/")

@@ -7,9 +7,11 @@ test clips, `test.json`; or the same four with `something-something-v2-` in fron
     train.json       [{"id": "74225", "template": "Spinning [something] that ..."}, ...]
     validation.json  as train.json
     test.json        [{"id": "1420"}, ...]
+    test-answers.csv 1420;Spinning something that ...
 
 A row's own "label" has the placeholders filled in; the label text that labels.json
-numbers is the template without its square brackets. Other keys are not read.
+numbers is the template without its square brackets. Other keys are not read. Test clips
+have the labels of test-answers.csv where that file is there, else none.
 """
 
 import bisect
@@ -24,19 +26,23 @@ from typing import Any
 
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.storage import files
+from pipelines.sources import text_lines
 from pipelines.sources.annotations import (
     AnnotationError,
     Annotations,
     first_repeat,
     is_one_line,
 )
+from pipelines.sources.choices import Choices
+from pipelines.sources.layouts import Layout
 
-__all__ = ["read"]
+__all__ = ["LAYOUT", "read"]
 
 logger = logging.getLogger(__name__)
 
 _PREFIXES = ("something-something-v2-", "")  # the 20BN package; Qualcomm's
 _ROLES = ("labels", *SPLITS)
+_ANSWERS = "test-answers.csv"
 _REQUIRED_ROLES = ("labels", "train", "validation")
 
 
@@ -65,6 +71,7 @@ def read(folder: Path) -> Annotations:
     """
     paths = _find_files(folder)
     label_map = _read_label_map(paths["labels"])
+    answers = _read_answers(folder, label_map) if "test" in paths else {}
     num_clips: collections.Counter[str] = collections.Counter()
 
     def clips() -> Iterator[Annotation]:
@@ -72,16 +79,49 @@ def read(folder: Path) -> Annotations:
             if split in paths:
                 for clip in _read_split(paths[split], split, label_map):
                     num_clips[split] += 1
-                    yield clip
+                    yield answers.pop(clip.clip_id, clip) if split == "test" else clip
         if not num_clips:
             raise AnnotationError(f"{folder}: the annotation files list no clips")
 
     annotations = Annotations(label_map, clips())
+    if answers:
+        raise AnnotationError(
+            f"{folder}: {_ANSWERS} has labels of {len(answers)} clips that are not in "
+            f"the list of test clips; the first: {next(iter(answers))}"
+        )
     _refuse_repeated_ids(annotations, paths, [num_clips[split] for split in SPLITS])
     logger.info(
         "read %s: %d clips, %d labels", folder, num_clips.total(), len(label_map)
     )
     return annotations
+
+
+def _is_layout_of(path: Path) -> bool:
+    return path.is_dir() and any(
+        (path / f"{prefix}{role}.json").exists()
+        for prefix in _PREFIXES
+        for role in _ROLES
+    )
+
+
+def _read_answers(folder: Path, label_map: LabelMap) -> dict[str, Annotation]:
+    """Returns the labelled test clips by id; none where no file has their labels."""
+    paths = (folder / f"{prefix}{_ANSWERS}" for prefix in _PREFIXES)
+    path = next((path for path in paths if path.exists()), None)
+    answers: dict[str, Annotation] = {}
+    for line, place in text_lines.lines(path) if path else ():
+        clip_id, _, label = line.partition(";")
+        label = label.replace("[", "").replace("]", "")
+        try:
+            label_id = label_map.label_id(label)
+            answer = Annotation(clip_id, "test", label_id, label)
+        except ValueError as cause:
+            raise AnnotationError(f"{place} (clip {clip_id!r:.80}): {cause}") from cause
+        if answers.setdefault(clip_id, answer) != answer:
+            raise AnnotationError(f"{place}: clip {clip_id!r} has another label above")
+    if path:
+        logger.info("%s: labels of %d test clips", path, len(answers))
+    return answers
 
 
 def _find_files(folder: Path) -> dict[str, Path]:
@@ -246,3 +286,18 @@ def _describe(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     return json.dumps(value)[:80]
+
+
+def _read(path: Path, choices: Choices) -> Annotations:
+    del choices  # there is nothing to choose
+    return read(path)
+
+
+LAYOUT = Layout(
+    annotations="Something-Something-v2's JSON files, of either naming "
+    "(`something-something-v2-train.json`, `train.json`), and `test-answers.csv` if it "
+    "is there",
+    clips="`<id>.webm`",
+    is_layout_of=_is_layout_of,
+    read=_read,
+)

@@ -234,3 +234,15 @@ def test_file_systems_that_copy_nothing_by_themselves_are_copied_from(
     file.finish()
     content = (tmp_path / NAME).read_bytes()
     assert content[offset : offset + len(frames)] == frames
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664)])
+def test_the_files_follow_the_umask(tmp_path, umask, mode):
+    rows = rows_of(np.random.default_rng(1), 1, 100, 2)
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "own", rows, PAGE)
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "own").iterdir()}
+    assert modes == {mode}

@@ -1,6 +1,5 @@
 import dataclasses
 import hashlib
-import os
 
 import numpy as np
 import pytest
@@ -171,16 +170,6 @@ def test_the_files_can_be_read_by_others(tmp_path, make_plan, write):
     write(make_plan({"101": 0}))
     for name in (NAME, f"{NAME}.db"):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o644
-
-
-def test_the_files_follow_the_umask(tmp_path, make_plan, write):
-    before = os.umask(0o002)
-    try:
-        write(make_plan({"101": 0}))
-    finally:
-        os.umask(before)
-    for name in (NAME, f"{NAME}.db"):
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o664
 
 
 @pytest.mark.parametrize("label_id", [records.UNLABELLED, 0, 2**31 - 1])

@@ -143,8 +143,9 @@ def test_match_clips_finds_folders_that_the_annotations_name(tmp_path):
     assert [(ref.clip_id, ref.uri) for ref in listings.clips_of(listing)] == [
         ("1", f"{tmp_path}/a/1"),
         ("2", f"{tmp_path}/a/2.mp4"),
+        ("3", f"{tmp_path}/a/3"),
     ]
-    assert listing.missing.first == ("3", "4")
+    assert listing.missing.first == ("4",)
 
 
 def test_find_clips_follows_links_to_files_only(tmp_path):
