@@ -29,7 +29,11 @@ setup(
         "pipelines.synthetic",
         "train",
     ],
-    package_data={"infra.configs": ["*.yaml"], "mindrecord_io": ["py.typed"]},
+    package_data={
+        "infra.configs": ["*.yaml"],
+        "mindrecord_io": ["py.typed"],
+        "pipelines.decoding": ["probes/*"],
+    },
     entry_points={"console_scripts": ["clipmill = pipelines.__main__:start"]},
     python_requires=">=3.11,<3.13",  # av has no wheel for 3.10, mindspore none for 3.13
     install_requires=[

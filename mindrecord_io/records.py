@@ -4,6 +4,8 @@
 """
 
 import difflib
+import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ __all__ = [
     "ClipFrames",
     "ClipOutcome",
     "DecodeSettings",
+    "DecoderIdentity",
     "FileRange",
     "Fingerprint",
     "LabelMap",
@@ -333,11 +336,37 @@ class ClipOutcome:
             raise ValueError(f"{self.clip_id}: only stored clips have frames")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class DecoderIdentity:
+    """What decided the pixels of frames.
+
+    Attributes:
+      machine: the processor's architecture, as `uname -m` names it.
+      libraries: decoders, converters and encoders, with their versions.
+      fingerprint: SHA-256 of what they made of a few built-in clips.
+    """
+
+    machine: str
+    libraries: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """A short name; different identities have different names."""
+        text = json.dumps([self.machine, self.libraries, self.fingerprint])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.machine}; {', '.join(self.libraries)})"
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedShard:
     """A shard's place in its split, its keys, and the content of its files.
 
     Attributes:
+      planned_key: the key by the shard's plan, where it was made once more by another
+        decoder while a version listed the first one's; else "".
       mindrecord, mindrecord_index: of the .mindrecord file and of its .db; None where
         no clip of the shard could be stored, so that there is no file.
     """
@@ -349,13 +378,20 @@ class PublishedShard:
     frames_key: str
     mindrecord: Fingerprint | None
     mindrecord_index: Fingerprint | None
+    planned_key: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardSummary(PublishedShard):
-    """What lies beside a published shard's files: the shard and its clips."""
+    """What lies beside a published shard's files: the shard and its clips.
+
+    Attributes:
+      decoders: that made its frames; several where some were copied, none where this
+        was not recorded yet.
+    """
 
     clips: tuple[ClipOutcome, ...]
+    decoders: tuple[DecoderIdentity, ...] = field(default=(), kw_only=True)
 
     @property
     def num_stored(self) -> int:

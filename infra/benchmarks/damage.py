@@ -1,11 +1,11 @@
 """Measures how much of the damage that a person would see is found, for each codec.
 
 Clips are drawn, encoded by each codec, and damaged inside their frames: one bit
-flipped, or 64 bytes set to zero. The judge is the clean clip: damage is visible where a
-frame differs from the clean one's by more than VISIBLE_LEVELS grey levels on average, or
-where frames are missing. No decoder's opinion counts. A clip that is stored is judged by
-the frames stored, one that is refused by what ffmpeg shows a person who plays it. The
-last line of standard output is one JSON object.
+flipped, or 64 bytes set to zero. The judge is the clean clip: damage is visible where
+a frame differs from the clean one's by more than VISIBLE_LEVELS grey levels on
+average, or where frames are missing. No decoder's opinion counts. A clip that is
+stored is judged by the frames stored, one that is refused by what ffmpeg shows a
+person who plays it. The last line of standard output is one JSON object.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Frames = npt.NDArray[np.uint8]
 CODECS = {
     "VP9": (),  # as drawn
     "VP8": ("-c:v", "libvpx", "-b:v", "600k", "-deadline", "realtime"),
-    "H.264": ("-c:v", "libx264", "-preset", "veryfast"),
+    "H.264": ("-c:v", "libx264", "-preset", "veryfast", "-vf", "crop=trunc(iw/2)*2:ih"),
     "MPEG-4": ("-c:v", "mpeg4", "-q:v", "4"),
 }
 VISIBLE_LEVELS = 1.0

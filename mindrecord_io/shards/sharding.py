@@ -12,7 +12,12 @@ import json
 from collections.abc import Iterable, Mapping
 
 from mindrecord_io import records
-from mindrecord_io.records import DecodeSettings, PlannedClip, ShardPlan
+from mindrecord_io.records import (
+    DecodeSettings,
+    Fingerprint,
+    PlannedClip,
+    ShardPlan,
+)
 from mindrecord_io.shards import schema
 
 __all__ = [
@@ -20,6 +25,7 @@ __all__ = [
     "NUM_PARTITIONS",
     "clip_hash",
     "default_num_shards",
+    "key_of_content",
     "key_under_limits",
     "partition_of",
     "plan_shard",
@@ -127,6 +133,11 @@ def plan_shard(
 def key_under_limits(key: str, limits: str) -> str:
     """Returns the key of a shard that is made once more, under other limits."""
     return _key([key, limits])
+
+
+def key_of_content(key: str, content: Fingerprint | None) -> str:
+    """Returns the key of a shard that was made again and has another content."""
+    return _key([key, content.sha256 if content else ""])
 
 
 def _identity(clip: PlannedClip) -> list[object]:

@@ -7,6 +7,7 @@ from mindrecord_io.naming import ShardName
 from mindrecord_io.records import (
     ClipFrames,
     ClipOutcome,
+    DecoderIdentity,
     FileRange,
     PlannedClip,
     Quarantined,
@@ -25,6 +26,11 @@ class StoredClips:
         self._dataset = dataset
         self._summaries: dict[str, ShardSummary] = {}
         self._clips: dict[str, dict[str, ClipOutcome]] = {}
+
+    @property
+    def decoders(self) -> set[DecoderIdentity]:
+        """Those that made the frames of the shards that were read from."""
+        return {d for summary in self._summaries.values() for d in summary.decoders}
 
     def read(self, clip: PlannedClip) -> ClipFrames | Quarantined:
         """Returns the frames that were stored when the clip was decoded.

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 
@@ -12,13 +12,15 @@ from mindrecord_io.naming import ShardName
 from mindrecord_io.records import (
     ClipFrames,
     ClipOutcome,
+    DecoderIdentity,
     FileRange,
+    Fingerprint,
     PlannedClip,
     Quarantined,
     ShardPlan,
     ShardSummary,
 )
-from mindrecord_io.shards import schema, shard_folders
+from mindrecord_io.shards import schema, shard_folders, sharding
 from mindrecord_io.shards.mindrecord_encoding import Row
 from mindrecord_io.shards.mindrecord_file import MindRecordFile
 from mindrecord_io.storage import files
@@ -105,8 +107,17 @@ class ShardWriter:
             )
         )
 
-    def finish(self) -> ShardSummary:
+    def finish(
+        self,
+        decoders: Iterable[DecoderIdentity] = (),
+        listed: Sequence[Fingerprint | None] = (),
+    ) -> ShardSummary:
         """Completes the files, reads every row back, and writes the summary.
+
+        Args:
+          decoders: that made the frames.
+          listed: contents that versions list under the plan's key; if this is another
+            content, the shard gets another key.
 
         Raises:
           ShardWriteError: a clip of the plan is missing, the file system refuses, or
@@ -125,15 +136,19 @@ class ShardWriter:
                 self._prove_rows()
                 file = files.fingerprint(self._path)
                 index_file = files.fingerprint(self._index_path)
+        key = self._plan.key
+        is_other = bool(listed) and file not in listed
         summary = ShardSummary(
             split=self._plan.split,
             index=self._plan.index,
             num_shards=self._plan.num_shards,
-            key=self._plan.key,
+            key=sharding.key_of_content(key, file) if is_other else key,
             frames_key=self._plan.frames_key,
             mindrecord=file,
             mindrecord_index=index_file,
             clips=tuple(self._outcomes),
+            planned_key=key if is_other else "",
+            decoders=tuple(sorted(decoders)),
         )
         shard_folders.write_summary(self._folder, summary)
         return summary

@@ -16,6 +16,7 @@ import pyarrow as pa
 from mindrecord_io import naming, records
 from mindrecord_io.naming import ShardName
 from mindrecord_io.records import (
+    DecoderIdentity,
     DecodeSettings,
     Fingerprint,
     PublishedShard,
@@ -83,6 +84,7 @@ class Manifest:
       parent: the version that was current when this one was begun, "" for the first.
       created_at: UTC, ISO 8601.
       label_digest: hash of the annotations from which the version was made.
+      decoders: that made the frames of its shards, as far as this was recorded.
       num_classes: labels in labels/category.txt.
       num_clips: rows stored. Only listed in clips.parquet are num_quarantined clips,
         num_missing annotations without a file, num_unlisted files without annotation.
@@ -103,6 +105,7 @@ class Manifest:
     num_frames: int
     clips_table: Fingerprint
     shards: tuple[ShardEntry, ...]
+    decoders: tuple[DecoderIdentity, ...] = ()
 
     @property
     def num_bytes(self) -> int:

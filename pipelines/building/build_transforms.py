@@ -12,15 +12,27 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam import metrics
 
 from mindrecord_io import command_line, records
-from mindrecord_io.records import DecodeSettings, ShardPlan, ShardSummary
+from mindrecord_io.records import (
+    DecoderIdentity,
+    DecodeSettings,
+    ShardPlan,
+    ShardSummary,
+)
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import object_store
-from pipelines.building import child_process, receipts, worker_pool
+from pipelines.building import (
+    child_process,
+    listed_shards,
+    receipts,
+    worker_identities,
+    worker_pool,
+)
 from pipelines.building.receipts import ShardReceipt
 from pipelines.planning import clip_references, shard_plans
 from pipelines.planning.clip_references import ShardReferences
@@ -43,6 +55,7 @@ class ShardJob:
       dataset, receipts: the data set, and a folder that has the references and is for
         receipts; paths or URIs.
       limits: None where nothing is to be decoded, so that files are not looked at.
+      ffmpeg: the program to decode with, "" for the usual one.
       num_workers: worker processes that one process may have; None for one to every
         core of the machine that it runs on.
     """
@@ -53,6 +66,7 @@ class ShardJob:
     limits: DecodeLimits | None
     salt: str
     num_workers: int | None = None
+    ffmpeg: str = ""
 
 
 class BuildShards(beam.PTransform):
@@ -97,7 +111,7 @@ class _BuildShard(beam.DoFn):
             summary = self._built(plan, self._data_set)
         end = time.time()
         name = receipts.shard_receipt_name(plan.split, plan.index, plan.num_shards)
-        receipt = ShardReceipt(plan.split, plan.index, plan.key, action, begin, end)
+        receipt = ShardReceipt(plan.split, plan.index, summary.key, action, begin, end)
         receipts.write(self._job.receipts, name, receipt)
         _count(summary, action)
         logger.info(
@@ -142,13 +156,13 @@ class _BuildShard(beam.DoFn):
             settings=self._job.settings,
             salt=self._job.salt,
         )
-        summary = data_set.read_summary(plan.split, plan.key)
+        summary = listed_shards.read_summary(data_set, plan.split, plan.key)
         if summary is None:
             return plan, None
         again = shard_plans.under_limits(plan, summary, limits.text if limits else None)
         if again == plan:
             return plan, summary
-        return again, data_set.read_summary(again.split, again.key)
+        return again, listed_shards.read_summary(data_set, again.split, again.key)
 
     def _built(self, plan: ShardPlan, data_set: DataSet) -> ShardSummary:
         """Fetches what a shard needs, has it made, and makes it available to all."""
@@ -158,10 +172,10 @@ class _BuildShard(beam.DoFn):
                 data_sets.fetched(data_set, places),
                 remote_clips.local_clips(plan) as local_plan,
             ):
-                self._build(local_plan, data_set.folder)
-            data_set.keep(plan.split, plan.key)
-            summary = data_set.read_summary(plan.split, plan.key)
-            data_set.drop(plan.split, plan.key)
+                key = self._build(local_plan, data_set)
+            data_set.keep(plan.split, key)
+            summary = data_set.read_summary(plan.split, key)
+            data_set.drop(plan.split, key)
         except (FileNotFoundError, object_store.StorageError) as cause:
             raise ShardFailedError(
                 f"{plan.split} shard {plan.index}: {cause}"
@@ -169,24 +183,47 @@ class _BuildShard(beam.DoFn):
         assert summary is not None
         return summary
 
-    def _build(self, plan: ShardPlan, folder: Path) -> None:
+    def _build(self, plan: ShardPlan, data_set: DataSet) -> str:
+        """Has the shard made; returns its key."""
+        if shard_plans.action(plan) == shard_plans.DECODED:
+            worker_identities.check(
+                self._job.receipts, lambda: self._decoder_identity(plan)
+            )
+        files, place = listed_shards.listed_by(data_set).files, (plan.split, plan.key)
+        listed = [files[place]] if place in files else []
+        answer = self._answer(
+            plan,
+            dataset=str(data_set.folder),
+            plan=records.to_json(plan),
+            listed=[file and records.to_json(file) for file in listed],
+        )
+        return str(answer["key"])
+
+    def _decoder_identity(self, plan: ShardPlan) -> DecoderIdentity:
+        identity: DecoderIdentity
+        identity = records.from_json(DecoderIdentity, self._answer(plan))
+        return identity
+
+    def _answer(self, shard: ShardPlan, **fields: object) -> dict[str, Any]:
+        """Returns a worker's answer to a request on account of a shard."""
         assert self._pool is not None
         request = {
-            "dataset": str(folder),
-            "plan": records.to_json(plan),
             "limits": dataclasses.asdict(self._job.limits or DecodeLimits()),
+            "ffmpeg": self._job.ffmpeg,
+            **fields,
         }
         try:
             with self._pool.lent() as worker:
                 answer = worker.request(request)
         except child_process.ChildDiedError as cause:
             raise ShardFailedError(
-                f"{plan.split} shard {plan.index}: the worker process {cause}"
+                f"{shard.split} shard {shard.index}: the worker process {cause}"
             ) from cause
         if "error" in answer:
             raise ShardFailedError(
-                f"{plan.split} shard {plan.index}: {answer['error']}"
+                f"{shard.split} shard {shard.index}: {answer['error']}"
             )
+        return answer
 
 
 def _count(summary: ShardSummary, action: str) -> None:

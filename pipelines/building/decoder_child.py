@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 
 from mindrecord_io import records
-from pipelines import quarantine
+from pipelines import ffmpeg, quarantine
 from pipelines.building import child_process
-from pipelines.decoding import clip_decoding
+from pipelines.decoding import clip_decoding, identity
 
 __all__ = ["main"]
 
@@ -29,6 +29,9 @@ def main() -> int:
 
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    ffmpeg.choose(request["ffmpeg"])
+    if "clip" not in request:
+        return records.to_json(identity.of_this_process()), b""
     clip_limits = quarantine.DecodeLimits(**request["limits"])
     _limit_process(clip_limits)
     try:

@@ -24,9 +24,20 @@ class KillableDecoder:
         self,
         clip_limits: quarantine.DecodeLimits,
         module: str = "pipelines.building.decoder_child",
+        *,
+        ffmpeg: str = "",
     ) -> None:
+        """Makes a decoder that starts its process when it is needed.
+
+        Args:
+          clip_limits: of every clip.
+          module: that the process runs.
+          ffmpeg: the program to use, "" for the usual one.
+        """
         self._limits = clip_limits
         self._module = module
+        self._ffmpeg = ffmpeg
+        self._identity: records.DecoderIdentity | None = None
         self._child: child_process.ChildProcess | None = None
         self._num_requests = 0  # of the clips from the current one on, by this child
 
@@ -66,6 +77,20 @@ class KillableDecoder:
                 return result
         raise AssertionError("the last try returns")
 
+    def identity(self) -> records.DecoderIdentity:
+        """Returns what decides the pixels; not to be called amid `decode_all`.
+
+        Raises:
+          ChildDiedError, ChildTimeoutError: the process cannot decode a clip of ours.
+        """
+        if self._identity is None:
+            child = self._started_child()
+            child.send({"ffmpeg": self._ffmpeg})
+            header, _ = child.receive(self._limits.max_wall_seconds, 0)
+            self._identity = records.from_json(records.DecoderIdentity, header)
+        assert self._identity is not None
+        return self._identity
+
     def close(self) -> None:
         """Ends the child process."""
         if self._child is not None:
@@ -75,15 +100,19 @@ class KillableDecoder:
     def _request(
         self, clip: records.PlannedClip, settings: records.DecodeSettings
     ) -> None:
-        if self._child is None:
-            self._child = child_process.ChildProcess(self._module)
-        self._child.send(
+        self._started_child().send(
             {
+                "ffmpeg": self._ffmpeg,
                 "clip": records.to_json(clip),
                 "settings": records.to_json(settings),
                 "limits": dataclasses.asdict(self._limits),
             }
         )
+
+    def _started_child(self) -> child_process.ChildProcess:
+        if self._child is None:
+            self._child = child_process.ChildProcess(self._module)
+        return self._child
 
     def _answer(self) -> Decoded:
         assert self._child is not None

@@ -60,23 +60,24 @@ def write(folder: Path | str, name: str, receipt: object) -> None:
         files.replace_file(Path(folder) / name, content)
 
 
-def names(folder: Path | str) -> list[str]:
-    """Returns the names of the receipts that are there."""
+def names(folder: Path | str, suffix: str = _SUFFIX) -> list[str]:
+    """Returns the names of the receipts that are there, by default those of shards."""
     if locations.is_remote(folder):
         all_names = object_store.open_storage(str(folder)).list_names("")
     else:
         all_names = sorted(path.name for path in Path(folder).iterdir())
-    return [name for name in all_names if name.endswith(_SUFFIX) and name[0] != "."]
+    return [name for name in all_names if name.endswith(suffix) and name[0] != "."]
 
 
-def read(folder: Path | str, kind: type[T]) -> list[T]:
+def read(folder: Path | str, kind: type[T], *, suffix: str = _SUFFIX) -> list[T]:
     """Returns the receipts, which are of one kind, ordered by name."""
     if locations.is_remote(folder):
         remote = object_store.open_storage(str(folder))
         with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
-            contents = list(executor.map(remote.read_bytes, names(folder)))
+            contents = list(executor.map(remote.read_bytes, names(folder, suffix)))
     else:
-        contents = [(Path(folder) / name).read_bytes() for name in names(folder)]
+        paths = [Path(folder) / name for name in names(folder, suffix)]
+        contents = [path.read_bytes() for path in paths]
     return [records.from_json(kind, json.loads(content)) for content in contents]
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,10 @@ class ClipUnsettledError(RuntimeError):
     """A clip failed for a reason that may be gone next time: no shard can be made."""
 
 
-_ERRORS = (ClipUnsettledError, writer.ShardWriteError, OSError, ValueError)
+_ERRORS = (
+    *(ClipUnsettledError, writer.ShardWriteError, OSError, ValueError),
+    child_process.ChildDiedError,  # a decoder that cannot decode the built-in clips
+)
 
 
 Finish = Callable[[], records.ShardSummary]
@@ -41,10 +44,14 @@ def _begin_shard(
     dataset: Path,
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
+    listed: Sequence[records.Fingerprint | None] = (),
 ) -> Finish:
     """Writes one shard; returns a function that reads it back and publishes it.
 
     The function is called once, perhaps in another thread: it needs no decoder.
+
+    Args:
+      listed: contents that versions list under the plan's key.
 
     Raises:
       ShardWriteError: the shard could not be written or, from the function, not be
@@ -58,16 +65,20 @@ def _begin_shard(
             incomplete.folder_in(shard_folders.split_folder(dataset, plan.split))
         )
         shard = writer.ShardWriter(folder, plan)
-        for clip, result in _results(dataset, plan, decoder):
+        stored = stored_clips.StoredClips(dataset)
+        for clip, result in _results(stored, plan, decoder):
             if isinstance(result, records.Quarantined):
                 shard.quarantine(clip, result)
             else:
                 shard.append(clip, result)
+        decoders = stored.decoders
+        if not all(clip.stored_in for clip in plan.clips):
+            decoders.add(decoder.identity())
         unfinished = stack.pop_all()
 
     def finish() -> records.ShardSummary:
         with unfinished:
-            summary = shard.finish()
+            summary = shard.finish(decoders, listed)
             shard_folders.publish(dataset, folder, summary)
         return summary
 
@@ -75,12 +86,11 @@ def _begin_shard(
 
 
 def _results(
-    dataset: Path,
+    stored: stored_clips.StoredClips,
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
 ) -> Iterator[tuple[records.PlannedClip, killable_decoder.Decoded]]:
     """Yields the plan's clips in order, decoded or read from a published shard."""
-    stored = stored_clips.StoredClips(dataset)
     fresh = [clip for clip in plan.clips if not clip.stored_in]
     with contextlib.closing(decoder.decode_all(fresh, plan.settings)) as decoded:
         for clip in plan.clips:
@@ -104,10 +114,10 @@ def _settled(
 
 def _answer(finish: Finish) -> dict[str, Any]:
     try:
-        finish()
+        summary = finish()
     except _ERRORS as cause:
         return {"error": _describe_error(cause)}
-    return {}
+    return {"key": summary.key}
 
 
 def _describe_error(error: Exception) -> str:
@@ -119,7 +129,7 @@ class _Worker:
     """Answers requests, with one decoder for all shards."""
 
     def __init__(self) -> None:
-        self._limits: quarantine.DecodeLimits | None = None
+        self._made_of: tuple[quarantine.DecodeLimits, str] | None = None
         self._decoder: killable_decoder.KillableDecoder | None = None
 
     def begin(self, request: dict[str, Any]) -> child_process.Finish:
@@ -128,20 +138,27 @@ class _Worker:
         error = ""
         try:
             clip_limits = quarantine.DecodeLimits(**request["limits"])
+            decoder = self._decoder_with(clip_limits, request["ffmpeg"])
+            if "plan" not in request:
+                identity = records.to_json(decoder.identity())
+                return lambda: (identity, b"")
             plan = records.from_json(records.ShardPlan, request["plan"])
-            decoder = self._decoder_with(clip_limits)
-            finish = _begin_shard(Path(request["dataset"]), plan, decoder)
+            listed = [
+                file and records.from_json(records.Fingerprint, file)
+                for file in request["listed"]
+            ]
+            finish = _begin_shard(Path(request["dataset"]), plan, decoder, listed)
         except _ERRORS as cause:
             error = _describe_error(cause)
         return lambda: ({"error": error} if finish is None else _answer(finish), b"")
 
     def _decoder_with(
-        self, clip_limits: quarantine.DecodeLimits
+        self, clip_limits: quarantine.DecodeLimits, ffmpeg: str
     ) -> killable_decoder.KillableDecoder:
-        if self._decoder is None or self._limits != clip_limits:
+        if self._decoder is None or self._made_of != (clip_limits, ffmpeg):
             self.close()
-            self._decoder = killable_decoder.KillableDecoder(clip_limits)
-            self._limits = clip_limits
+            self._decoder = killable_decoder.KillableDecoder(clip_limits, ffmpeg=ffmpeg)
+            self._made_of = clip_limits, ffmpeg
         return self._decoder
 
     def close(self) -> None:

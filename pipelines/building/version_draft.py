@@ -123,6 +123,7 @@ class _Totals:
         self._plan = plan
         self._num_frames = np.full(len(plan.annotations.clips), _IN_NO_SHARD, np.int32)
         self._entries: list[ShardEntry] = []
+        self._decoders: set[records.DecoderIdentity] = set()
         self._num_stored = 0
         self.quarantined: Lost = Tally()
 
@@ -164,12 +165,14 @@ class _Totals:
             num_frames=int(self._num_frames.clip(min=0).sum(dtype=np.int64)),
             clips_table=table,
             shards=tuple(self._entries),
+            decoders=tuple(sorted(self._decoders)),
         )
 
     def _add(self, shard: MadeShard) -> list[dict[str, object]]:
         summary = shard.summary
         entry = ShardEntry.of(summary)
         self._entries.append(entry)
+        self._decoders.update(summary.decoders)
         positions = {c.clip_id: c.position for c in shard.references}
         for clip in summary.clips:
             self._num_frames[positions[clip.clip_id]] = len(clip.frame_sizes)

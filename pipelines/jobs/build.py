@@ -59,6 +59,7 @@ def build(options: BuildOptions) -> make_version.JobResult:
                 max_quarantined=options.max_quarantined,
                 num_workers=options.num_workers,
                 beam_flags=options.beam_flags,
+                ffmpeg=options.ffmpeg,
             )
         )
 

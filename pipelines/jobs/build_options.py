@@ -27,6 +27,7 @@ class BuildOptions:
       num_workers: processes that make shards at once on each machine; None for one to
         every core of it.
       beam_flags: handed to Beam as they are.
+      ffmpeg: the program to decode with, "" for the usual one.
     """
 
     clips: Path | str
@@ -42,6 +43,7 @@ class BuildOptions:
     max_quarantined: int = 0
     num_workers: int | None = 1
     beam_flags: tuple[str, ...] = ()
+    ffmpeg: str = ""
 
     def __post_init__(self) -> None:
         if self.num_shards is not None and self.num_shards < 1:
@@ -80,6 +82,7 @@ def from_flags(flags: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
         max_quarantined=flags.max_quarantined,
         num_workers=flags.num_workers,
         beam_flags=tuple(beam_flags),
+        ffmpeg=flags.ffmpeg,
     )
 
 
@@ -125,6 +128,13 @@ def build_parser() -> CommandParser:
     )
     common_flags.add_num_makers(parser)
     _add_clip_limits(parser)
+    parser.add_argument(
+        "--ffmpeg",
+        default="",
+        metavar="PROGRAM",
+        help="the ffmpeg to decode with; by default that of the imageio-ffmpeg "
+        "package, whose version is pinned",
+    )
     return parser
 
 

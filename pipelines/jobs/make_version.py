@@ -54,6 +54,7 @@ class VersionJob:
       num_workers: processes that make shards at once on each machine; None for one to
         every core of it.
       beam_flags: handed to Beam as they are.
+      ffmpeg: the program to decode with, "" for the usual one.
     """
 
     data_set: DataSet
@@ -61,6 +62,7 @@ class VersionJob:
     max_quarantined: int = 0
     num_workers: int | None = 1
     beam_flags: tuple[str, ...] = ()
+    ffmpeg: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ def _make_shards(
         limits=plan.limits,
         salt=plan.listing.salt,
         num_workers=job.num_workers,
+        ffmpeg=job.ffmpeg,
     )
     num_clips = {
         receipts.shard_receipt_name(s.split, s.index, s.num_shards): s.num_clips

@@ -70,7 +70,7 @@ def foreseen_actions(
       read_summary: returns the summary of a published shard by split and key.
     """
     listed = version.parent.manifest.shards if version.parent else ()
-    published = {(shard.split, shard.key) for shard in listed}
+    published = {(shard.split, shard.planned_key or shard.key) for shard in listed}
     actions = collections.Counter(
         shard_plans.REUSED
         if (plan.split, plan.key) in published or read_summary(plan.split, plan.key)

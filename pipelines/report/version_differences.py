@@ -88,9 +88,15 @@ def changes(manifest: Manifest, parent: Manifest | None) -> tuple[str, ...]:
         old, new = (getattr(m, f"num_{name}") for m in (parent, manifest))
         if old != new:
             lines.append(f"{name} {old} -> {new}")
+    if manifest.decoders != parent.decoders:
+        lines.append(f"decoders {_names(parent)} -> {_names(manifest)}")
     if len(lines) == 1 and not num_new and manifest.clips_table != parent.clips_table:
         lines.append("the table of clips alone, as where files are")
     return tuple(lines)
+
+
+def _names(manifest: Manifest) -> str:
+    return " ".join(decoder.name for decoder in manifest.decoders) or "unknown"
 
 
 def num_new_shards(manifest: Manifest, parent: Manifest | None) -> int:

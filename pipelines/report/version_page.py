@@ -153,6 +153,7 @@ def _origin(content: Content) -> tuple[str, ...]:
     settings = dataclasses.asdict(manifest.settings).items()
     rows += [
         ("frames made with", ", ".join(f"{name} {value}" for name, value in settings)),
+        ("decoded by", "; ".join(map(str, manifest.decoders)) or "not recorded"),
         ("annotations", f"digest {manifest.label_digest}"),
         ("format version", str(manifest.format_version)),
     ]

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from pipelines.building import decoder_child
-from pipelines.decoding import clip_decoding
+from pipelines.decoding import clip_decoding, identity
 
 _decode_clip = clip_decoding.decode_clip
 
@@ -127,6 +127,8 @@ _MISBEHAVIOURS = {
 
 def _misbehaving(clip, settings, clip_limits):
     path = Path(clip.uri)
+    if path.parent == identity.PROBES:
+        return _decode_clip(clip, settings, clip_limits)
     with path.with_suffix(".tries").open("a") as tries:
         tries.write(f"{os.getpid()}\n")
     if misbehave := _MISBEHAVIOURS.get(clip.clip_id.split("-")[0]):

@@ -8,22 +8,53 @@ import pytest
 from pipelines import ffmpeg
 
 
-def test_ffmpeg_path_prefers_the_program_on_path(monkeypatch, tmp_path: Path):
-    program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\n")
+def _program(folder: Path) -> Path:
+    program = folder / "ffmpeg"
+    program.write_text("#!/bin/sh\necho 'ffmpeg version 1.2 of ours'\n")
     program.chmod(0o755)
+    return program
+
+
+def _package(get_ffmpeg_exe) -> types.ModuleType:
+    package = types.ModuleType("imageio_ffmpeg")
+    package.get_ffmpeg_exe = get_ffmpeg_exe
+    return package
+
+
+def test_ffmpeg_path_prefers_the_pinned_program_to_the_one_on_path(
+    monkeypatch, tmp_path: Path
+):
+    _program(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
+    pinned = _package(lambda: "/somewhere/ffmpeg")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", pinned)
+
+    assert ffmpeg.ffmpeg_path() == "/somewhere/ffmpeg"
+
+
+def test_ffmpeg_path_falls_back_to_the_program_on_path(monkeypatch, tmp_path: Path):
+    program = _program(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    none = _package(_raises_runtime_error)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", none)
 
     assert ffmpeg.ffmpeg_path() == str(program)
 
 
-def test_ffmpeg_path_falls_back_to_imageio_ffmpeg(monkeypatch):
-    package = types.ModuleType("imageio_ffmpeg")
-    package.get_ffmpeg_exe = lambda: "/somewhere/ffmpeg"
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", package)
+def test_a_program_that_is_chosen_is_used(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(ffmpeg, "_chosen", "")
+    ffmpeg.choose(str(_program(tmp_path)))
 
-    assert ffmpeg.ffmpeg_path() == "/somewhere/ffmpeg"
+    assert ffmpeg.ffmpeg_path() == str(tmp_path / "ffmpeg")
+    assert ffmpeg.version() == "1.2"
+
+
+def test_a_program_that_is_chosen_and_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(ffmpeg, "_chosen", "")
+    ffmpeg.choose("/nowhere/ffmpeg")
+
+    with pytest.raises(ffmpeg.FfmpegNotFoundError, match="--ffmpeg /nowhere/ffmpeg"):
+        ffmpeg.ffmpeg_path()
 
 
 def _raises_runtime_error() -> str:

@@ -62,12 +62,14 @@ def stored_again(plan, before, label_id):
     return sharding.plan_shard("train", 2, 5, clips=clips, settings=plan.settings)
 
 
-def ask(worker, dataset, plan, clip_limits=LIMITS):
+def ask(worker, dataset, plan, clip_limits=LIMITS, listed=()):
     worker.send(
         {
             "dataset": str(dataset),
             "plan": records.to_json(plan),
             "limits": dataclasses.asdict(clip_limits),
+            "listed": listed,
+            "ffmpeg": "",
         }
     )
     answer, _ = worker.receive(120, 0)
@@ -76,7 +78,7 @@ def ask(worker, dataset, plan, clip_limits=LIMITS):
 
 def built(worker, dataset, plan):
     """Has a shard made; returns its summary and the path of its file."""
-    assert ask(worker, dataset, plan) == {}
+    assert ask(worker, dataset, plan) == {"key": plan.key}
     summary = shard_folders.read_summary(dataset, plan.split, plan.key)
     return summary, shard_path(dataset, plan)
 
@@ -166,7 +168,7 @@ def test_a_shard_that_is_there_already_is_kept(worker, dataset, clips):
     _, path = built(worker, dataset, plan)
     before = path.stat()
 
-    assert ask(worker, dataset, plan) == {}
+    assert ask(worker, dataset, plan) == {"key": plan.key}
 
     assert path.stat() == before
     assert leftovers(dataset) == []
@@ -264,7 +266,7 @@ def test_a_decoder_that_is_killed_from_outside_settles_nothing(
 def test_limits_may_change_from_shard_to_shard(worker, dataset, clips):
     strict = dataclasses.replace(LIMITS, max_frames=4)
 
-    assert ask(worker, dataset, planned(clips[0]), strict) == {}
+    assert ask(worker, dataset, planned(clips[0]), strict)["key"]
     summary, _ = built(worker, dataset, planned(clips[0], clips[1]))
 
     (quarantined,) = shard_folders.read_summary(
@@ -287,6 +289,8 @@ def test_requests_that_make_no_sense_are_refused(worker, dataset, clips, wrong, 
         "dataset": str(dataset),
         "plan": records.to_json(planned(clips[0])),
         "limits": dataclasses.asdict(LIMITS),
+        "listed": [],
+        "ffmpeg": "",
     }
 
     worker.send(request | wrong)

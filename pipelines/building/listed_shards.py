@@ -1,0 +1,75 @@
+"""What versions list: shards that must never be replaced by others.
+
+A shard's key does not tell which decoder made it. Where a listed shard is gone and is
+made again, it gets its key back if it has the same bytes. Another decoder's gets a key
+of its own, under which later builds find it, and no version lists other bytes than it
+was published with.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mindrecord_io.records import Fingerprint, ShardSummary
+from mindrecord_io.versions.manifests import ManifestError
+from pipelines.publishing.data_sets import DataSet
+
+__all__ = ["ListedShards", "listed_by", "read_summary"]
+
+logger = logging.getLogger(__name__)
+
+Place = tuple[str, str]
+"""Split and key."""
+
+_lock = threading.Lock()
+_cached: dict[tuple[str, tuple[str, ...]], "ListedShards"] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedShards:
+    """The shards of all versions of a data set.
+
+    Attributes:
+      files: what each is listed with; None for a shard of no rows.
+      made_again: keys of shards that another decoder made, by the key of their plan.
+    """
+
+    files: Mapping[Place, Fingerprint | None]
+    made_again: Mapping[Place, str]
+
+
+def listed_by(data_set: DataSet) -> ListedShards:
+    """Returns what the versions of a data set list; each is read once a process."""
+    names = tuple(data_set.list_versions())
+    with _lock:
+        key = (str(data_set.location), names)
+        if key not in _cached:
+            _cached.clear()
+            _cached[key] = _read(data_set, names)
+        return _cached[key]
+
+
+def read_summary(data_set: DataSet, split: str, key: str) -> ShardSummary | None:
+    """Reads the summary of a planned shard, whichever decoder made it."""
+    summary = data_set.read_summary(split, key)
+    if summary is not None:
+        return summary
+    again = listed_by(data_set).made_again.get((split, key))
+    return data_set.read_summary(split, again) if again else None
+
+
+def _read(data_set: DataSet, names: tuple[str, ...]) -> ListedShards:
+    files: dict[Place, Fingerprint | None] = {}
+    made_again: dict[Place, str] = {}
+    for name in names:  # the newest last
+        try:
+            manifest = data_set.read_manifest(name)
+        except ManifestError as error:
+            logger.warning("version %s is left out: %s", name, error)
+            continue
+        for shard in manifest.shards:
+            files[shard.split, shard.key] = shard.mindrecord
+            if shard.planned_key:
+                made_again[shard.split, shard.planned_key] = shard.key
+    return ListedShards(files, made_again)
