@@ -20,6 +20,8 @@ _JOBS = {
     "history": "list the versions and what changed from one to the next",
     "rollback": "publish an older version again",
     "prune": "remove old versions and the shards that only they need",
+    "fingerprint": "print one hash of the pixels of a version's clips",
+    "checksums": "list the SHA-256 of clips, for build --checksums",
 }
 """The jobs of this package: modules of pipelines.jobs."""
 

@@ -77,6 +77,7 @@ MAY_BE_IMPORTED_BY = {
     "safetensors": ["model/weight*.py"],
     "simplejpeg": [
         "mindrecord_io/serving/frames.py",
+        "mindrecord_io/serving/pixel_hashes.py",
         "mindrecord_io/serving/whole_clips.py",
         "pipelines/decoding/frame_folder_clips.py",
     ],

@@ -14,7 +14,7 @@ from mindrecord_io.storage.shard_cache import RemoteShard
 from mindrecord_io.versions.manifests import Version
 from mindrecord_io.versions.opening import RemoteVersion, open_version
 
-__all__ = ["read_clip"]
+__all__ = ["read_clip", "shard_file"]
 
 _COLUMNS = ("clip_id", "status", "reason", "shard", "frames_offset", "frame_sizes")
 
@@ -32,7 +32,7 @@ def read_clip(dataset: Path | str | Version, clip_id: str) -> npt.NDArray[np.uin
     """
     opened = dataset if isinstance(dataset, Version) else open_version(dataset)
     row = _row(opened, clip_id)
-    path = _shard(opened, row["shard"])
+    path = shard_file(opened, row["shard"])
     try:
         with path.open("rb") as file:
             file.seek(row["frames_offset"])
@@ -54,7 +54,8 @@ def _row(version: Version, clip_id: str) -> dict[str, Any]:
     raise ValueError(f"{name} has no clip {clip_id}")
 
 
-def _shard(version: Version, shard: str) -> Path:
+def shard_file(version: Version, shard: str) -> Path:
+    """Returns the path of a shard's file, which is fetched if it is elsewhere."""
     entry = next(entry for entry in version.manifest.shards if entry.path == shard)
     if isinstance(version, RemoteVersion) and entry.mindrecord is not None:
         return version.cache.fetch(RemoteShard(entry.path, entry.mindrecord))

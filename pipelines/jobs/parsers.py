@@ -17,6 +17,8 @@ __all__ = [
     "ReportOptions",
     "VerifyOptions",
     "build_parser",
+    "checksums_parser",
+    "fingerprint_parser",
     "history_parser",
     "prune_parser",
     "relabel_parser",
@@ -221,6 +223,47 @@ def prune_parser() -> CommandParser:
         help="newest versions that stay; the current one stays in any case",
     )
     command_line.add_dry_run(parser)
+    return parser
+
+
+def fingerprint_parser() -> CommandParser:
+    """Returns the parser of `fingerprint`."""
+    parser = CommandParser(
+        "fingerprint",
+        "Decodes every frame of a version and prints one hash of all pixels. Two data "
+        "sets with one hash hold the same frames of the same clips, however they are "
+        "cut into shards and labelled.",
+        example="--dataset dataset",
+    )
+    command_line.add_dataset(parser)
+    command_line.add_version(parser)
+    command_line.add_num_workers(parser, "clips decoded at the same time")
+    return parser
+
+
+def checksums_parser() -> CommandParser:
+    """Returns the parser of `checksums`."""
+    parser = CommandParser(
+        "checksums",
+        "Lists the SHA-256 of every file in a folder of clips as sha256sum does, for "
+        "build --checksums. Make the list where the clips are known to be good.",
+        example="--clips clips --output clips.sha256",
+    )
+    parser.add_argument(
+        "--clips",
+        type=command_line.local_path,
+        required=True,
+        metavar="DIR",
+        help="folder of clips, at any depth",
+    )
+    parser.add_argument(
+        "--output",
+        type=command_line.local_path,
+        required=True,
+        metavar="FILE",
+        help="the list; it is replaced",
+    )
+    command_line.add_num_workers(parser, "files read at the same time")
     return parser
 
 

@@ -6,6 +6,7 @@ order of the frames wherever that can be:
 
     OUTPUT/synthesize.json                         the arguments; written first
     OUTPUT/20bn-something-something-v2/<id>.webm   VP9, 240 px high, 12 frames a second
+    OUTPUT/clips.sha256                            the clips' checksums
     OUTPUT/annotations/something-something-v2-{labels,train,validation,test}.json
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+from mindrecord_io.storage import files
 from pipelines import ffmpeg
 from pipelines.synthetic import package_plan, scenes, webm_writer
 from pipelines.synthetic.drawing_options import SynthesizeOptions
@@ -35,6 +37,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+CHECKSUMS_FILE = "clips.sha256"
 ARGUMENTS_FILE = "synthesize.json"
 DRAWING_VERSION = 1
 """Raise it with every change of the drawn pixels, so that no folder mixes two."""
@@ -79,6 +82,7 @@ def synthesize(options: SynthesizeOptions) -> SynthesisSummary:
     else:
         logger.info("%s: all %d clips exist", options.clips, len(plans))
     _write_annotations(options, plans)
+    _write_checksums(options, plans)
     return SynthesisSummary(
         num_clips=len(plans),
         num_drawn=len(missing),
@@ -173,6 +177,13 @@ def _write_annotations(options: SynthesizeOptions, plans: Sequence[ClipPlan]) ->
     for role, document in package_plan.annotation_documents(plans).items():
         path = options.annotations / f"something-something-v2-{role}.json"
         _replace_text(path, _json_text(document))
+
+
+def _write_checksums(options: SynthesizeOptions, plans: Sequence[ClipPlan]) -> None:
+    """Writes the list that `build --checksums` takes."""
+    paths = sorted(_clip_path(options, plan) for plan in plans)
+    lines = [f"{files.fingerprint(path).sha256}  {path.name}\n" for path in paths]
+    _replace_text(options.output / CHECKSUMS_FILE, "".join(lines))
 
 
 def _clip_path(options: SynthesizeOptions, plan: ClipPlan) -> Path:

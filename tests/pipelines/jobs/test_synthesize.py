@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -56,6 +57,7 @@ def test_package_has_the_real_folders_and_names(package):
         "annotations/something-something-v2-test.json",
         "annotations/something-something-v2-train.json",
         "annotations/something-something-v2-validation.json",
+        "clips.sha256",
         "synthesize.json",
     ]
 
@@ -255,3 +257,15 @@ def test_help_shows_the_defaults(capsys):
 
     assert caught.value.code == 0
     assert "(default: 400)" in capsys.readouterr().out
+
+
+def test_the_checksums_are_those_of_the_clips(package):
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", package / "clips.sha256"],
+        cwd=package / CLIPS,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == [f"{n}.webm: OK" for n in range(1, 6)]

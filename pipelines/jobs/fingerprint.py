@@ -1,0 +1,21 @@
+"""`clipmill fingerprint`: one hash of the decoded pixels of a data set's clips."""
+
+from collections.abc import Sequence
+
+from mindrecord_io import command_line
+from mindrecord_io.serving import pixel_hashes
+from mindrecord_io.versions import opening
+from pipelines.jobs import parsers
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; the result is the last line of standard output."""
+    flags = parsers.fingerprint_parser().parse_args(argv)
+
+    def run() -> pixel_hashes.PixelHash:
+        version = opening.open_version(flags.dataset, flags.version)
+        return pixel_hashes.hash_pixels(version, flags.num_workers)
+
+    return command_line.run("fingerprint", run)
