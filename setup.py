@@ -64,12 +64,14 @@ setup(
             "kubernetes-validate>=1.34",  # the schemas come with it
             "moto[s3]>=5.1",
             "mypy>=1.15",
+            "onnxruntime>=1.20",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "ruff>=0.11",
             "types-PyYAML",
             "types-tqdm",
         ],
-        "torch": ["torch>=2.0"],
+        # Before 2.10 a crafted file can do harm in spite of weights_only.
+        "torch": ["torch>=2.10"],
     },
 )

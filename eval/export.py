@@ -7,6 +7,7 @@
 A network takes uint8 RGB frames (N, T, 3, crop_px, crop_px) and gives logits.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
+from eval import trained
 from eval.running import command, config_file, parsers
-from model import checkpoint, weights, whole_file
+from model import weights, whole_file
 from model.tsm import TSM
 
 __all__ = ["ExportError", "ExportOptions", "export", "main"]
@@ -36,13 +38,14 @@ class ExportOptions:
 
     Attributes:
       output: its suffix decides the kind of file.
-      crop_px: height and width of the frames.
+      checkpoint: a file, or a training's folder for its best one.
+      crop_px: height and width of the frames; None for the network's own.
       batch_size: clips at once, where the kind of file fixes that.
     """
 
     checkpoint: Path
     output: Path
-    crop_px: int = 224
+    crop_px: int | None = None
     batch_size: int = 1
 
     def __post_init__(self) -> None:
@@ -50,7 +53,7 @@ class ExportOptions:
             raise ValueError(
                 f"--output must end in one of {', '.join(EXPORTERS)}: {self.output}"
             )
-        if self.crop_px < 32:
+        if self.crop_px is not None and self.crop_px < 32:
             raise ValueError(f"--crop_px must be at least 32, got {self.crop_px}")
         if self.batch_size < 1:
             raise ValueError(f"--batch_size must be at least 1, got {self.batch_size}")
@@ -79,6 +82,8 @@ def export(network: TSM, options: ExportOptions) -> ExportResult:
       ExportError: what was written gives other logits.
     """
     network.set_train(False)
+    crop_px = trained.crop_px(network, options.crop_px)
+    options = dataclasses.replace(options, crop_px=crop_px)
     output = options.output
     output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file.replaced(output) as incomplete:
@@ -114,6 +119,7 @@ EXPORTERS: dict[str, Callable[[TSM, Path, ExportOptions], _Exported]] = {
 
 
 def _clip_shape(network: TSM, options: ExportOptions) -> tuple[int, ...]:
+    assert options.crop_px is not None  # `export` has chosen it
     return (network.config.num_segments, 3, options.crop_px, options.crop_px)
 
 
@@ -138,7 +144,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> ExportResult:
         options = config_file.build(ExportOptions, flags)
-        network, _ = checkpoint.load(options.checkpoint)
-        return export(network, options)
+        return export(trained.load(options.checkpoint), options)
 
     return command.run("export", run)

@@ -1,15 +1,20 @@
 """`clipmill import_weights`: published weights as a checkpoint of ours.
 
-Weights do not determine segments, shift_div or dropout: the section `model` of a
-configuration file does.
+Weights do not determine segments, shift_div, dropout or how clips are viewed: the
+sections `model` and `evaluation` of a configuration file do.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval import trained
+from eval.config import EvalConfig
 from eval.running import command, config_file, parsers
+from mindrecord_io import program
+from mindrecord_io.storage import files
 from model import checkpoint, weights
+from model.cards import ModelCard
 from model.tsm import TSM, TSMConfig
 
 __all__ = ["import_weights", "main"]
@@ -23,7 +28,8 @@ class ImportOptions:
       weights: the file to read, see `model.weights.import_weights`.
       output: the checkpoint to write.
       fresh: parts of the network that begin anew, of `weights.FRESH_PARTS`.
-      overrides: keys of the configuration's section `model` and their values as text.
+      labels: a file of label texts by label_id, a line each; None where unknown.
+      overrides: keys of these two sections and their values as text.
     """
 
     config_path: Path
@@ -31,6 +37,7 @@ class ImportOptions:
     output: Path
     overrides: Mapping[str, str]
     fresh: tuple[str, ...] = ()
+    labels: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +59,29 @@ def import_weights(options: ImportOptions) -> ImportResult:
     """
     sections = config_file.load(
         options.config_path,
-        {"model": TSMConfig},
+        {"model": TSMConfig, "evaluation": EvalConfig},
         overrides=options.overrides,
-        ignored=("evaluation", "training"),
+        ignored=("training",),
     )
-    network = TSM(config_file.build(TSMConfig, sections["model"]))
+    settings = config_file.build(EvalConfig, sections["evaluation"])
+    names = _class_names(options.labels)
+    model = ({"num_classes": len(names)} if names else {}) | sections["model"]
+    if "num_classes" not in model:
+        raise config_file.ConfigError("give --num_classes N, or --labels FILE")
+    network = TSM(config_file.build(TSMConfig, model))
+    if names and len(names) != network.config.num_classes:
+        raise config_file.ConfigError(
+            f"{options.labels} has {len(names)} labels, num_classes is "
+            f"{network.config.num_classes}"
+        )
     imported = weights.import_weights(network, options.weights, fresh=options.fresh)
+    network.card = ModelCard(
+        class_names=names or imported.class_names,
+        view={name: getattr(settings, name) for name in trained.VIEW_KEYS},
+        weights=options.weights.name,
+        weights_sha256=files.fingerprint(options.weights).sha256,
+        program=program.VERSION,
+    )
     facts = {"weights": options.weights.name, "fresh": list(options.fresh)}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(network, options.output, facts)
@@ -67,6 +91,13 @@ def import_weights(options: ImportOptions) -> ImportResult:
         len(imported.fresh),
         len(imported.ignored),
     )
+
+
+def _class_names(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    text = files.read_text(path, config_file.ConfigError)
+    return tuple(text.rstrip("\n").split("\n"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,45 +1,25 @@
-"""`clipmill infer`: predictions for some clips of a data set, by id."""
+"""`clipmill infer`: predictions for video files, clips of a data set, or a stream.
 
-from collections.abc import Iterator, Sequence
+    clipmill infer --checkpoint RUN FILE_OR_FOLDER...
+    clipmill infer --checkpoint RUN --dataset DATASET --clip_id ID...
+    clipmill infer --checkpoint RUN --stream FILE_OR_DEVICE
+
+A clip is viewed as the network was measured in training, unless flags differ.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from eval import config, evaluate
+from eval import config, evaluate, infer_files, inference, trained
+from eval.inference import InferOptions
 from eval.running import command, config_file, parsers
 from mindrecord_io import command_line, records
-from mindrecord_io.serving import reader, views
+from mindrecord_io.serving import reader
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import opening
-from model import checkpoint
 
 __all__ = ["InferOptions", "infer", "main"]
-
-
-@dataclass(frozen=True, slots=True)
-class InferOptions:
-    """One call of the command.
-
-    Attributes:
-      clip_ids: of stored clips of the split.
-      version: of the data set; None for the newest.
-      crop_px, resize_px: of the centre view, as in evaluation.
-    """
-
-    dataset: Path | str
-    checkpoint: Path
-    clip_ids: tuple[str, ...]
-    split: str = "validation"
-    version: str | None = None
-    device_target: str = "CPU"
-    crop_px: int = 224
-    resize_px: int = 256
-
-    def __post_init__(self) -> None:
-        config.EvalConfig(
-            device_target=self.device_target,
-            crop_px=self.crop_px,
-            resize_px=self.resize_px,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,64 +38,57 @@ class Predicted:
 
 
 def infer(options: InferOptions) -> Iterator[Predicted]:
-    """Yields the predictions for each clip, in the order of the table.
+    """Yields the predictions for clips of a data set, in the order of its table.
 
     Raises:
       checkpoint.CheckpointError: the checkpoint cannot be used.
       ValueError: a clip is not in the split, or the data set has not the classes the
         network was trained for.
     """
+    assert options.dataset is not None
     config.use_device(options.device_target)
-    network, _ = checkpoint.load(options.checkpoint)
-    if network.config.consensus != "avg":
-        raise ValueError(
-            f"{options.checkpoint} has logits for each segment (consensus "
-            f"{network.config.consensus!r}), not for the clip: it needs 'avg'"
-        )
+    network = inference.load_network(options)
     version = opening.open_version(options.dataset, options.version)
     names = version.category_names()
-    if len(names) != network.config.num_classes:
-        raise ValueError(
-            f"{options.checkpoint} has {network.config.num_classes} classes, but "
-            f"{options.dataset} has {len(names)}"
-        )
+    order = trained.class_order(
+        network,
+        names,
+        checkpoint_name=str(options.checkpoint),
+        dataset=str(options.dataset),
+        is_mapped=options.map_classes,
+    )
+    settings = options.settings(network, len(options.clip_ids))
+    view = settings.view(network.config.num_segments)
     clips = reader.open_split(
         version,
         options.split,
-        views.CentreView(
-            num_segments=network.config.num_segments,
-            crop_px=options.crop_px,
-            resize_px=options.resize_px,
-        ),
-        BatchPlan(batch_size=1),
+        view,
+        BatchPlan(batch_size=max(1, settings.eval_batch_size // view.num_views)),
+        num_workers=options.num_workers,
         clip_ids=options.clip_ids,
     )
-    predict = evaluate.make_predict(network)
-    for frames, label_ids, (clip_id,) in clips.with_clip_ids():
-        evaluation = evaluate.Evaluation.of(predict(frames), label_ids)
-        yield _predicted(clip_id, evaluation, names)
-
-
-def _predicted(
-    clip_id: str, evaluation: evaluate.Evaluation, names: Sequence[str]
-) -> Predicted:
-    label_id = int(evaluation.label_ids[0])
-    return Predicted(
-        clip_id,
-        None if label_id == records.UNLABELLED else names[label_id],
-        tuple(names[ranked] for ranked in evaluation.ranked[0].tolist()),
-        tuple(round(p, 6) for p in evaluation.probabilities[0].tolist()),
-    )
+    predict = trained.in_order(evaluate.make_predict(network), order)
+    for frames, label_ids, clip_ids in clips.with_clip_ids():
+        scores = inference.scores_of(predict, frames, settings, len(names))
+        for i, clip_id in enumerate(clip_ids):
+            label_id = int(label_ids[i])
+            label = None if label_id == records.UNLABELLED else names[label_id]
+            yield Predicted(clip_id, label, **inference.ranked(scores[i], names))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line a clip; returns 0, 1 if that failed, or 2 for wrong usage."""
     flags = vars(parsers.infer_parser().parse_args(argv))
-    clip_ids = tuple(flags.pop("clip_id"))
+    flags |= {name: tuple(flags[name]) for name in ("clips", "clip_ids")}
 
     def run() -> None:
-        options = config_file.build(InferOptions, flags | {"clip_ids": clip_ids})
-        for predicted in infer(options):
-            command_line.print_json(predicted)
+        options: InferOptions = config_file.build(InferOptions, flags)
+        lines: Callable[[InferOptions], Iterator[Any]] = infer
+        if options.clips:
+            lines = infer_files.infer_files
+        elif options.stream is not None:
+            lines = infer_files.infer_stream
+        for line in lines(options):
+            command_line.print_json(line)
 
     return command.run("infer", run)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from eval import class_report, config, evaluate, predictions
+from eval import class_report, config, evaluate, predictions, trained
 from eval.running import config_file, progress_bar, rank_group
 from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, split_columns
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import files
 from mindrecord_io.versions import manifests, opening, shard_checks
-from model import checkpoint, tsm
+from model import tsm
 
 __all__ = ["EvalOptions", "EvalResult", "evaluate_split", "run"]
 
@@ -28,22 +28,26 @@ class EvalOptions:
     """One evaluation.
 
     Attributes:
+      checkpoint: a file, or a training's folder for its best one.
       overrides: keys of the configuration file and their values as text.
+      config_path: a configuration file; None to go by the checkpoint alone.
       version: of the data set; None for the newest.
+      map_classes: go by the classes' names where the data set numbers them otherwise.
       output: where to write the predictions as Parquet; None for nowhere.
       report: where to write the report by class as JSON; None for nowhere.
       submission: where to write the predictions for the test server; None for nowhere.
     """
 
-    config_path: Path
     dataset: Path | str
     checkpoint: Path
     overrides: Mapping[str, str]
+    config_path: Path | None = None
     split: str = "validation"
     version: str | None = None
     output: Path | None = None
     report: Path | None = None
     submission: Path | None = None
+    map_classes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +88,25 @@ def run(options: EvalOptions) -> EvalResult | None:
         overrides=options.overrides,
         ignored=("training",),
     )
-    settings = config_file.build(config.EvalConfig, sections["evaluation"])
     _check_files(options)
     version = opening.open_version(options.dataset, options.version)
-    config.use_device(settings.device_target)
+    config.use_device(_device_target(sections["evaluation"]))
     ranks = rank_group.join()
+    network = trained.load(options.checkpoint)
+    _check_agreement(options, network.config, sections["model"])
+    settings = trained.view_settings(network, sections["evaluation"])
+    names = version.category_names()
+    order = trained.class_order(
+        network,
+        names,
+        checkpoint_name=str(options.checkpoint),
+        dataset=str(options.dataset),
+        is_mapped=options.map_classes,
+    )
     if settings.check_hashes:
         shard_checks.check_hashes(version, options.split)
-    names = version.category_names()
-    network = _load_network(options, sections["model"], len(names))
     evaluation = evaluate_split(
-        evaluate.make_predict(network),
+        trained.in_order(evaluate.make_predict(network), order),
         network.config,
         settings,
         version=version,
@@ -178,17 +190,10 @@ def _write_files(
         logger.info("wrote %d lines to %s", table.num_rows, options.submission)
 
 
-def _load_network(
-    options: EvalOptions, fields: dict[str, Any], num_classes: int
-) -> tsm.TSM:
-    network, _ = checkpoint.load(options.checkpoint)
-    _check_agreement(options, network.config, fields)
-    if network.config.num_classes != num_classes:
-        raise ValueError(
-            f"{options.checkpoint} has {network.config.num_classes} classes, but "
-            f"{options.dataset} has {num_classes}"
-        )
-    return network
+def _device_target(evaluation: Mapping[str, Any]) -> str:
+    target = evaluation.get("device_target", "CPU")
+    config_file.build(config.EvalConfig, {"device_target": target})
+    return str(target)
 
 
 def _check_agreement(
@@ -197,8 +202,8 @@ def _check_agreement(
     disagreements = network_config.disagreements(fields)
     if disagreements:
         raise config_file.ConfigError(
-            f"{options.checkpoint} and {options.config_path} are of two networks: "
-            f"{'; '.join(disagreements)}"
+            f"{options.checkpoint} and {options.config_path or 'the flags'} are of two "
+            f"networks: {'; '.join(disagreements)}"
         )
 
 

@@ -127,13 +127,13 @@ class CommandParser(argparse.ArgumentParser):
         super().error(message)
 
 
-def add_dataset(parser: argparse.ArgumentParser) -> None:
+def add_dataset(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Adds --dataset, the folder or URI of a data set."""
     schemes = ", ".join(f"{scheme}://" for scheme in locations.SCHEMES)
     parser.add_argument(
         "--dataset",
         type=_dataset,
-        required=True,
+        required=required,
         metavar="DIR_OR_URI",
         help=f"the data set: a folder, or {schemes}",
     )

@@ -1,10 +1,12 @@
-"""Checkpoints: a network's tensors, its configuration and facts in one file.
+"""Checkpoints: a network's tensors, configuration, card and facts in one file.
 
 A file is MindSpore's .ckpt with a CRC and one more entry, `clipmill`, whose text is
 
-    {"format": 1, "model": {TSMConfig's fields}, "facts": {"epoch": 7, ...}}
+    {"format": 2, "model": {TSMConfig's fields}, "card": {ModelCard's fields},
+     "facts": {"epoch": 7, ...}}
 
-so that a network is rebuilt from the file's content, never from its name.
+so that a network is rebuilt and used by the file's content, never by its name. Format 1
+had no card: what the facts have of one is read from them.
 """
 
 import dataclasses
@@ -17,12 +19,13 @@ from typing import Any
 import mindspore
 from mindspore import Parameter, nn
 
-from model import whole_file
+from model import cards, whole_file
 from model.tsm import TSM, TSMConfig
 
 __all__ = [
     "CheckpointError",
     "describe",
+    "file_of",
     "headline",
     "load",
     "load_tensors",
@@ -31,7 +34,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+_FORMATS = (1, FORMAT)
+_FILES = ("best.ckpt", "network.ckpt")  # of a training's folder, of a step's
 _ENTRY = "clipmill"
 _MAX_NAMED = 20  # tensors of a kind named in an error, and the number of all
 
@@ -44,7 +49,7 @@ def save(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
     """Writes a network to `path` in one step: the old file or the new one is there.
 
     Args:
-      network: tensors and configuration are taken from it.
+      network: tensors, configuration and card are taken from it.
       path: a file name that ends in .ckpt.
       facts: JSON values to keep with it: epoch, step, accuracy.
     """
@@ -64,36 +69,54 @@ def describe(network: TSM, facts: Mapping[str, Any]) -> str:
     description = {
         "format": FORMAT,
         "model": dataclasses.asdict(network.config),
+        "card": network.card.to_json(),
         "facts": dict(facts),
     }
     return json.dumps(description)
 
 
+def file_of(path: Path) -> Path:
+    """Returns the checkpoint that a path means: a training's folder has its best one.
+
+    Raises:
+      CheckpointError: a folder without a checkpoint.
+    """
+    if not path.is_dir():
+        return path
+    for name in _FILES:
+        if (path / name).is_file():
+            return path / name
+    steps = sorted(path.glob("checkpoints/step-*/network.ckpt"))
+    newest = f"; its newest step's is {steps[-1]}" if steps else ""
+    raise CheckpointError(
+        f"{path} is a folder without {' or '.join(_FILES)}: no checkpoint{newest}"
+    )
+
+
 def load(path: Path) -> tuple[TSM, dict[str, Any]]:
-    """Reads a file of `save`; returns its network and its facts.
+    """Reads a file of `save`, or of a training's folder the best one.
+
+    The network has its card; facts that the file lacks are logged.
+
+    Returns: its network and its facts.
 
     Raises:
       CheckpointError: there is no such file, it is damaged, or its tensors are not
         exactly those of the network it describes.
     """
+    path = file_of(path)
     entries = _read(path)
     text = entries.pop(_ENTRY, None)
     if not isinstance(text, str):
         raise CheckpointError(f"{path} has no entry {_ENTRY!r}: not made by this tool")
-    try:
-        description = json.loads(text)
-        if description["format"] != FORMAT:
-            raise CheckpointError(
-                f"{path} has format {description['format']}, this code reads {FORMAT}"
-            )
-        config, facts = TSMConfig(**description["model"]), dict(description["facts"])
-    except (KeyError, TypeError, json.JSONDecodeError) as cause:
-        raise CheckpointError(f"{path}: cannot read its description: {cause}") from (
-            cause
-        )
+    config, card, facts = _parse(text, path)
     network = TSM(config)
+    network.card = card
     load_tensors(network, entries, source=str(path))
     logger.info("loaded %s: %s", path, headline(facts))
+    if card.missing:
+        names = ", ".join(card.missing)
+        logger.warning("%s was written without these facts: %s", path, names)
     return network, facts
 
 
@@ -126,6 +149,33 @@ def load_tensors(
         raise CheckpointError(f"{source}: tensors {'; '.join(problems)}")
     for name, parameter in own.items():
         parameter.set_data(tensors[name])
+
+
+def _parse(text: str, path: Path) -> tuple[TSMConfig, cards.ModelCard, dict[str, Any]]:
+    try:
+        description = json.loads(text)
+        if description["format"] not in _FORMATS:
+            raise CheckpointError(
+                f"{path} has format {description['format']}, this code reads "
+                f"{' and '.join(map(str, _FORMATS))}"
+            )
+        if "model" not in description:
+            raise CheckpointError(
+                f"{path} is the optimizer's half of a checkpoint: the network is in "
+                f"{path.with_name(_FILES[1])}"
+            )
+        facts = dict(description["facts"])
+        if "card" in description:
+            card = cards.parse(description["card"])
+        else:
+            card = cards.parse_run(facts.get("run", {}))
+        return TSMConfig(**description["model"]), card, facts
+    except CheckpointError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as cause:
+        raise CheckpointError(f"{path}: cannot read its description: {cause}") from (
+            cause
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

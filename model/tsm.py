@@ -7,13 +7,10 @@ from mindspore import Tensor, dtype, nn
 from mindspore.common.initializer import Normal
 
 from model import consensus, freezing, mobilenet, resnet, temporal, temporal_shift
+from model.cards import PIXEL_MEAN, PIXEL_STD, ModelCard
 from model.config import TSMConfig
 
 __all__ = ["TSM", "TSMConfig"]
-
-# Mean and deviation of ImageNet's RGB, for pixels in [0, 1].
-_PIXEL_MEAN = (0.485, 0.456, 0.406)
-_PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 class TSM(nn.Cell):
@@ -22,11 +19,15 @@ class TSM(nn.Cell):
     Input: (N, T, 3, H, W), RGB pixels in [0, 255], uint8 or float.
     Output: (N, K) float32 logits; (N, T, K) with the "identity" consensus, T / 2 of
     them a clip with temporal pooling.
+
+    Attributes:
+      card: how it is used and where it comes from; checkpoints keep it.
     """
 
     def __init__(self, config: TSMConfig) -> None:
         super().__init__()
         self.config = config
+        self.card = ModelCard()
         self.num_segments = config.num_segments
         self.num_pooled_segments = config.num_pooled_segments
         self.num_classes = config.num_classes
@@ -41,8 +42,8 @@ class TSM(nn.Cell):
             bias_init="zeros",
         )
         self.consensus = consensus.CONSENSUSES[config.consensus]
-        scale = 1.0 / (255.0 * np.array(_PIXEL_STD))
-        offset = -np.array(_PIXEL_MEAN) / np.array(_PIXEL_STD)
+        scale = 1.0 / (255.0 * np.array(PIXEL_STD))
+        offset = -np.array(PIXEL_MEAN) / np.array(PIXEL_STD)
         self.pixel_scale = Tensor(scale.reshape(1, 3, 1, 1), dtype.float32)
         self.pixel_offset = Tensor(offset.reshape(1, 3, 1, 1), dtype.float32)
 

@@ -1,5 +1,7 @@
 """Reads tensors by name from each kind of file that weights are published in."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import safetensors
 
+from model import cards
 from model.checkpoint import CheckpointError
 
-__all__ = ["READERS", "read"]
+__all__ = ["READERS", "class_names", "read"]
 
 Tensors = dict[str, npt.NDArray[np.float32]]
+
+_SAFE_TORCH = (2, 10)
+"""Before it, `weights_only` does not keep a crafted file from doing harm
+(CVE-2025-32434, CVE-2026-24747)."""
 
 
 def read(path: Path) -> Tensors:
@@ -33,6 +40,40 @@ def read(path: Path) -> Tensors:
     return reader(path)
 
 
+def class_names(path: Path) -> tuple[str, ...]:
+    """Returns the label texts in the card of a file of ours; () of any other file.
+
+    Raises:
+      CheckpointError: the file cannot be read, or its card is damaged.
+    """
+    text = _DESCRIPTIONS[path.suffix](path) if path.suffix in _DESCRIPTIONS else None
+    try:
+        card = json.loads(text).get("card") if text else None
+        return cards.parse(card).class_names if card else ()
+    except (AttributeError, TypeError, ValueError) as cause:
+        raise CheckpointError(f"{path}: cannot read its card: {cause}") from cause
+
+
+def _ckpt_description(path: Path) -> str | None:
+    entry = _load_ckpt(path).get("clipmill")
+    return entry if isinstance(entry, str) else None
+
+
+def _safetensors_description(path: Path) -> str | None:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            text: str | None = (file.metadata() or {}).get("clipmill")
+            return text
+    except (OSError, safetensors.SafetensorError) as cause:
+        raise CheckpointError(f"cannot read {path}: {cause}") from cause
+
+
+_DESCRIPTIONS: dict[str, Callable[[Path], str | None]] = {
+    ".ckpt": _ckpt_description,
+    ".safetensors": _safetensors_description,
+}
+
+
 def _read_safetensors(path: Path) -> Tensors:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -42,15 +83,19 @@ def _read_safetensors(path: Path) -> Tensors:
 
 
 def _read_ckpt(path: Path) -> Tensors:
-    try:
-        entries = mindspore.load_checkpoint(str(path))
-    except (ValueError, RuntimeError) as cause:
-        raise CheckpointError(f"cannot read {path}: {cause}") from cause
     return {
         name: _float32(entry.asnumpy())
-        for name, entry in entries.items()
+        for name, entry in _load_ckpt(path).items()
         if isinstance(entry, mindspore.Tensor)  # not the text that we add
     }
+
+
+def _load_ckpt(path: Path) -> dict[str, Any]:
+    try:
+        entries: dict[str, Any] = mindspore.load_checkpoint(str(path))
+    except (ValueError, RuntimeError) as cause:
+        raise CheckpointError(f"cannot read {path}: {cause}") from cause
+    return entries
 
 
 def _read_torch(path: Path) -> Tensors:
@@ -58,9 +103,15 @@ def _read_torch(path: Path) -> Tensors:
         import torch
     except ImportError as cause:
         raise CheckpointError(
-            f"reading {path} needs PyTorch: pip install torch, or save the weights as "
-            f".safetensors where it is installed"
+            f"reading {path} needs PyTorch: pip install 'torch>=2.10', or save the "
+            f"weights as .safetensors where it is installed"
         ) from cause
+    version = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
+    if version < _SAFE_TORCH:
+        raise CheckpointError(
+            f"reading {path} needs PyTorch 2.10: a crafted file can run code in "
+            f"{torch.__version__}"
+        )
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as cause:  # torch promises no class of errors

@@ -35,11 +35,24 @@ _CLASSIFIERS = re.compile(
 # A layer of a MobileNetV2 in torchvision's layout: its block, its place in it and, if
 # it is a convolution with batch norm and ReLU6 behind it, its place among those.
 _NESTED = re.compile(r"(.*features\.\d+\.conv)\.(\d+)\.(?:(\d+)\.)?(\w+)$")
+_DOWNSAMPLE = re.compile(r"\.down_sample(_layer)?\.")
+# In mmaction2 a convolution and its norm are one module.
+_MMACTION = "backbone."
+_MMACTION_CLASSIFIER = "cls_head.fc_cls."
+_MMACTION_PARTS = (
+    (re.compile(r"\bdownsample\.conv\."), "downsample.0."),
+    (re.compile(r"\bdownsample\.bn\."), "downsample.1."),
+    (re.compile(r"\b(conv\d)\.conv\."), r"\1."),
+    (re.compile(r"\bconv(\d)\.bn\."), r"bn\1."),
+)
 _LAYERS_OF_ONE = 3  # convolution, batch norm, ReLU6: one place there, three here
 _NO_WEIGHT = re.compile(
     r".*\.num_batches_tracked"
+    r"|data_preprocessor\.(mean|std)"  # mmaction2's, of the pixels
     # What MindSpore's optimizers and loss scaling add to a checkpoint.
-    r"|(moments?|moment[12]|accum|accu_grads|stat)\..*"
+    r"|(moments?|moment[12]|momentum_buf|accum|accum_update|accu_grads|stat)\..*"
+    r"|((adam|lamb)_[mv]|(max_)?exp_avg(_sq)?|exp_inf|mean_(square|grad))\..*"
+    r"|(prev|step_size|vhat|ax_?)\..*|state_step"
     r"|(learning_rate|weight_decay)\w*"
     r"|global_step|momentum|epoch_num|step_num|loss_scale|scale_sense"
     r"|(current|last_overflow)_iterator_step"
@@ -61,11 +74,18 @@ def canonical_name(name: str) -> str:
     """Returns the authors' name of a tensor that some file calls `name`.
 
     The file may be a checkpoint of theirs (with `module.` of data parallel training), a
-    frame network (without `base_model.`) or MindSpore's port (gamma, beta,
-    `down_sample_layer`, `end_point`).
+    frame network (without `base_model.`), of MindSpore's port (gamma, beta,
+    `down_sample_layer`, `end_point`), of MindCV (`down_sample`) or of mmaction2
+    (`backbone.layer1.0.conv1.conv.net`, `cls_head.fc_cls`).
     """
     name = torch_name(name.removeprefix("module."))
-    name = name.replace(".down_sample_layer.", ".downsample.")
+    name = _DOWNSAMPLE.sub(".downsample.", name)
+    if name.startswith(_MMACTION_CLASSIFIER):
+        return name.replace(_MMACTION_CLASSIFIER, "new_fc.")
+    if name.startswith(_MMACTION):
+        name = name.removeprefix(_MMACTION)
+        for pattern, ours in _MMACTION_PARTS:
+            name = pattern.sub(ours, name)
     if _CLASSIFIERS.match(name):
         return _CLASSIFIERS.sub("new_fc.", name)
     if name.startswith(("base_model.", "new_fc.")):

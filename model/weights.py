@@ -22,6 +22,8 @@ __all__ = ["FRESH_PARTS", "Imported", "import_weights", "save_safetensors"]
 
 logger = logging.getLogger(__name__)
 
+_MAX_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -32,19 +34,21 @@ class Imported:
       fresh: parameters of the fresh parts, which stay as they were.
       ignored: the file's names of counters, of an optimizer's state, and of tensors for
         the fresh parts.
+      class_names: label texts by label_id, where the file has them.
     """
 
     taken: tuple[str, ...]
     fresh: tuple[str, ...]
     ignored: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
 
 
 def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Imported:
     """Sets a network's parameters to the tensors of a file.
 
-    The file may be a checkpoint of the authors' PyTorch code, a frame network in
-    torchvision's layout (ResNets and MobileNetV2), a checkpoint of MindSpore's port, or
-    one of ours.
+    The file may be a checkpoint of the authors' PyTorch code or of mmaction2, a frame
+    network in torchvision's layout (ResNets and MobileNetV2) or of MindCV, a checkpoint
+    of MindSpore's port, or one of ours.
 
     Args:
       path: one of the kinds in `weight_files.READERS`.
@@ -52,8 +56,9 @@ def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Im
         them.
 
     Raises:
-      CheckpointError: the file cannot be read, or a tensor is missing, is unknown or
-        has another shape; the message names it and the network is unchanged.
+      CheckpointError: the file cannot be read, or a tensor is missing, is unknown, has
+        another shape or a value that is no finite number; the message names it and the
+        network is unchanged.
     """
     is_fresh = _pattern(fresh).match
     tensors = weight_files.read(path)
@@ -67,6 +72,7 @@ def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Im
         if wanted[name] in named and name not in kept
     }
     used = {named[wanted[name]] for name in parameters}
+    _check_finite({name: tensors[name] for name in used}, path)
     ignored = {name for name in tensors if weight_names.is_no_weight(name)}
     ignored |= {name for canonical, name in named.items() if is_fresh(canonical)}
     surplus = {
@@ -83,7 +89,9 @@ def import_weights(network: TSM, path: Path, *, fresh: Sequence[str] = ()) -> Im
         len(kept),
     )
     taken = tuple(name for name in own if name not in kept)
-    return Imported(taken, kept, tuple(sorted(ignored)))
+    _warn_of_new_shifts(taken, named, path)
+    names = weight_files.class_names(path)
+    return Imported(taken, kept, tuple(sorted(ignored)), names)
 
 
 def save_safetensors(network: TSM, path: Path, facts: Mapping[str, Any]) -> None:
@@ -108,6 +116,31 @@ def save_safetensors(network: TSM, path: Path, facts: Mapping[str, Any]) -> None
             safetensors.numpy.save_file(tensors, incomplete, metadata)
     except safetensors.SafetensorError as cause:
         raise OSError(f"cannot write {path}: {cause}") from cause
+
+
+def _check_finite(tensors: weight_files.Tensors, path: Path) -> None:
+    broken = [n for n, values in tensors.items() if not np.isfinite(values).all()]
+    if broken:
+        more = ", ..." if len(broken) > _MAX_NAMED else ""
+        raise CheckpointError(
+            f"{path}: {len(broken)} tensors have values that are no finite numbers: "
+            f"{', '.join(sorted(broken)[:_MAX_NAMED])}{more}"
+        )
+
+
+def _warn_of_new_shifts(
+    taken: Sequence[str], canonical_names: Iterable[str], path: Path
+) -> None:
+    """Warns where a whole network, classifier and all, was trained without shifts."""
+    has_shifts = any(".net." in name for name in taken)
+    has_classifier = any(name.startswith("new_fc.") for name in taken)
+    was_shifted = any(".net." in name for name in canonical_names)
+    if has_shifts and has_classifier and not was_shifted:
+        logger.warning(
+            "%s was trained without shifts and becomes a network with them: its logits "
+            "will be others; `shift_place: none` keeps it as it is",
+            path,
+        )
 
 
 def _pattern(fresh: Sequence[str]) -> re.Pattern[str]:

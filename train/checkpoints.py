@@ -104,6 +104,12 @@ class Checkpoints:
                 f"{path} is damaged: {reason}; {self._advice(step)}"
             )
         saved, _ = checkpoint.load(path / NETWORK_FILE)
+        names = saved.card.class_names
+        if names and network.card.class_names not in ((), names):
+            raise checkpoint.CheckpointError(
+                f"{path} was trained by other classes than the data set has now, or by "
+                f"classes that were numbered otherwise: {', '.join(names[:5])}, ..."
+            )
         own = {p.name: p for p in saved.get_parameters()}
         checkpoint.load_tensors(network, own, source=str(path / NETWORK_FILE))
         return _restore_tensors(path / TRAINING_FILE, tensors)

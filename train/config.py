@@ -1,12 +1,16 @@
 """TrainConfig: the section `training` of a configuration file."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mindrecord_io.serving import clip_sampling, segments
 from model import weights
 from train import optimizer, schedule
 
-__all__ = ["SAMPLINGS", "TrainConfig"]
+__all__ = ["RANDOM", "SAMPLINGS", "TrainConfig"]
+
+RANDOM = "random"
+"""The value of `tune_from` that begins without weights on purpose."""
 
 _AMP_LEVELS = ("O0", "O2", "O3", "auto")
 """MindSpore's: all in float32; half precision but for batch norm; all in half
@@ -42,7 +46,7 @@ class TrainConfig:
       loss_scale: the first; doubled after 1000 steps without an overflow, halved by
         one. Not used with O0.
       tune_from: a file of weights that training begins with (see model/weights.py for
-        its kinds); null: random ones.
+        its kinds); null: random ones, as "random", which says so on purpose.
       fresh_parts: of `weights.FRESH_PARTS`; they begin at random all the same.
       trainable: "all" or "classifier".
       sync_norm: batch norm's statistics are of all ranks' clips in training, not of
@@ -130,6 +134,13 @@ class TrainConfig:
                 raise ValueError(
                     f"{name} must be one of {choices}, got {getattr(self, name)!r}"
                 )
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file of weights that training begins with; None for random ones."""
+        if self.tune_from in (None, RANDOM):
+            return None
+        return Path(str(self.tune_from))
 
     @property
     def scaled_learning_rate(self) -> float:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,18 @@ from typing import Any
 import mindspore
 
 from eval import config as eval_config
-from eval import evaluate
+from eval import evaluate, trained
 from eval import job as eval_job
 from eval.metrics import TopK
 from eval.running import config_file, rank_group
 from eval.running.rank_group import Ranks
+from mindrecord_io import program
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_checks
-from model import freezing, tsm, weights
-from train import clips, config, loop, resuming, run_folder
+from model import tsm
+from model.cards import ModelCard
+from train import clips, config, first_network, loop, resuming, run_folder
 
 __all__ = [
     "RunConfig",
@@ -27,7 +30,6 @@ __all__ = [
     "check_divides",
     "epoch_opener",
     "load_config",
-    "make_network",
     "run",
 ]
 
@@ -118,15 +120,20 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     begun_with = {} if step is None else folder.read_config()
     version_name = options.version or begun_with.get("version")
     version = opening.open_version(options.dataset, version_name)
+    overrides = dict(options.overrides)
+    if step:
+        overrides |= first_network.flags_of(begun_with)
     settings = load_config(
         options.config_path,
-        options.overrides,
+        overrides,
         num_classes=len(version.category_names()),
     )
     if step is not None:
         resuming.check_same_run(
             folder.path, begun_with, _description(version, settings)
         )
+    else:
+        first_network.check(settings.training)
     _check_splits(version)
     if settings.evaluation.check_hashes:
         for split in _SPLITS:
@@ -135,7 +142,13 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     ranks = rank_group.join()
     check_divides(settings, ranks)
     mindspore.set_seed(settings.training.seed)
-    training = _make_training(version, settings, folder, ranks)
+    parts = settings.model, settings.training
+    if step:
+        network = first_network.make_again(*parts, begun_with)
+    else:
+        network = first_network.make(*parts, class_names=version.category_names())
+    network.card = _card(version, settings, network.card)
+    training = _make_training(version, settings, network, folder, ranks)
     with folder.locked() if ranks.is_first else contextlib.nullcontext():
         if step:
             resuming.log_growth(begun_with, settings.training, step, training.rates)
@@ -166,10 +179,10 @@ def _check_splits(version: manifests.Version) -> None:
 def _make_training(
     version: manifests.Version,
     settings: RunConfig,
+    network: tsm.TSM,
     folder: run_folder.RunFolder,
     ranks: Ranks,
 ) -> loop.Training:
-    network = make_network(settings)
     predict = evaluate.make_predict(network)
 
     def score() -> TopK:
@@ -198,20 +211,22 @@ def _description(version: manifests.Version, settings: RunConfig) -> dict[str, A
     return {"version": version.manifest.version} | dataclasses.asdict(settings)
 
 
-def make_network(settings: RunConfig) -> tsm.TSM:
-    """Returns a new network of the settings, ready to be trained.
-
-    Raises:
-      checkpoint.CheckpointError: `tune_from` cannot be used.
-    """
-    network, training = tsm.TSM(settings.model), settings.training
-    if training.tune_from is not None:
-        weights.import_weights(
-            network, Path(training.tune_from), fresh=training.fresh_parts
-        )
-    if training.trainable == "classifier":
-        freezing.freeze_frame_network(network.base_model)
-    return network
+def _card(
+    version: manifests.Version, settings: RunConfig, origin: ModelCard
+) -> ModelCard:
+    """Returns the card of a training's network; the weights' facts are of `origin`."""
+    view = {name: getattr(settings.evaluation, name) for name in trained.VIEW_KEYS}
+    manifest = version.manifest
+    return dataclasses.replace(
+        origin,
+        class_names=tuple(version.category_names()),
+        view=view | {"train_frames": settings.training.train_frames},
+        dataset=str(version.location),
+        dataset_version=manifest.version,
+        dataset_digest=hashlib.sha256(manifests.encoded(manifest)).hexdigest(),
+        decode_settings=dataclasses.asdict(manifest.settings),
+        program=program.VERSION,
+    )
 
 
 def epoch_opener(

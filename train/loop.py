@@ -111,7 +111,8 @@ class Training:
         if self._ranks.is_first:
             folder = self._folder
             begin = folder.begin_again if is_again else folder.begin
-            begin(self._description)
+            card = self._learner.network.card.to_json()
+            begin(self._description | {"card": card})
         self._ranks.equalise(self._learner.network.get_parameters())
 
     def resume(self, step: int) -> None:

@@ -32,7 +32,7 @@ class ConfigError(ValueError):
 
 
 def load(
-    path: Path,
+    path: Path | None,
     schema: Mapping[str, type],
     *,
     overrides: Mapping[str, str],
@@ -41,7 +41,7 @@ def load(
     """Returns the typed values of each section: those of the file, then of the flags.
 
     Args:
-      path: the YAML file.
+      path: the YAML file; None where flags alone are given.
       schema: section name -> the dataclass whose fields are its keys.
       overrides: key -> text, as given on the command line.
       ignored: sections that the file may have and that are not read.
@@ -51,7 +51,7 @@ def load(
     """
     owners = _owners(schema)
     sections: Sections = {name: {} for name in schema}
-    for section, fields in _read(path).items():
+    for section, fields in (_read(path) if path else {}).items():
         if section in ignored:
             continue
         if section not in schema:

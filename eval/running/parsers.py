@@ -24,12 +24,12 @@ CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
 """The configuration files that come with the program, in a clone and installed."""
 
 
-def add_config_path(parser: CommandParser) -> None:
+def add_config_path(parser: CommandParser, *, required: bool = True) -> None:
     """Adds --config_path, a YAML file or the bare name of one of CONFIGS."""
     parser.add_argument(
         "--config_path",
         type=_config_path,
-        required=True,
+        required=required,
         metavar="FILE_OR_NAME",
         help="YAML file of the network, or the name of one that comes with clipmill: "
         + ", ".join(_config_names()),
@@ -42,8 +42,8 @@ def add_checkpoint(parser: CommandParser) -> None:
         "--checkpoint",
         type=command_line.local_path,
         required=True,
-        metavar="FILE",
-        help=".ckpt file of clipmill train",
+        metavar="FILE_OR_RUN",
+        help=".ckpt file of clipmill train, or its output folder for the best one",
     )
 
 
@@ -52,14 +52,16 @@ def eval_parser() -> CommandParser:
     parser = CommandParser(
         "eval",
         "Scores every clip of a split with a trained network.",
-        example="--config_path demo_cpu --dataset dataset --checkpoint run/best.ckpt",
-        notes="Any key of the sections `model` and `evaluation` of the configuration "
+        example="--dataset dataset --checkpoint run",
+        notes="Clips are viewed as in training, unless a configuration file or a flag "
+        "has it otherwise: any key of the sections `model` and `evaluation` of that "
         "file is a flag too: --eval_batch_size 8. `python -m eval export`, `python -m "
         "eval import_weights` and `python -m eval infer` have flags of their own.",
     )
-    add_config_path(parser)
+    add_config_path(parser, required=False)
     command_line.add_dataset(parser)
     add_checkpoint(parser)
+    _add_map_classes(parser)
     _add_split(parser, "what to score")
     command_line.add_version(parser)
     for name, text in (
@@ -77,24 +79,65 @@ def infer_parser() -> CommandParser:
     """Returns the parser of `infer`."""
     parser = CommandParser(
         "infer",
-        "Prints the five most probable labels of clips of a data set.",
-        example="--dataset dataset --checkpoint run/best.ckpt --clip_id 17 42",
+        "Prints the five most probable labels of video files, of clips of a data set "
+        "or of each frame of a stream, a line of JSON each.",
+        example="--checkpoint run video.webm folder",
+        notes="Clips are viewed as in training. A file that cannot be decoded is "
+        "refused with its reason; the others are scored, and the exit status is 1.",
     )
-    command_line.add_dataset(parser)
-    add_checkpoint(parser)
     parser.add_argument(
-        "--clip_id", nargs="+", required=True, help="ids of stored clips of the split"
+        "clips",
+        nargs="*",
+        default=(),
+        type=command_line.local_path,
+        metavar="CLIP",
+        help="video file, folder of a clip's frames, or folder of these",
     )
-    _add_split(parser, "where the clips are")
+    add_checkpoint(parser)
+    command_line.add_dataset(parser, required=False)
+    parser.add_argument(
+        "--clip_id",
+        dest="clip_ids",
+        nargs="+",
+        default=(),
+        help="ids of stored clips of the split of --dataset",
+    )
+    _add_split(parser, "where these clips are")
     command_line.add_version(parser)
+    _add_map_classes(parser)
+    parser.add_argument(
+        "--stream",
+        metavar="SOURCE",
+        help="file, camera such as /dev/video0, or - for standard input: an online "
+        "network looks at it frame by frame",
+    )
+    parser.add_argument(
+        "--stream_fps",
+        type=float,
+        metavar="FPS",
+        help="frames of the stream to look at in a second; by default all",
+    )
     parser.add_argument(
         "--device_target",
         choices=("CPU", "GPU", "Ascend"),
         default="CPU",
         help="what computes",
     )
-    _add_pixels(parser, "crop_px", 224, "side of the frames")
-    _add_pixels(parser, "resize_px", 256, "short side")
+    _add_pixels(parser, "crop_px", "side of the frames")
+    _add_pixels(parser, "resize_px", "short side before that is cut out")
+    parser.add_argument(
+        "--batch_size",
+        type=command_line.positive_int,
+        default=16,
+        metavar="N",
+        help="views of clips at once",
+    )
+    parser.add_argument(
+        "--num_workers",
+        type=command_line.positive_int,
+        metavar="N",
+        help="processes that decode files; by default one a processor",
+    )
     return parser
 
 
@@ -107,7 +150,7 @@ def export_parser() -> CommandParser:
     )
     add_checkpoint(parser)
     _add_output(parser, "file: .mindir, .onnx, .safetensors")
-    _add_pixels(parser, "crop_px", 224, "side of the frames")
+    _add_pixels(parser, "crop_px", "side of the frames")
     parser.add_argument(
         "--batch_size",
         type=command_line.positive_int,
@@ -124,8 +167,9 @@ def import_weights_parser() -> CommandParser:
         "import_weights",
         "Turns published weights into a checkpoint for evaluation.",
         example="--config_path tsm_sthv2_r50_8f --weights tsm.pth --output tsm.ckpt",
-        notes="Any key of the section `model` of the configuration file is a flag "
-        "too: --num_classes 174",
+        notes="Any key of the sections `model` and `evaluation` of the configuration "
+        "file is a flag too: --num_classes 174. Weights of the authors' code, of "
+        "mmaction2, torchvision, MindSpore's port and MindCV are read.",
     )
     add_config_path(parser)
     parser.add_argument(
@@ -143,7 +187,23 @@ def import_weights_parser() -> CommandParser:
         default=(),
         help="parts of the network that the file need not have",
     )
+    parser.add_argument(
+        "--labels",
+        type=command_line.local_path,
+        metavar="FILE",
+        help="label texts by label_id, a line each, as labels/category.txt of a data "
+        "set: by default unknown",
+    )
     return parser
+
+
+def _add_map_classes(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--map_classes",
+        action="store_true",
+        help="go by the names of the classes where the data set has the checkpoint's, "
+        "numbered otherwise",
+    )
 
 
 def _add_split(parser: CommandParser, text: str) -> None:
@@ -162,13 +222,12 @@ def _add_output(parser: CommandParser, text: str) -> None:
     )
 
 
-def _add_pixels(parser: CommandParser, name: str, default: int, text: str) -> None:
+def _add_pixels(parser: CommandParser, name: str, text: str) -> None:
     parser.add_argument(
         f"--{name}",
         type=command_line.positive_int,
-        default=default,
         metavar="PX",
-        help=text,
+        help=f"{text}; by default as in training",
     )
 
 

@@ -163,6 +163,17 @@ class CropDecoder:
             part = jpeg_regions.stack(jpegs[stacked], grid, _bounds(crops))
             self._decode_part(part, divisor, crops, out[stacked])
 
+    def crop(
+        self, pixels: Pixels, crops: Sequence[views.CropDecision], out: Pixels
+    ) -> None:
+        """Writes crops of one frame that is decoded already to `out`.
+
+        Args:
+          pixels: RGB (height, width, 3), contiguous.
+          out: uint8 (crops, 3, crop_px, crop_px), every plane contiguous.
+        """
+        self._crop(pixels, (0, 0), 1, crops, out)
+
     def _decode_part(
         self,
         part: jpeg_regions.Stack,

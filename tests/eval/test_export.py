@@ -11,6 +11,7 @@ from mindspore import Tensor, nn
 
 from eval import export
 from model import checkpoint
+from model.cards import ModelCard
 from model.tsm import TSMConfig
 from tests.model.test_tsm import make_network, random_clips
 
@@ -41,6 +42,17 @@ def test_mindir_gives_the_logits_of_any_number_of_clips(tmp_path, changes):
         loaded(clips).asnumpy(), network(clips).asnumpy(), rtol=1e-4, atol=1e-4
     )
     assert [path.name for path in output.parent.iterdir()] == ["tsm.mindir"]
+
+
+def test_frames_have_the_size_of_the_training(tmp_path, caplog):
+    network = make_network()
+    network.card = ModelCard(view={"crop_px": 48, "resize_px": 54})
+    output = tmp_path / "tsm.onnx"
+    assert export.export(network, options(output)).input_shape == (1, 4, 3, 48, 48)
+    assert caplog.messages == []
+    other = export.export(network, options(output, crop_px=32))
+    assert other.input_shape == (1, 4, 3, 32, 32)
+    assert "crop_px is 32 as given, the network was trained with 48" in caplog.text
 
 
 def test_onnx_is_for_so_many_clips(tmp_path):

@@ -1,5 +1,6 @@
 """The command that makes a checkpoint of published weights."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_the_classifier_begins_anew_if_asked(run, published, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ((), 2, "TSMConfig needs num_classes"),
+        ((), 2, "give --num_classes N, or --labels FILE"),
         (("--num_classes", "5", "--epochs", "3"), 2, "--epochs is no key"),
         (("--num_classes", "7"), 1, "2 of another shape: new_fc.bias (5,)"),
         (("--num_classes", "5", "--arch", "resnet34"), 1, "missing: base_model"),
@@ -90,6 +91,23 @@ def test_what_does_not_fit_is_explained(
     (error,) = [r.message for r in caplog.records if r.levelname == "ERROR"]
     assert message in error
     assert not (tmp_path / "made" / "published.ckpt").exists()
+
+
+def test_the_checkpoint_says_how_it_is_used(run, published, tmp_path):
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\ne\n")
+    assert run("--labels", str(tmp_path / "labels.txt"), "--resize_px", "36") == 0
+    network, _ = checkpoint.load(tmp_path / "made" / "published.ckpt")
+    card, content = network.card, (tmp_path / "published.safetensors").read_bytes()
+    assert card.class_names == ("a", "b", "c", "d", "e")
+    assert (card.view["crop_px"], card.view["resize_px"]) == (32, 36)
+    assert card.weights == "published.safetensors"
+    assert card.weights_sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_labels_of_another_number_are_wrong_usage(run, published, tmp_path, caplog):
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    assert run("--labels", str(tmp_path / "labels.txt"), "--num_classes", "5") == 2
+    assert "has 2 labels, num_classes is 5" in caplog.text
 
 
 def test_unknown_parts_are_wrong_usage(run, capsys):

@@ -12,6 +12,7 @@ from mindspore import Tensor
 
 from eval import infer
 from model import checkpoint
+from model.cards import ModelCard
 from model.tsm import TSM, TSMConfig
 
 LABELS = ("Moving something left", "Moving something right", "Rest")
@@ -37,6 +38,7 @@ def options(published_version, tmp_path, monkeypatch, eager):
     checkpoint.save(network, path, {"epoch": 3})
 
     def make(*clip_ids, **changes):
+        clip_ids = clip_ids or ("201",)
         fields = {"crop_px": 32, "resize_px": 32, "checkpoint": path}
         return infer.InferOptions(
             dataset=published_version.dataset,
@@ -53,6 +55,42 @@ def test_labels_are_told_by_falling_probability(options):
     assert result.clip_id == "202"
     assert result.labels == (LABELS[2], LABELS[0], LABELS[1])
     np.testing.assert_allclose(result.probabilities, powers / powers.sum(), atol=1e-6)
+
+
+def test_clips_are_seen_as_in_training(options, monkeypatch, caplog):
+    """The size, the crops and the times are the checkpoint's without any flag."""
+    network, _ = checkpoint.load(options().checkpoint)
+    view = {"crop_px": 48, "resize_px": 50, "eval_crops": "three"}
+    view |= {"eval_frames": "twice", "average": "logits"}
+    network.card = ModelCard(class_names=LABELS, view=view)
+    checkpoint.save(network, options().checkpoint, {})
+    shapes = []
+
+    def make_predict(network):
+        def predict(frames):
+            shapes.append(frames.shape)
+            return np.zeros((len(frames), 3), np.float32)
+
+        return predict
+
+    monkeypatch.setattr(infer.evaluate, "make_predict", make_predict)
+    caplog.clear()
+    list(infer.infer(options("201", "202", crop_px=None, resize_px=None)))
+    assert shapes == [(12, 2, 3, 48, 48)]  # two clips, three crops at two times
+    assert "_px is" not in caplog.text
+    list(infer.infer(options("201", crop_px=32, resize_px=None)))
+    assert shapes[1] == (6, 2, 3, 32, 32)
+    assert "crop_px is 32 as given, the network was trained with 48" in caplog.text
+
+
+def test_a_data_set_that_numbers_its_classes_otherwise_is_refused_or_mapped(options):
+    network, _ = checkpoint.load(options().checkpoint)
+    network.card = ModelCard(class_names=(LABELS[1], LABELS[0], LABELS[2]))
+    checkpoint.save(network, options().checkpoint, {})
+    with pytest.raises(ValueError, match="numbers 2 classes otherwise than"):
+        list(infer.infer(options("201")))
+    (result,) = infer.infer(options("201", map_classes=True))
+    assert result.labels == (LABELS[2], LABELS[1], LABELS[0])
 
 
 def test_each_clip_comes_with_the_label_that_it_has(options):
@@ -111,19 +149,29 @@ def test_the_command_prints_a_line_a_clip(options):
     assert all(line["labels"][0] == "Rest" for line in lines)
 
 
-def test_sizes_that_do_not_fit_are_wrong_usage(caplog):
+def test_sizes_that_do_not_fit_are_wrong_usage(options, caplog):
+    wanted = options("201")
     words = [
-        "--dataset",
-        "d",
-        "--checkpoint",
-        "c",
-        "--clip_id",
-        "1",
-        "--crop_px",
-        "300",
+        *("--dataset", str(wanted.dataset), "--checkpoint", str(wanted.checkpoint)),
+        *("--clip_id", "201", "--crop_px", "300"),
     ]
     assert infer.main(words) == 2
     assert "resize_px must be at least crop_px = 300, got 256" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give either CLIP..., video files and folders, or --dataset"),
+        (["a.webm", "--stream", "-"], "give either CLIP"),
+        (["--clip_id", "1"], "--dataset and --clip_id need each other"),
+        (["a.webm", "--dataset", "d"], "--dataset and --clip_id need each other"),
+        (["--stream", "-", "--stream_fps", "0"], "--stream_fps must be positive: 0"),
+    ],
+)
+def test_what_is_asked_for_is_one_thing(words, message, caplog):
+    assert infer.main(["--checkpoint", "c", *words]) == 2
+    assert message in caplog.text
 
 
 @pytest.mark.slow

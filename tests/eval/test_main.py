@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from model import checkpoint
+from model.cards import ModelCard
 from model.tsm import TSM, TSMConfig
 
 CONFIG = """
@@ -116,9 +117,53 @@ def test_what_does_not_fit_together_is_explained(
     assert re.search(message, lines[0])
 
 
+@pytest.mark.slow
+def test_a_training_folder_is_scored_as_it_was_measured_without_more_flags(
+    published_version, make_checkpoint, tmp_path
+):
+    path = make_checkpoint()
+    network, _ = checkpoint.load(path)
+    names = tuple(published_version.category_names())
+    view = {"crop_px": 32, "resize_px": 40, "eval_crops": "three"}
+    network.card = ModelCard(class_names=names, view=view)
+    checkpoint.save(network, path, {})
+
+    def scored(*flags):
+        words = ["--dataset", published_version.dataset, *flags]
+        run = subprocess.run(
+            [sys.executable, "-m", "eval", *map(str, words)],
+            capture_output=True,
+            text=True,
+            env=os.environ,
+        )
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout.splitlines()[-1])
+
+    result = scored("--checkpoint", path.parent, "--report", tmp_path / "a.json")
+    given = [word for k, v in view.items() for word in (f"--{k}", v)]
+    again = scored("--checkpoint", path, *given, "--report", tmp_path / "b.json")
+    assert result["top1"] == again["top1"]
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_classes_in_another_order_are_an_error_unless_mapped(run_eval, make_checkpoint):
+    path = make_checkpoint()
+    network, _ = checkpoint.load(path)
+    names = ("Rest", "Moving something left", "Moving something right")
+    network.card = ModelCard(class_names=names)
+    checkpoint.save(network, path, {})
+    refused = run_eval(path)
+    assert refused.returncode == 1
+    assert "0 is 'Rest' there and 'Moving something left' here" in refused.stderr
+    mapped = run_eval(path, "--map_classes")
+    assert mapped.returncode == 0
+    assert "classes are mapped by their names" in mapped.stderr
+
+
 def test_a_missing_flag_is_wrong_usage():
     run = subprocess.run(
         [sys.executable, "-m", "eval", "--dataset", "x"], capture_output=True, text=True
     )
     assert run.returncode == 2
-    assert "--config_path, --checkpoint" in run.stderr
+    assert "the following arguments are required: --checkpoint\n" in run.stderr

@@ -1,5 +1,6 @@
 """Networks in files: what comes back, and what is refused."""
 
+import dataclasses
 import json
 
 import mindspore
@@ -9,6 +10,7 @@ from mindspore import Parameter, Tensor, nn
 
 from model import checkpoint
 from model.tsm import TSM, TSMConfig
+from tests.model.test_cards import CARD
 
 CONFIG = TSMConfig(num_classes=3, arch="resnet18", width=4, num_segments=2, shift_div=4)
 
@@ -33,6 +35,57 @@ def test_network_comes_back_with_its_configuration_and_facts(saved):
     assert own.keys() == back.keys()
     for name, values in own.items():
         np.testing.assert_array_equal(back[name], values, err_msg=name)
+
+
+def test_the_card_comes_back(saved, caplog):
+    network, path = saved
+    network.card = CARD
+    checkpoint.save(network, path, {})
+    assert checkpoint.load(path)[0].card == CARD
+    assert "without these facts" not in caplog.text
+
+
+def test_what_the_card_lacks_is_logged(saved, caplog):
+    network, path = saved
+    network.card = dataclasses.replace(CARD, class_names=(), dataset_digest="")
+    checkpoint.save(network, path, {})
+    checkpoint.load(path)
+    assert f"{path} was written without these facts: class_names, dataset_digest" in (
+        caplog.text
+    )
+
+
+def test_an_earlier_programs_file_is_read_with_what_its_facts_have(saved, tmp_path):
+    network, _ = saved
+    path = tmp_path / "earlier.ckpt"
+    run = {"evaluation": {"crop_px": 48}, "training": {"tune_from": "w/r50.pth"}}
+    fields = {"format": 1, "model": dataclasses.asdict(CONFIG), "facts": {"run": run}}
+    text = json.dumps(fields)
+    mindspore.save_checkpoint(
+        network, str(path), append_dict={"clipmill": text}, crc_check=True
+    )
+    loaded, facts = checkpoint.load(path)
+    assert facts == {"run": run}
+    assert loaded.card.view == {"crop_px": 48}
+    assert loaded.card.weights == "w/r50.pth"
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "network.ckpt"])
+def test_a_folder_stands_for_the_checkpoint_in_it(saved, name):
+    _, path = saved
+    path.rename(path.with_name(name))
+    assert checkpoint.load(path.parent)[1]["epoch"] == 1
+
+
+def test_a_folder_without_one_is_refused_with_the_newest_steps(tmp_path):
+    with pytest.raises(checkpoint.CheckpointError, match=r"without best\.ckpt or "):
+        checkpoint.load(tmp_path)
+    for step in ("step-00000008", "step-00000016"):
+        folder = tmp_path / "checkpoints" / step
+        folder.mkdir(parents=True)
+        (folder / "network.ckpt").touch()
+    with pytest.raises(checkpoint.CheckpointError, match="step-00000016/network"):
+        checkpoint.load(tmp_path)
 
 
 def test_moving_averages_are_kept(saved):
@@ -109,8 +162,9 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ({"format": 2, "model": {}, "facts": {}}, "has format 2, this code reads 1"),
-        ({"format": 1, "facts": {}}, "cannot read its description: 'model'"),
+        ({"format": 3, "model": {}}, "has format 3, this code reads 1 and 2"),
+        ({"format": 1, "facts": {}}, r"optimizer.s half .* is in .*network\.ckpt"),
+        ({"format": 1, "model": {"num_classes": 2}}, "description: .facts."),
         ({"format": 1, "model": {"depth": 3}, "facts": {}}, "depth"),
     ],
 )

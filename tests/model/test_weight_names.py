@@ -36,6 +36,28 @@ from model import weight_names
             "base_model.layer1.0.downsample.1.weight",
         ),
         ("end_point.weight", "new_fc.weight"),
+        # MindCV.
+        (
+            "layer2.0.down_sample.0.weight",
+            "base_model.layer2.0.downsample.0.weight",
+        ),
+        # mmaction2.
+        ("backbone.conv1.conv.weight", "base_model.conv1.weight"),
+        ("backbone.conv1.bn.running_var", "base_model.bn1.running_var"),
+        (
+            "backbone.layer1.0.conv1.conv.net.weight",
+            "base_model.layer1.0.conv1.net.weight",
+        ),
+        ("backbone.layer3.1.conv2.bn.bias", "base_model.layer3.1.bn2.bias"),
+        (
+            "backbone.layer4.0.downsample.conv.weight",
+            "base_model.layer4.0.downsample.0.weight",
+        ),
+        (
+            "backbone.layer4.0.downsample.bn.weight",
+            "base_model.layer4.0.downsample.1.weight",
+        ),
+        ("cls_head.fc_cls.bias", "new_fc.bias"),
         # No classifier, though its name begins like one.
         ("fc.0.weight", "base_model.fc.0.weight"),
     ],
@@ -89,6 +111,13 @@ def test_other_layouts_keep_their_names(names):
         ("moments.base_model.conv1.weight", True),
         ("accum.new_fc.weight", True),
         ("stat.new_fc.weight", True),
+        ("adam_m.base_model.conv1.weight", True),
+        ("adam_v.new_fc.bias", True),
+        ("lamb_v.new_fc.bias", True),
+        ("exp_avg_sq.new_fc.bias", True),
+        ("max_exp_avg_sq.new_fc.bias", True),
+        ("state_step", True),
+        ("data_preprocessor.mean", True),
         ("global_step", True),
         ("learning_rate", True),
         ("learning_rate_group_0", True),
@@ -97,6 +126,7 @@ def test_other_layouts_keep_their_names(names):
         ("module.new_fc.weight", False),
         ("momentum_head.weight", False),
         ("statistics.weight", False),
+        ("adam_norm.weight", False),
     ],
 )
 def test_counters_and_optimizers_are_no_weights(name, expected):

@@ -10,7 +10,7 @@ from eval.running import config_file
 from eval.running.rank_group import Ranks
 from model import checkpoint
 from model.tsm import TSM, TSMConfig
-from train import clips, job
+from train import clips, first_network, job
 from train.config import TrainConfig
 
 RUN = job.RunConfig(
@@ -107,7 +107,7 @@ def test_a_training_begins_with_the_weights_it_is_given(tmp_path):
         fresh_parts=("classifier",),
         trainable="classifier",
     )
-    network = job.make_network(dataclasses.replace(RUN, training=training))
+    network = first_network.make(RUN.model, training)
     for name in ("conv1.weight", "bn1.gamma", "layer4.1.conv1.net.weight"):
         mine, theirs = (
             next(p for p in n.get_parameters() if p.name == f"base_model.{name}")
@@ -126,7 +126,7 @@ def test_weights_of_another_number_of_classes_are_an_error_unless_told(tmp_path)
     checkpoint.save(saved, tmp_path / "other.ckpt", {})
     training = dataclasses.replace(RUN.training, tune_from=str(tmp_path / "other.ckpt"))
     with pytest.raises(checkpoint.CheckpointError, match=r"new_fc\.weight \(5, 32\)"):
-        job.make_network(dataclasses.replace(RUN, training=training))
+        first_network.make(RUN.model, training)
 
 
 def test_the_clips_of_a_step_can_be_named(published_version, open_epoch):

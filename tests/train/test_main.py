@@ -1,5 +1,6 @@
 """`python -m train` as it is called: its output, its exit status, its messages."""
 
+import hashlib
 import json
 import os
 import signal
@@ -43,7 +44,9 @@ def command(words, flags):
 
 
 @pytest.mark.slow
-def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
+def test_a_published_version_becomes_a_checkpoint(
+    run_train, published_version, tmp_path
+):
     run = run_train("--epochs", "1", "--dropout=0.25")
     assert run.returncode == 0, run.stderr
     (line,) = run.stdout.splitlines()
@@ -55,6 +58,11 @@ def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
     assert network.config.num_classes == 3
     assert network.config.dropout == 0.25
     config = json.loads((tmp_path / "output" / "config.json").read_text())
+    assert config.pop("card") == network.card.to_json()
+    assert network.card.missing == ()
+    assert network.card.class_names == tuple(published_version.category_names())
+    assert network.card.view["crop_px"] == 32
+    assert "weights: random" in run.stderr
     assert facts == {"epoch": 0, "step": 2, "top1": result["best_top1"], "run": config}
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == [
         ".lock",
@@ -81,6 +89,8 @@ def test_a_published_version_becomes_a_checkpoint(run_train, tmp_path):
         (["--batch_size", "64"], 1, "less than one batch of 64"),
         (["--resume"], 1, "nothing to resume: there is no checkpoint in"),
         (["--tune_from", "none.ckpt"], 1, "none.ckpt"),
+        (["--trainable", "classifier"], 2, "--tune_from random to begin without"),
+        (["--fresh_parts", "classifier"], 2, "give --tune_from FILE, or"),
     ],
 )
 def test_what_cannot_be_trained_is_explained(
@@ -112,6 +122,25 @@ def test_a_linear_probe_of_given_weights_is_profiled(run_train, tmp_path):
     assert trained["new_fc.weight"].shape == (3, 32)
     assert f"the whole profile is in {tmp_path / 'output/profile'}" in run.stderr
     assert list((tmp_path / "output/profile").rglob("trace_view.json"))
+
+
+@pytest.mark.slow
+def test_a_training_resumes_without_the_file_that_it_began_with(run_train, tmp_path):
+    given = tmp_path / "given.ckpt"
+    config = {"arch": "resnet18", "width": 4, "num_segments": 2, "shift_div": 4}
+    checkpoint.save(TSM(TSMConfig(num_classes=5, **config)), given, {})
+    flags = ("--tune_from", str(given), "--fresh_parts", "[classifier]")
+    begun = run_train(*flags, "--epochs", "1")
+    assert begun.returncode == 0, begun.stderr
+    sha256 = hashlib.sha256(given.read_bytes()).hexdigest()
+    assert f"weights: {given}, SHA-256 {sha256}" in begun.stderr
+    given.unlink()
+    for again in ((), ("--tune_from", "elsewhere.ckpt"), flags):
+        resumed = run_train("--resume", "--epochs", "1", *again)
+        assert resumed.returncode == 0, resumed.stderr
+    network, _ = checkpoint.load(tmp_path / "output")
+    assert network.card.weights == "given.ckpt"
+    assert network.card.weights_sha256 == sha256
 
 
 RESUMED = """
