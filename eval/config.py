@@ -84,10 +84,15 @@ _CHOICES = {
 }
 
 
-def use_device(device_target: str) -> None:
-    """Selects MindSpore's device and graph mode; call it before anything is run."""
+def use_device(device_target: str, *, is_compiled: bool = True) -> None:
+    """Selects MindSpore's device and graph mode; call it before anything is run.
+
+    Args:
+      is_compiled: False leaves MindSpore to compute operation by operation.
+    """
     mindspore.set_device(device_target)
-    use_graph_mode()
+    if is_compiled:
+        use_graph_mode()
 
 
 def use_graph_mode() -> None:

@@ -6,7 +6,6 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
-import mindspore
 import numpy as np
 
 from eval import config, evaluate, inference, video_files
@@ -80,7 +79,7 @@ def infer_stream(options: InferOptions) -> Iterator[dict[str, Any]]:
       ValueError: it is not of an online network, or the stream has no frames.
     """
     assert options.stream is not None
-    mindspore.set_device(options.device_target)
+    config.use_device(options.device_target, is_compiled=False)
     network = inference.load_network(options)
     names = inference.class_names_of(network, options)
     settings = options.settings(network, 1)

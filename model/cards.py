@@ -18,6 +18,7 @@ __all__ = ["PIXEL_MEAN", "PIXEL_STD", "ModelCard", "class_digest", "parse", "par
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
+_TUPLES = ("class_names", "mean", "std")
 _VIEW = ("crop_px", "resize_px", "eval_crops", "eval_frames", "average")
 
 
@@ -70,6 +71,7 @@ class ModelCard:
     def to_json(self) -> dict[str, Any]:
         """Returns the card as JSON values, with the digest of the classes."""
         values = dataclasses.asdict(self)
+        values |= {name: list(values[name]) for name in _TUPLES}
         return values | {"class_digest": class_digest(self.class_names)}
 
 
@@ -87,7 +89,7 @@ def parse(values: Mapping[str, Any]) -> ModelCard:
     """
     names = [field.name for field in dataclasses.fields(ModelCard)]
     fields = {name: values[name] for name in names if name in values}
-    for name in ("class_names", "mean", "std"):
+    for name in _TUPLES:
         if name in fields:
             fields[name] = tuple(fields[name])
     card = ModelCard(**fields)

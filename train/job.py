@@ -120,12 +120,10 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     begun_with = {} if step is None else folder.read_config()
     version_name = options.version or begun_with.get("version")
     version = opening.open_version(options.dataset, version_name)
-    overrides = dict(options.overrides)
-    if step:
-        overrides |= first_network.flags_of(begun_with)
+    kept = first_network.flags_of(begun_with) if step else {}
     settings = load_config(
         options.config_path,
-        overrides,
+        {**options.overrides, **kept},
         num_classes=len(version.category_names()),
     )
     if step is not None:
@@ -142,12 +140,7 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     ranks = rank_group.join()
     check_divides(settings, ranks)
     mindspore.set_seed(settings.training.seed)
-    parts = settings.model, settings.training
-    if step:
-        network = first_network.make_again(*parts, begun_with)
-    else:
-        network = first_network.make(*parts, class_names=version.category_names())
-    network.card = _card(version, settings, network.card)
+    network = _make_network(version, settings, begun_with if step else {})
     training = _make_training(version, settings, network, folder, ranks)
     with folder.locked() if ranks.is_first else contextlib.nullcontext():
         if step:
@@ -209,6 +202,19 @@ def _make_training(
 
 def _description(version: manifests.Version, settings: RunConfig) -> dict[str, Any]:
     return {"version": version.manifest.version} | dataclasses.asdict(settings)
+
+
+def _make_network(
+    version: manifests.Version, settings: RunConfig, begun_with: Mapping[str, Any]
+) -> tsm.TSM:
+    """Returns the network to train, with its card; `begun_with` if it is resumed."""
+    parts = settings.model, settings.training
+    if begun_with:
+        network = first_network.make_again(*parts, begun_with)
+    else:
+        network = first_network.make(*parts, class_names=version.category_names())
+    network.card = _card(version, settings, network.card)
+    return network
 
 
 def _card(
