@@ -166,7 +166,8 @@ def demonstrate(
 ) -> list[tuple[str, str]]:
     """Runs every step; returns the rows of the closing table."""
     source, dataset = workdir / "source", workdir / "dataset"
-    run_command("pipelines", "synthesize", "--output", source, "--num_clips", num_clips)
+    words = ("--output", source, "--num_clips", num_clips, "--light")
+    run_command("pipelines", "synthesize", *words)
     built = run_command(
         *("pipelines", "build", "--dataset", dataset),
         *("--clips", source / "20bn-something-something-v2"),

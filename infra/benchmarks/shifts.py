@@ -170,7 +170,7 @@ def _build(folder: Path, num_clips: int, seed: int) -> tuple[Path, str]:
     """Draws clips and builds a data set of them; returns it and its version."""
     source, dataset = folder / "source", folder / "dataset"
     demo.run_command(
-        *("pipelines", "synthesize", "--output", source),
+        *("pipelines", "synthesize", "--light", "--output", source),
         *("--num_clips", num_clips, "--seed", seed),
     )
     built = demo.run_command(

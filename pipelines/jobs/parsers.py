@@ -104,6 +104,12 @@ def synthesize_parser() -> CommandParser:
         help="clips in all three splits",
     )
     _add_seed(parser, defaults.seed, "equal seeds give equal bytes")
+    parser.add_argument(
+        "--light",
+        dest="is_light",
+        action="store_true",
+        help="draw without grain: three quarters of a genuine frame's bytes",
+    )
     command_line.add_num_workers(parser, "clips drawn at the same time")
     return parser
 

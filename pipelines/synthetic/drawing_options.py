@@ -13,12 +13,17 @@ _ANNOTATIONS_FOLDER = "annotations"
 
 @dataclass(frozen=True, slots=True)
 class SynthesizeOptions:
-    """One package to draw; `num_workers` does not change a byte of it."""
+    """One package to draw; `num_workers` does not change a byte of it.
+
+    Attributes:
+      is_light: backgrounds have no grain, so that frames cost less.
+    """
 
     output: Path
     num_clips: int = 400
     seed: int = 1
     num_workers: int = 2
+    is_light: bool = False
 
     def __post_init__(self) -> None:
         if self.num_clips < len(SPLITS):

@@ -50,8 +50,13 @@ def draw_scene(
     appearance: Appearance,
     num_frames: int,
     width: int,
+    has_grain: bool = True,
 ) -> Scene:
-    """Returns a clip's scene, from which `draw_frames` renders the frames."""
+    """Returns a clip's scene, from which `draw_frames` renders the frames.
+
+    Args:
+      has_grain: the background has grain, as what a camera sees.
+    """
     track = motions.draw_track(rng, action, num_frames)
     canvas = textures.draw_background(
         rng,
@@ -59,6 +64,8 @@ def draw_scene(
         round(FRAME_HEIGHT_PX / motions.MIN_CAMERA_SCALE) + SCENE_MARGIN_PX,
         round(width / motions.MIN_CAMERA_SCALE) + 2 * round(motions.MAX_PAN_PX),
     )
+    if has_grain:
+        canvas = textures.with_grain(rng, canvas)
     sprites = [textures.draw_object_sprite(rng, appearance)]
     if action.motion == motions.OPEN_MOTION:
         panel = textures.draw_panel_sprite(

@@ -23,6 +23,7 @@ __all__ = [
     "draw_background",
     "draw_object_sprite",
     "draw_panel_sprite",
+    "with_grain",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -37,6 +38,9 @@ SHAPE_RADIUS_PX = 72.0
 SUBPIXEL_BITS = 4
 RIM_BGR = (250, 250, 250)
 EDGE_BGR = (18, 18, 18)
+GRAIN_LEVELS = 4.5
+"""Standard deviation, in grey levels."""
+GRAIN_BLUR_PX = 1.2
 
 COLOURS = {
     "red": (48, 48, 205),
@@ -104,6 +108,18 @@ def draw_background(
     for _ in range(int(rng.integers(10, 18))):
         _paint_clutter(rng, canvas)
     return canvas
+
+
+def with_grain(rng: np.random.Generator, canvas: Pixels) -> Pixels:
+    """Returns the canvas with fine, soft grain.
+
+    With it a frame's JPEG is as large as that of a frame of Something-Something-v2.
+    """
+    noise = rng.standard_normal(canvas.shape[:2], np.float32)
+    grain = cv2.GaussianBlur(noise, (0, 0), GRAIN_BLUR_PX)
+    grain *= GRAIN_LEVELS / grain.std()
+    grained: Pixels = np.clip(canvas + grain[..., None], 0, 255).astype(np.uint8)
+    return grained
 
 
 def draw_object_sprite(rng: np.random.Generator, appearance: Appearance) -> Pixels:

@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import ffmpeg as ffmpeg_python
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from mindrecord_io import interrupts
 
-__all__ = ["EncodeError", "write_webm"]
+__all__ = ["EncodeError", "Video", "write_webm"]
 
-CONSTANT_QUALITY = 26
-"""VP9 quality that gives the drawn clips the real clips' mean size, 88 kB."""
+USUAL_QUALITY = 26
+"""VP9 quality that keeps what is drawn; less is better."""
 NUM_ERROR_LINES = 5
 INCOMPLETE_PREFIX = ".incomplete-"
 
@@ -23,14 +24,22 @@ class EncodeError(RuntimeError):
     """ffmpeg did not turn a clip's frames into a WebM file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Video:
+    """The size of frames, their rate, and the encoder's `-crf`."""
+
+    width: int
+    height: int
+    fps: int
+    constant_quality: int = USUAL_QUALITY
+
+
 def write_webm(
     frames: Iterable[NDArray[np.uint8]],
     path: Path,
     *,
+    video: Video,
     ffmpeg: str,
-    width: int,
-    height: int,
-    fps: int,
 ) -> None:
     """Encodes uint8 BGR frames (height, width, 3); `path` appears when complete.
 
@@ -41,7 +50,7 @@ def write_webm(
       EncodeError: ffmpeg failed; names the clip, ffmpeg's exit status and last lines.
     """
     incomplete = path.with_name(INCOMPLETE_PREFIX + path.name)
-    arguments = _ffmpeg_command(ffmpeg, incomplete, width, height, fps)
+    arguments = _ffmpeg_command(ffmpeg, incomplete, video)
     try:
         # A file, not a pipe: a full pipe would stop ffmpeg while it is being fed.
         with tempfile.TemporaryFile() as errors:
@@ -90,18 +99,20 @@ def _feed(
     return is_fed, exit_status
 
 
-def _ffmpeg_command(
-    ffmpeg: str, path: Path, width: int, height: int, fps: int
-) -> list[str]:
+def _ffmpeg_command(ffmpeg: str, path: Path, video: Video) -> list[str]:
     """Returns the command that encodes raw frames from its standard input."""
     frames = ffmpeg_python.input(
-        "pipe:0", format="rawvideo", pix_fmt="bgr24", s=f"{width}x{height}", r=fps
+        "pipe:0",
+        format="rawvideo",
+        pix_fmt="bgr24",
+        s=f"{video.width}x{video.height}",
+        r=video.fps,
     )
     encoding = {
         "c:v": "libvpx-vp9",
         "pix_fmt": "yuv420p",
         "sws_flags": "accurate_rnd+bitexact",
-        "crf": CONSTANT_QUALITY,
+        "crf": video.constant_quality,
         "b:v": 0,
         "deadline": "realtime",
         "cpu-used": 8,

@@ -88,10 +88,8 @@ def write_grey_clip(
     webm_writer.write_webm(
         (np.full((height, width, 3), level, np.uint8) for level in levels),
         path,
+        video=webm_writer.Video(width, height, fps=12),
         ffmpeg=ffmpeg.ffmpeg_path(),
-        width=width,
-        height=height,
-        fps=12,
     )
 
 

@@ -11,6 +11,7 @@ from pipelines.jobs import synthesize
 from pipelines.synthetic import drawing, package_plan, webm_writer
 from pipelines.synthetic.drawing import SynthesizeError
 from pipelines.synthetic.drawing_options import SynthesizeOptions
+from tests.decoded import decode
 
 SPLITS = ("train", "validation", "test")
 CLIPS = "20bn-something-something-v2"
@@ -269,3 +270,30 @@ def test_the_checksums_are_those_of_the_clips(package):
     )
 
     assert done.stdout.splitlines() == [f"{n}.webm: OK" for n in range(1, 6)]
+
+
+def mean_num_bytes(output):
+    """Bytes a frame of the clips, and of their JPEGs at quality 90."""
+    clips = [(path, decode(path)) for path in (output / CLIPS).iterdir()]
+    num_frames = sum(len(frames.frame_sizes) for _, frames in clips)
+    num_bytes = sum(path.stat().st_size for path, _ in clips)
+    return num_bytes / num_frames, sum(len(f.jpegs) for _, f in clips) / num_frames
+
+
+def test_frames_are_as_heavy_as_genuine_ones_and_light_ones_lighter(package, tmp_path):
+    """Genuine: 87.7 kB a clip of 52.8 frames, 19.3 kB a JPEG (11.6 to 27.7)."""
+    light = tmp_path / "light"
+    drawing.synthesize(SynthesizeOptions(light, num_clips=5, seed=1, is_light=True))
+
+    usual, lighter = mean_num_bytes(package), mean_num_bytes(light)
+
+    assert usual[0] == pytest.approx(87_700 / 52.8, rel=0.35)
+    assert usual[1] == pytest.approx(19_300, rel=0.15)
+    assert lighter[1] < 0.9 * usual[1]
+
+
+def test_a_folder_of_light_clips_takes_no_others(package):
+    options = SynthesizeOptions(package, 5, 1, is_light=True)
+
+    with pytest.raises(SynthesizeError, match='"drawing_version": 1'):
+        drawing.synthesize(options)

@@ -121,6 +121,18 @@ def test_background_is_textured_and_follows_its_seed(seed):
     assert (canvas != other).any()
 
 
+def test_grain_is_fine_even_and_follows_its_generator():
+    grey = np.full((120, 200, 3), 100, np.uint8)
+
+    grained = textures.with_grain(_rng(), grey)
+
+    assert grained.dtype == np.uint8
+    assert grained.mean() == pytest.approx(99.5, abs=0.5)  # whole levels, cut off
+    assert grained.std() == pytest.approx(textures.GRAIN_LEVELS, rel=0.05)
+    np.testing.assert_array_equal(grained, textures.with_grain(_rng(), grey))
+    assert (grained != textures.with_grain(_rng(4), grey)).any()
+
+
 def test_names_are_plain_lower_case_words():
     for name in (*COLOURS, *PATTERNS, *SHAPES):
         assert re.fullmatch(r"[a-z]+", name)

@@ -22,10 +22,8 @@ def _write(frames, path: Path, program: str | None = None, width: int = 64) -> N
     webm_writer.write_webm(
         frames,
         path,
+        video=webm_writer.Video(width, 48, fps=12),
         ffmpeg=program or ffmpeg.ffmpeg_path(),
-        width=width,
-        height=48,
-        fps=12,
     )
 
 
