@@ -260,6 +260,7 @@ class ClipFrames:
       sha256: of `jpegs`, where it is known from before; "" for fresh ones, which are
         bytes.
       damage: what is wrong with the clip, which is stored all the same; "" if nothing.
+      crc32s: of each JPEG, where they are known from before.
     """
 
     jpegs: bytes | FileRange
@@ -269,6 +270,7 @@ class ClipFrames:
     facts: SourceFacts = field(default=SourceFacts(), metadata=EMBEDDED)
     sha256: str = ""
     damage: str = ""
+    crc32s: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.frame_sizes or min(self.frame_sizes) < 1:
@@ -311,6 +313,7 @@ class ClipOutcome:
       frames_offset: where its JPEGs begin in the .mindrecord file, -1 if quarantined.
       frame_sizes: bytes of each JPEG, end to end from `frames_offset`.
       frames_sha256: of these bytes, "" if quarantined.
+      frame_crc32s: of each JPEG; none in what was written before there were any.
       limits: as in Quarantined.
     """
 
@@ -328,6 +331,7 @@ class ClipOutcome:
     frame_sizes: tuple[int, ...] = ()
     frames_sha256: str = ""
     limits: str = ""
+    frame_crc32s: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status not in (STORED, QUARANTINED):

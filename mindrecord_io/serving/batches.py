@@ -19,9 +19,8 @@ from mindrecord_io.serving.clip_index import ClipIndex
 from mindrecord_io.serving.clip_random import ClipRandom
 from mindrecord_io.serving.clip_reader import decide
 from mindrecord_io.serving.clip_sampling import EachOnce, Sampling
-from mindrecord_io.serving.shards_ahead import ShardsAhead
+from mindrecord_io.serving.feeds import Ahead, Feed, LocalFeed
 from mindrecord_io.serving.views import View, check_view
-from mindrecord_io.storage.shard_cache import ShardCache
 
 __all__ = ["Batch", "BatchPlan", "BatchSource"]
 
@@ -93,19 +92,19 @@ class BatchSource:
         plan: BatchPlan,
         *,
         decoders: ClipDecoders,
-        cache: ShardCache | None = None,
+        feed: Feed | None = None,
     ) -> None:
         """Checks the view and the plan; nothing is read yet.
 
         Args:
           decoders: of the same index, view and seed.
-          cache: needed where the shards are remote.
+          feed: where the frames come from; None: from shards on this machine.
         """
         self.index = index
         self.view = view
         self.plan = plan
         self._decoders = decoders
-        self._cache = cache
+        self._feed = feed or LocalFeed()
         check_view(view)
         _check_labels(index, view, plan)
         self.num_steps, self.num_dropped = _count_steps(index, plan)
@@ -128,11 +127,13 @@ class BatchSource:
     def __iter__(self) -> Iterator[Batch]:
         pending: deque[tuple[int, PendingBatch]] = deque()
         with contextlib.ExitStack() as undone:
-            ahead = undone.enter_context(self._shards_ahead())
+            ahead = undone.enter_context(self._feed.ahead(self))
             undone.callback(_abandon, pending)
-            for step in range(self.plan.begin_step, self.num_steps):
-                ahead.ready(step)
-                pending.append((step, self._submit(step)))
+            for step in self.steps:
+                while pending and not ahead.can_hold(step):
+                    yield self._finish(*pending.popleft(), ahead)
+                samples = replace(self.samples(step), seen=ahead.ready(step))
+                pending.append((step, self._decoders.submit(samples)))
                 if len(pending) > _PREFETCHED_BATCHES:
                     yield self._finish(*pending.popleft(), ahead)
             while pending:
@@ -142,12 +143,26 @@ class BatchSource:
         """Returns the same source at another epoch and step."""
         plan = replace(self.plan, epoch=epoch, begin_step=begin_step)
         return BatchSource(
-            self.index, self.view, plan, decoders=self._decoders, cache=self._cache
+            self.index, self.view, plan, decoders=self._decoders, feed=self._feed
         )
+
+    @property
+    def steps(self) -> range:
+        """The steps of the epoch from `begin_step` on."""
+        return range(self.plan.begin_step, self.num_steps)
+
+    def following(self) -> "BatchSource":
+        """Returns the source of the next epoch."""
+        return self.moved(epoch=self.plan.epoch + 1, begin_step=0)
+
+    def samples(self, step: int) -> Samples:
+        """Returns the clips of this rank's part of a step."""
+        part = self._positions(step)
+        return Samples(self.plan.epoch, self._order[part], self._repetitions[part])
 
     def rows(self) -> npt.NDArray[np.int64]:
         """Returns the rows of the index that this rank's batches hold, in order."""
-        parts = map(self._positions, range(self.plan.begin_step, self.num_steps))
+        parts = map(self._positions, self.steps)
         return np.concatenate([self._order[part] for part in parts])
 
     def _positions(self, step: int) -> slice:
@@ -158,26 +173,10 @@ class BatchSource:
         first, end = (size * r // plan.num_ranks for r in (plan.rank, plan.rank + 1))
         return slice(begin + first, begin + end)
 
-    def _submit(self, step: int) -> PendingBatch:
-        part = self._positions(step)
-        return self._decoders.submit(
-            Samples(self.plan.epoch, self._order[part], self._repetitions[part])
-        )
-
-    def _finish(self, step: int, batch: PendingBatch, ahead: ShardsAhead) -> Batch:
+    def _finish(self, step: int, batch: PendingBatch, ahead: Ahead) -> Batch:
         finished = batch.result()
         ahead.release(step)
         return finished
-
-    def _shards_ahead(self) -> ShardsAhead:
-        return ShardsAhead(
-            self._cache,
-            self.index.remote_shards,
-            lambda step: np.unique(
-                self.index.shard_indices[self._order[self._positions(step)]]
-            ).tolist(),
-            range(self.plan.begin_step, self.num_steps),
-        )
 
 
 def _abandon(pending: deque[tuple[int, PendingBatch]]) -> None:

@@ -8,6 +8,7 @@ import math
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 from concurrent import futures
 from dataclasses import dataclass
 
@@ -16,19 +17,32 @@ import numpy.typing as npt
 
 from mindrecord_io.serving import batch_memory, clip_index, clip_reader, frames, views
 
-__all__ = ["ClipDecoders", "PendingBatch", "Samples"]
+__all__ = ["ClipDecoders", "PendingBatch", "Samples", "SeenClip"]
 
 _TASKS_PER_WORKER = 4  # of each batch: few enough to cost nothing, many enough to share
 _MAX_OPEN_REMOTE = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SeenClip:
+    """What is seen of a clip, and the JPEGs of its frames that are."""
+
+    decision: views.ViewDecision
+    jpegs: list[bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Rows of the index to read, and how often each came before in the epoch."""
+    """Rows of the index to read, and how often each came before in the epoch.
+
+    Attributes:
+      seen: the same clips, where their frames are in memory; else None.
+    """
 
     epoch: int
     rows: npt.NDArray[np.int64]
     repetitions: npt.NDArray[np.int64]
+    seen: Sequence[SeenClip] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +129,10 @@ class ClipDecoders:
         )
         return PendingBatch(pixels, label_ids, tasks)
 
+    def close_files(self, shard_indices: Sequence[int]) -> None:
+        """Closes shards that may leave the disk: open ones still occupy it."""
+        self._files.close_some(shard_indices)
+
     def close(self) -> None:
         """Ends the threads and closes the files."""
         self._closing()
@@ -127,6 +145,11 @@ class ClipDecoders:
         label_ids: npt.NDArray[np.int32],
     ) -> None:
         reader = self._reader()
+        if samples.seen is not None:
+            for i, clip in enumerate(samples.seen[part], part.start):
+                row = int(samples.rows[i])
+                label_ids[i] = reader.decode(row, clip.decision, clip.jpegs, pixels[i])
+            return
         rows, repetitions = samples.rows[part], samples.repetitions[part]
         clips = zip(rows.tolist(), repetitions.tolist(), strict=True)
         for i, (row, repetition) in enumerate(clips, part.start):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mindrecord_io import records
 from mindrecord_io.serving.clip_ids import ClipIds
+from mindrecord_io.serving.frame_checksums import FrameChecksums, read_checksums
 from mindrecord_io.serving.split_columns import Identity, Places
 from mindrecord_io.storage.shard_cache import RemoteShard
 from mindrecord_io.versions.manifests import DatasetError, ShardEntry, Version
@@ -40,6 +41,7 @@ class ClipIndex:
       frame_begins: (clips + 1,): clip i has the frames [begins[i], begins[i+1]).
       frame_sizes: (frames,), bytes of each JPEG, all clips end to end.
       remote_shards: the same files in an object store; empty if they are local.
+      checksums: of frames in an object store, which may be read by ranges.
       digest: hash of the clips' ids, labels and frames, in any order and any shards.
     """
 
@@ -55,6 +57,7 @@ class ClipIndex:
     frame_sizes: Integers
     digest: str = ""
     remote_shards: tuple[RemoteShard, ...] = ()
+    checksums: FrameChecksums | None = None
 
     def __post_init__(self) -> None:
         num_clips = len(self.clip_ids)
@@ -73,6 +76,12 @@ class ClipIndex:
         """Returns the number of frames stored of a clip."""
         return int(self.frame_begins[row + 1] - self.frame_begins[row])
 
+    def clip_num_bytes(self) -> Int64s:
+        """Returns the bytes of all frames of each clip."""
+        ends = np.concatenate([[0], np.cumsum(self.frame_sizes, dtype=np.int64)])
+        num_bytes: Int64s = np.diff(ends[self.frame_begins])
+        return num_bytes
+
     def frame_ranges(self, row: int) -> tuple[list[int], list[int]]:
         """Returns the offset in its shard, and the bytes, of every frame of a clip."""
         begin, end = self.frame_begins[row], self.frame_begins[row + 1]
@@ -85,17 +94,16 @@ class ClipIndex:
         begins, ends = self.frame_begins[rows], self.frame_begins[rows + 1]
         ids = self.clip_ids.take(rows)
         text = "\n".join((self.digest, *sorted(ids)))
+        ranges = zip(begins.tolist(), ends.tolist(), strict=True)
+        frames = np.concatenate([np.arange(*bounds) for bounds in ranges])
+        checksums = self.checksums and self.checksums.take(rows, frames)
         return dataclasses.replace(
             self,
             **{name: getattr(self, name)[rows] for name in _PER_CLIP},
             clip_ids=ids,
             frame_begins=np.cumsum([0, *(ends - begins).tolist()]),
-            frame_sizes=np.concatenate(
-                [
-                    self.frame_sizes[begin:end]
-                    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
-                ]
-            ),
+            frame_sizes=self.frame_sizes[frames],
+            checksums=checksums,
             digest=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
         )
 
@@ -142,6 +150,9 @@ def read_clip_index(version: Version, split: str) -> ClipIndex:
         frame_sizes=places.frame_sizes.finish(),
         digest=identity.digest,
         remote_shards=_remote_shards(version, entries),
+        checksums=read_checksums(version, split)
+        if isinstance(version, RemoteVersion)
+        else None,
     )
 
 

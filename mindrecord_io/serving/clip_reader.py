@@ -45,7 +45,20 @@ class ClipReader:
           FrameError: a frame cannot be read or decoded; the message names it.
         """
         decision = self.decide(row, epoch, repetition)
-        jpegs = self.read_jpegs(row, decision)
+        return self.decode(row, decision, self.read_jpegs(row, decision), out)
+
+    def decode(
+        self,
+        row: int,
+        decision: ViewDecision,
+        jpegs: Sequence[bytes],
+        out: npt.NDArray[np.uint8],
+    ) -> int:
+        """Writes what is seen of a clip to `out`, as `read`, from its frames' JPEGs.
+
+        Raises:
+          FrameError: a frame cannot be decoded; the message names it.
+        """
         by_crop = out.reshape(len(decision.crops), len(jpegs), *out.shape[-3:])
         by_frame = by_crop.swapaxes(0, 1)  # (frames, crops, 3, H, W)
         size = int(self._index.heights[row]), int(self._index.widths[row])

@@ -80,6 +80,14 @@ class ShardFiles:
             with self._lock:
                 self._num_users[descriptor] -= 1
 
+    def close_some(self, shard_indices: Sequence[int]) -> None:
+        """Closes some shards' files, but for those that threads read from."""
+        with self._lock:
+            for shard_index in shard_indices:
+                descriptor = self._open.get(shard_index)
+                if descriptor is not None and not self._num_users[descriptor]:
+                    self._close(shard_index)
+
     def close(self) -> None:
         """Closes all files; no thread may be reading."""
         with self._lock:
@@ -104,9 +112,12 @@ class ShardFiles:
     def _make_room(self) -> None:
         idle = [s for s, fd in self._open.items() if self._num_users[fd] == 0]
         for shard_index in idle[: max(0, len(self._open) + 1 - self._max_open)]:
-            descriptor = self._open.pop(shard_index)
-            del self._num_users[descriptor]
-            os.close(descriptor)
+            self._close(shard_index)
+
+    def _close(self, shard_index: int) -> None:
+        descriptor = self._open.pop(shard_index)
+        del self._num_users[descriptor]
+        os.close(descriptor)
 
 
 class CropDecoder:

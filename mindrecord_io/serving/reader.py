@@ -14,7 +14,9 @@ from mindrecord_io.serving.batches import Batch, BatchPlan, BatchSource
 from mindrecord_io.serving.clip_decoders import ClipDecoders
 from mindrecord_io.serving.clip_index import read_clip_index
 from mindrecord_io.serving.clip_sampling import EachOnce
+from mindrecord_io.serving.read_forecast import Forecast
 from mindrecord_io.serving.reader_state import ReaderState, StateError, digest
+from mindrecord_io.serving.remote_reading import RemoteReading
 from mindrecord_io.serving.views import View
 from mindrecord_io.versions.manifests import Version
 from mindrecord_io.versions.opening import RemoteVersion, open_version
@@ -41,9 +43,17 @@ class SplitReader:
       index: the clips that are read (its `clip_ids`, and the rows that `rows` returns).
       steps_per_epoch: of a whole epoch, on every rank.
       num_dropped: clips of each epoch that `drop_last` leaves out.
+      forecast: what an epoch of this rank fetches from an object store; else None.
     """
 
-    def __init__(self, version: str, split: str, source: BatchSource) -> None:
+    def __init__(
+        self,
+        version: str,
+        split: str,
+        source: BatchSource,
+        forecast: Forecast | None = None,
+    ) -> None:
+        self.forecast = forecast
         self._version = version
         self._split = split
         self._source = source
@@ -186,9 +196,16 @@ def open_split(
     if state is not None:
         plan = replace(plan, epoch=state.epoch, begin_step=0)
     decoders = ClipDecoders(index, view, seed=plan.seed, num_workers=num_workers)
-    cache = opened.cache if isinstance(opened, RemoteVersion) else None
-    source = BatchSource(index, view, plan, decoders=decoders, cache=cache)
-    reader = SplitReader(opened.manifest.version, split, source)
+    source = BatchSource(index, view, plan, decoders=decoders)
+    forecast = None
+    if isinstance(opened, RemoteVersion):
+        ways = RemoteReading(
+            opened.cache, index, view, seed=plan.seed, decoders=decoders
+        )
+        is_sequential = getattr(plan.sampling, "is_sequential", False)
+        feed, forecast = ways.choose(source, is_sequential=is_sequential)
+        source = BatchSource(index, view, plan, decoders=decoders, feed=feed)
+    reader = SplitReader(opened.manifest.version, split, source, forecast)
     if state is not None:
         reader.resume(state)
     return reader

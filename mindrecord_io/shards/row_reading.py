@@ -7,6 +7,7 @@ take all memory: so this runs in a process that may be lost.
 
 import hashlib
 import mmap
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ class Row:
 
     Attributes:
       frames_sha256: of the frames that MindDataset returned.
+      frame_crc32s: of each of them.
       is_at_offset: the same bytes lie in the file where training will read them.
     """
 
@@ -36,6 +38,7 @@ class Row:
     frames_sha256: str
     height: int
     width: int
+    frame_crc32s: tuple[int, ...] = ()
     is_at_offset: bool = True
 
 
@@ -65,8 +68,16 @@ def read_rows(path: Path, frames_offsets: Iterable[int]) -> Iterator[Row]:
                 frames_sha256=hashlib.sha256(blob).hexdigest(),
                 height=int(height),
                 width=int(width),
+                frame_crc32s=_crc32s(blob, sizes),
                 is_at_offset=_is_at(next(offsets, -1), blob, content),
             )
+
+
+def _crc32s(
+    blob: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int32]
+) -> tuple[int, ...]:
+    frames = np.split(blob, np.cumsum(sizes)[:-1])
+    return tuple(zlib.crc32(frame.data) for frame in frames)
 
 
 def _is_at(offset: int, blob: npt.NDArray[np.uint8], content: mmap.mmap) -> bool:

@@ -26,11 +26,15 @@ __all__ = [
     "HEADER_NUM_BYTES",
     "MAX_PAGE_NUM_BYTES",
     "MINDRECORD_SCHEMA",
+    "SHARD_VERSION",
     "max_frames_num_bytes",
     "too_large",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of a version: raised when programs of before could not read it."""
+
+SHARD_VERSION = 1
 """Raised when the bytes of a shard change for equal clips, labels and settings."""
 
 HEADER_NUM_BYTES = 256 << 10

@@ -42,7 +42,9 @@ def prove_rows(path: Path, stored: Sequence[ClipOutcome], plan: ShardPlan) -> No
     for clip, row in differing:
         place = places[clip.clip_id]
         # Read back as it was written, but not as it was where it was copied from.
-        if place and row == replace(clip, frames_sha256=row.frames_sha256):
+        if place and row == replace(
+            clip, frames_sha256=row.frames_sha256, frame_crc32s=row.frame_crc32s
+        ):
             raise ProofError(
                 f"{clip.clip_id}: the frames stored in {place} are damaged: SHA-256 "
                 f"{row.frames_sha256}, expected {clip.frames_sha256}; run verify"
@@ -63,4 +65,5 @@ def _expected_row(clip: ClipOutcome) -> Row:
         frames_sha256=clip.frames_sha256,
         height=clip.height,
         width=clip.width,
+        frame_crc32s=clip.frame_crc32s,
     )

@@ -116,7 +116,7 @@ def plan_shard(
     for before, clip in itertools.pairwise(ordered):
         if before.clip_id == clip.clip_id:
             raise ValueError(f"clip {clip.clip_id} is given twice: {before}, {clip}")
-    place = [split, index, num_shards, schema.FORMAT_VERSION, records.to_json(settings)]
+    place = [split, index, num_shards, schema.SHARD_VERSION, records.to_json(settings)]
     frames = [_identity(clip) for clip in ordered]
     labels = [c.label_id for c in ordered]
     return ShardPlan(

@@ -54,6 +54,7 @@ class StoredClips:
             damage=outcome.detail,
             facts=outcome.facts,
             sha256=outcome.frames_sha256,
+            crc32s=outcome.frame_crc32s,
         )
 
     def _outcome(self, clip: PlannedClip) -> ClipOutcome:

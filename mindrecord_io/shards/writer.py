@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import itertools
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
@@ -87,6 +89,7 @@ class ShardWriter:
                 frame_sizes=sizes,
                 # A known hash is not computed again: reading back will prove it.
                 frames_sha256=frames.sha256 or _sha256(frames.jpegs),
+                frame_crc32s=frames.crc32s or _crc32s(frames.jpegs, sizes),
             )
         )
         self._num_rows += 1
@@ -204,6 +207,20 @@ class ShardWriter:
 def _sha256(jpegs: bytes | FileRange) -> str:
     assert isinstance(jpegs, bytes)  # what lies in a file has its hash already
     return hashlib.sha256(jpegs).hexdigest()
+
+
+def _crc32s(jpegs: bytes | FileRange, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Returns the CRC-32 of each JPEG; of copied ones without, by reading them."""
+    if isinstance(jpegs, FileRange):
+        with jpegs.path.open("rb") as file:
+            file.seek(jpegs.offset)
+            jpegs = file.read(jpegs.num_bytes)
+    begins = itertools.accumulate(sizes, initial=0)
+    view = memoryview(jpegs)
+    return tuple(
+        zlib.crc32(view[begin : begin + size])
+        for begin, size in zip(begins, sizes, strict=False)
+    )
 
 
 def _first_reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ never from the URI: URIs are logged.
 import datetime
 import logging
 import os
+import re
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
 from pyarrow import fs
 
 from mindrecord_io.storage import locations
 
-__all__ = ["Storage", "StorageError", "open_storage", "retried"]
+__all__ = [
+    "Storage",
+    "StorageError",
+    "WrongContentError",
+    "is_refusal",
+    "open_storage",
+    "redacted",
+    "retried",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +37,23 @@ T = TypeVar("T")
 
 NUM_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
-_READ_BYTES = 1 << 20
+_READ_BYTES = 16 << 20  # a request each
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10, 60
+_NUM_CONNECTIONS = 64
+_CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+_REFUSAL = re.compile(
+    r"ACCESS_DENIED|AccessDenied|Expired|expired|INVALID_ACCESS_KEY|InvalidAccessKey|"
+    r"SIGNATURE_DOES_NOT_MATCH|SignatureDoesNotMatch|INVALID_SIGNATURE|"
+    r"INVALID_CLIENT_TOKEN|InvalidToken|NO_SUCH_BUCKET|HTTP status 40[13]"
+)
 
 
 class StorageError(RuntimeError):
     """An object store cannot be reached, or a file in it cannot be read."""
+
+
+class WrongContentError(StorageError):
+    """A remote file is not the one that was published."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,13 +208,29 @@ def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -
         except FileNotFoundError:
             raise
         except OSError as cause:
+            why = redacted(str(cause))
+            if is_refusal(cause):
+                raise StorageError(f"cannot {what}, refused: {why}") from cause
             if attempt == NUM_ATTEMPTS:
                 raise StorageError(
-                    f"cannot {what}, tried {NUM_ATTEMPTS} times: {cause}"
+                    f"cannot {what}, tried {NUM_ATTEMPTS} times: {why}"
                 ) from cause
-            logger.warning("attempt %d to %s failed: %s", attempt, what, cause)
+            logger.warning("attempt %d to %s failed: %s", attempt, what, why)
             time.sleep(seconds * 2 ** (attempt - 1))
     raise AssertionError("the last attempt returns or raises")
+
+
+def is_refusal(error: Exception) -> bool:
+    """Returns whether a store refuses what is asked for good, as by its credentials."""
+    return _REFUSAL.search(str(error)) is not None
+
+
+def redacted(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Returns a text without the credentials that a store's answer may repeat."""
+    for name in _CREDENTIALS:
+        if secret := environment.get(name):
+            text = text.replace(secret, f"[{name}]")
+    return text
 
 
 def _s3_endpoint(scheme: str, environment: Mapping[str, str]) -> str:
@@ -214,6 +251,8 @@ def _s3_endpoint(scheme: str, environment: Mapping[str, str]) -> str:
 def _open_s3(
     bucket: str, endpoint: str, environment: Mapping[str, str]
 ) -> fs.FileSystem:
+    # Arrow opens as many connections to a store as it has threads, 8 otherwise.
+    pa.set_io_thread_count(max(_NUM_CONNECTIONS, pa.io_thread_count()))
     parts = urllib.parse.urlsplit(endpoint)
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     style = environment.get("AWS_S3_ADDRESSING_STYLE")

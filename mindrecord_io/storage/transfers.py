@@ -6,19 +6,31 @@ leaves a file that looks complete.
 """
 
 import hashlib
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, object_store
-from mindrecord_io.storage.object_store import Storage, StorageError
+from mindrecord_io.storage.object_store import (
+    Storage,
+    StorageError,
+    WrongContentError,
+)
+from mindrecord_io.storage.range_reads import FilePart, PendingRead, RangeReads
 
-__all__ = ["WrongContentError", "download", "fingerprint", "put", "upload"]
+__all__ = [
+    "WrongContentError",
+    "download",
+    "download_parts",
+    "fingerprint",
+    "num_requests",
+    "put",
+    "upload",
+]
 
-_READ_BYTES = 1 << 20
-
-
-class WrongContentError(StorageError):
-    """A remote file is not the one that was published."""
+_READ_BYTES = 16 << 20  # a request each
+_PARTS_AHEAD = 3
 
 
 def upload(remote: Storage, path: str, source: Path) -> None:
@@ -69,18 +81,41 @@ def download(
 
     def copy() -> None:
         remote.copy(path, target)
-        if expected and (content := files.fingerprint(target)) != expected:
-            raise _MismatchError(
-                f"it has {content.num_bytes} bytes with SHA-256 {content.sha256}, "
-                f"published were {expected.num_bytes} with {expected.sha256}"
-            )
+        if expected:
+            _check_copy(target, expected)
 
-    try:
-        object_store.retried(copy, f"read {remote.uri}/{path}")
-    except StorageError as error:
-        if isinstance(error.__cause__, _MismatchError):
-            raise WrongContentError(str(error)) from error.__cause__
-        raise
+    _copied(copy, f"read {remote.uri}/{path}")
+
+
+def download_parts(
+    remote: Storage, reads: RangeReads, path: str, target: Path, expected: Fingerprint
+) -> None:
+    """Copies a remote file of known content to a local one, many ranges at a time.
+
+    Raises:
+      WrongContentError: it is not what was expected, or not there.
+      StorageError: it cannot be read.
+    """
+
+    def copy() -> None:
+        with target.open("wb") as file:
+            waiting: deque[PendingRead] = deque()
+            for begin in range(0, expected.num_bytes, _READ_BYTES):
+                size = min(_READ_BYTES, expected.num_bytes - begin)
+                part = FilePart(path, begin, size, expected.num_bytes)
+                waiting.append(reads.submit(part))
+                if len(waiting) > _PARTS_AHEAD:
+                    file.write(waiting.popleft().result())
+            while waiting:
+                file.write(waiting.popleft().result())
+        _check_copy(target, expected)
+
+    _copied(copy, f"read {remote.uri}/{path}")
+
+
+def num_requests(num_bytes: int) -> int:
+    """Returns the requests by which `download_parts` reads so many bytes."""
+    return -(-num_bytes // _READ_BYTES)
 
 
 def fingerprint(remote: Storage, path: str) -> Fingerprint:
@@ -99,6 +134,24 @@ def fingerprint(remote: Storage, path: str) -> Fingerprint:
 
 class _MismatchError(OSError):
     pass
+
+
+def _copied(copy: Callable[[], None], what: str) -> None:
+    try:
+        object_store.retried(copy, what)
+    except StorageError as error:
+        if isinstance(error.__cause__, _MismatchError):
+            raise WrongContentError(str(error)) from error.__cause__
+        raise
+
+
+def _check_copy(copy: Path, expected: Fingerprint) -> None:
+    content = files.fingerprint(copy)
+    if content != expected:
+        raise _MismatchError(
+            f"it has {content.num_bytes} bytes with SHA-256 {content.sha256}, "
+            f"published were {expected.num_bytes} with {expected.sha256}"
+        )
 
 
 def _check(remote: Storage, path: str, expected: Fingerprint) -> None:

@@ -62,8 +62,12 @@ SCHEMA = pa.schema(
         pa.field("frames_offset", pa.int64(), nullable=False),
         pa.field("frame_sizes", pa.list_(pa.int32()), nullable=False),
         pa.field("frames_sha256", pa.string(), nullable=False),
+        pa.field("frame_crc32s", pa.list_(pa.uint32()), nullable=False),
     ]
 )
+
+_SCHEMA_1 = pa.schema([field for field in SCHEMA if field.name != "frame_crc32s"])
+"""Of the tables of format version 1, which readers of columns still read."""
 
 _ROWS_PER_BATCH = 10_000
 _ROWS_GATHERED = 65_536
@@ -77,6 +81,7 @@ _NOT_STORED: dict[str, Any] = {
     "frames_offset": -1,
     "frame_sizes": (),
     "frames_sha256": "",
+    "frame_crc32s": (),
 }
 
 
@@ -122,6 +127,7 @@ def shard_rows(
             "frames_offset": clip.frames_offset,
             "frame_sizes": clip.frame_sizes,
             "frames_sha256": clip.frames_sha256,
+            "frame_crc32s": clip.frame_crc32s,
         }
         for clip in summary.clips
     ]
@@ -179,6 +185,7 @@ def batches(
     """Yields some columns of a table's rows, a few thousand rows at a time.
 
     Args:
+      columns: what the table lacks of them, being older, is left out.
       split: only its rows; groups of rows that have none of them are not read.
 
     Raises:
@@ -186,6 +193,7 @@ def batches(
     """
     with _errors_of(path), parquet.ParquetFile(path) as file:
         _check_schema(path, file.schema_arrow)
+        columns = [name for name in columns if name in file.schema_arrow.names]
         # One by one: Arrow reads ahead of itself otherwise.
         for index in range(file.num_row_groups):
             if split is None or _may_hold(file.metadata.row_group(index), split):
@@ -195,6 +203,8 @@ def batches(
 
 def read_shard(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Returns some columns of the clips of a shard, in the table's order.
+
+    Columns that the table lacks, being older, are left out.
 
     Raises:
       TableError: the table cannot be read.
@@ -207,7 +217,8 @@ def read_shard(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str,
         with parquet.ParquetFile(path, metadata=footer.metadata) as file:
             table = file.read_row_groups(indices, columns=[*columns, "shard"])
     own = table.filter(compute.equal(table.column("shard"), shard))
-    rows: list[dict[str, Any]] = own.select(list(columns)).to_pylist()
+    present = [name for name in columns if name in own.column_names]
+    rows: list[dict[str, Any]] = own.select(present).to_pylist()
     return rows
 
 
@@ -294,7 +305,7 @@ def gathered(
 
 
 def _check_schema(path: Path, schema: pa.Schema) -> None:
-    if not schema.equals(SCHEMA, check_metadata=False):
+    if not any(schema.equals(s, check_metadata=False) for s in (SCHEMA, _SCHEMA_1)):
         raise TableError(
             f"{path}: its columns are {schema.names}, expected {SCHEMA.names}"
         )

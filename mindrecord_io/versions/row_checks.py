@@ -59,6 +59,10 @@ def _differences(row: Row, clip: dict[str, Any]) -> list[str]:
         "num_frames": (row.num_frames, len(clip["frame_sizes"])),
         "frame_sizes": (list(row.frame_sizes), clip["frame_sizes"]),
         "frames_sha256": (row.frames_sha256, clip["frames_sha256"]),
+        "frame_crc32s": (
+            list(row.frame_crc32s),
+            clip.get("frame_crc32s") or list(row.frame_crc32s),
+        ),
         "height": (row.height, clip["height"]),
         "width": (row.width, clip["width"]),
     }

@@ -55,6 +55,7 @@ _COLUMNS = (
     "frames_offset",
     "frame_sizes",
     "frames_sha256",
+    "frame_crc32s",
 )
 
 

@@ -172,7 +172,7 @@ def test_both_keys_change_with_whatever_decides_the_frames(other):
 
 def test_both_keys_change_with_the_format_version(monkeypatch):
     before = plan([planned("a")])
-    monkeypatch.setattr(schema, "FORMAT_VERSION", schema.FORMAT_VERSION + 1)
+    monkeypatch.setattr(schema, "SHARD_VERSION", schema.SHARD_VERSION + 1)
     after = plan([planned("a")])
     assert before.key != after.key
     assert before.frames_key != after.frames_key

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mindrecord_io.storage import files
 
 SMALL_PAGE = records.DecodeSettings(page_num_bytes=32 << 10)
 NAME = "train-00000-of-00001.mindrecord"
+EOI = b"\xff\xd9"
 
 
 @pytest.fixture
@@ -126,14 +128,12 @@ def test_the_summary_says_what_was_stored(tmp_path, make_plan, make_jpegs, write
         status=records.STORED,
         height=16,
         width=20,
-        facts=records.SourceFacts(
-            fps_from_header=29.97,
-            num_frames_from_header=4,
-        ),
+        facts=records.SourceFacts(fps_from_header=29.97, num_frames_from_header=4),
         row=1,
         frames_offset=summary.clips[1].frames_offset,
         frame_sizes=frames.frame_sizes,
         frames_sha256=hashlib.sha256(frames.jpegs).hexdigest(),
+        frame_crc32s=tuple(zlib.crc32(j + EOI) for j in frames.jpegs.split(EOI)[:-1]),
     )
     assert (summary.split, summary.index, summary.num_shards) == ("train", 0, 1)
     assert (summary.key, summary.frames_key) == (plan.key, plan.frames_key)

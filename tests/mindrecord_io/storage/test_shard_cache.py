@@ -37,7 +37,9 @@ def present(cache, shards):
     return [i for i, shard in enumerate(shards) if cache.path(shard).exists()]
 
 
-def fetch(cache, *shards):
+def fetch(cache, lease, *shards, next_uses=None):
+    """Holds shards and fetches them, each a second after the one before."""
+    assert lease.hold(shards, next_uses)
     for shard in shards:
         cache.fetch(shard)
         seconds = 1000 + fetch.count
@@ -59,48 +61,77 @@ def test_a_shard_is_copied_and_keeps_its_name(tmp_path, shards):
     assert cache.num_fetched == 1
 
 
-def test_what_was_leased_longest_ago_leaves_first(tmp_path, shards):
+def test_what_came_first_leaves_first_where_no_reader_needs_it_again(tmp_path, shards):
     cache = cache_of(tmp_path, 300)
-    fetch(cache, *shards[:3])
-    cache.hold([shards[0]])
-    cache.hold([])
-    fetch(cache, shards[3])
-    assert present(cache, shards) == [0, 2, 3]
+    lease = cache.lease()
+    for shard in shards:
+        fetch(cache, lease, shard)
+    assert present(cache, shards) == [1, 2, 3]
 
 
-def test_what_is_held_stays_also_beyond_the_limit(tmp_path, shards):
-    cache = cache_of(tmp_path, 150)
-    cache.hold(shards[:3])
-    fetch(cache, *shards[:3])
-    assert present(cache, shards) == [0, 1, 2]
-    cache.hold([shards[3]])
-    fetch(cache, shards[3])
-    assert present(cache, shards) == [3]
+def test_what_is_needed_last_leaves_first(tmp_path, shards):
+    cache = cache_of(tmp_path, 300)
+    lease = cache.lease()
+    next_uses = {shard.content.sha256: 9 - i for i, shard in enumerate(shards)}
+    del next_uses[shards[2].content.sha256]  # never again
+    for shard in (shards[0], shards[1], shards[2], shards[3]):
+        fetch(cache, lease, shard, next_uses=next_uses)
+    assert present(cache, shards) == [0, 1, 3]
+    fetch(cache, lease, shards[2], next_uses=next_uses)
+    assert present(cache, shards) == [1, 2, 3]  # 0 is needed last
 
 
-def test_what_another_reader_holds_stays(tmp_path, shards):
-    first, second = cache_of(tmp_path, 100), cache_of(tmp_path, 100)
-    first.hold([shards[0]])
-    fetch(first, shards[0])
-    fetch(second, shards[1])
-    assert present(first, shards) == [0, 1]
-    first.close()
-    fetch(second, shards[2])
-    assert present(second, shards) == [2]
+def test_what_another_reader_needs_soon_stays(tmp_path, shards):
+    cache = cache_of(tmp_path, 200)
+    first, second = cache.lease(), cache.lease()
+    fetch(cache, first, shards[0])
+    first.hold([], {shards[0].content.sha256: 3})
+    fetch(cache, second, shards[1])
+    fetch(cache, second, shards[2], next_uses={shards[1].content.sha256: 5})
+    assert present(cache, shards) == [0, 2]
 
 
-def test_what_is_beyond_the_limit_goes_when_it_is_released(tmp_path, shards):
-    cache = cache_of(tmp_path, 150)
-    cache.hold(shards[:3])
-    fetch(cache, *shards[:3])
-    cache.release()
-    assert present(cache, shards) == [2]
+def test_more_than_the_limit_is_never_held(tmp_path, shards):
+    lease = cache_of(tmp_path, 250).lease()
+    assert lease.hold(shards[:2])
+    assert not lease.hold(shards[:3])
+    assert lease.hold(shards[1:3])
+
+
+def test_what_another_reader_holds_stays_and_counts(tmp_path, shards):
+    first, second = cache_of(tmp_path, 150), cache_of(tmp_path, 150)
+    holds, waits = first.lease(), second.lease()
+    fetch(first, holds, shards[0])
+    assert not waits.hold([shards[1]])
+    assert waits.hold([shards[0]])
+    holds.close()
+    fetch(second, waits, shards[1])
+    assert present(first, shards) == [1]
+
+
+def test_each_reader_has_its_share(tmp_path, shards):
+    cache = cache_of(tmp_path, 300)
+    first = cache.lease()
+    assert first.share() == 300
+    second = cache.lease()
+    assert (first.share(), second.share()) == (150, 150)
+    second.close()
+    assert first.share() == 300
+
+
+def test_what_is_beyond_the_limit_goes_when_it_is_closed(tmp_path, shards):
+    large = cache_of(tmp_path, 400)
+    lease = large.lease()
+    fetch(large, lease, *shards)
+    lease.close()
+    cache_of(tmp_path, 150).lease().close()
+    assert present(large, shards) == [3]
 
 
 def test_closing_leaves_no_lease(tmp_path, shards):
-    cache = cache_of(tmp_path, 100)
-    cache.hold(shards)
-    cache.close()
+    lease = cache_of(tmp_path, 1000).lease()
+    lease.hold(shards)
+    lease.close()
     assert list((tmp_path / "cache" / "leases").iterdir()) == []
 
 
@@ -109,10 +140,11 @@ def test_a_shard_that_stays_wrong_is_named_with_both_hashes(
 ):
     monkeypatch.setattr(object_store.time, "sleep", lambda seconds: None)
     (tmp_path / "store" / shards[0].path).write_bytes(b"x" * 100)
-    found = hashlib.sha256(b"x" * 100).hexdigest()
+    actual = hashlib.sha256(b"x" * 100).hexdigest()
+    published = shards[0].content.sha256
     expected = (
         f"cannot read s3://bucket/{shards[0].path}, tried 6 times: it has 100 bytes "
-        f"with SHA-256 {found}, published were 100 with {shards[0].content.sha256}"
+        f"with SHA-256 {actual}, published were 100 with {published}"
     )
     cache = cache_of(tmp_path, 100)
     with pytest.raises(object_store.StorageError, match=re.escape(expected)):
@@ -148,3 +180,11 @@ def test_the_environment_says_where_and_how_much(environment, folder, num_bytes)
 def test_impossible_sizes_are_refused(given, expected):
     with pytest.raises(ValueError, match=expected):
         shard_cache.CacheSettings.from_environment({"CLIPMILL_CACHE_GIB": given})
+
+
+def test_how_to_read_is_one_of_three(tmp_path):
+    from_environment = shard_cache.CacheSettings.from_environment
+    assert from_environment({}).reading == "auto"
+    assert from_environment({"CLIPMILL_READING": "parts"}).reading == "parts"
+    with pytest.raises(ValueError, match=r"CLIPMILL_READING must be one of .*'x'"):
+        from_environment({"CLIPMILL_READING": "x"})
