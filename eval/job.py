@@ -18,7 +18,7 @@ from mindrecord_io.storage import files
 from mindrecord_io.versions import manifests, opening, shard_checks
 from model import tsm
 
-__all__ = ["EvalOptions", "EvalResult", "evaluate_split", "run"]
+__all__ = ["EvalOptions", "EvalResult", "evaluate_split", "open_scored", "run"]
 
 logger = logging.getLogger(__name__)
 
@@ -134,13 +134,8 @@ def evaluate_split(
     Each rank scores its part; every rank must call it and gets all clips.
     """
     ranks = ranks or Ranks()
-    view = settings.view(network_config.num_segments)
-    num_clips = max(1, settings.eval_batch_size // view.num_views)
-    plan = BatchPlan(
-        num_clips * ranks.num_ranks, rank=ranks.rank, num_ranks=ranks.num_ranks
-    )
-    batches = reader.open_split(
-        version, split, view, plan, num_workers=settings.num_workers
+    batches = open_scored(
+        network_config, settings, version=version, split=split, ranks=ranks
     )
     rows = batches.rows()
     scores = np.zeros((len(batches.index), network_config.num_classes), np.float32)
@@ -159,6 +154,25 @@ def evaluate_split(
     # What another rank scored is zero here.
     label_ids = batches.index.label_ids.astype(np.int32)
     return evaluate.Evaluation.of(ranks.summed(scores), label_ids)
+
+
+def open_scored(
+    network_config: tsm.TSMConfig,
+    settings: config.EvalConfig,
+    *,
+    version: manifests.Version,
+    split: str,
+    ranks: Ranks,
+) -> reader.SplitReader:
+    """Opens a split as `evaluate_split` reads it: a rank's part, in table order."""
+    view = settings.view(network_config.num_segments)
+    num_clips = max(1, settings.eval_batch_size // view.num_views)
+    plan = BatchPlan(
+        num_clips * ranks.num_ranks, rank=ranks.rank, num_ranks=ranks.num_ranks
+    )
+    return reader.open_split(
+        version, split, view, plan, num_workers=settings.num_workers
+    )
 
 
 def _check_files(options: EvalOptions) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mindrecord_io.serving.batches import Batch, BatchPlan
+    from mindrecord_io.serving.block_sampling import BlockShuffle
     from mindrecord_io.serving.clip_random import ClipRandom
     from mindrecord_io.serving.clip_sampling import (
         ClassBalanced,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "BatchPlan",
+    "BlockShuffle",
     "CentreView",
     "ClassBalanced",
     "ClipRandom",
@@ -67,6 +69,7 @@ __all__ = [
 
 _MODULES = {
     "serving.batches": ("Batch", "BatchPlan"),
+    "serving.block_sampling": ("BlockShuffle",),
     "serving.clip_random": ("ClipRandom",),
     "serving.clip_sampling": ("ClassBalanced", "EachOnce", "Sampling", "Weighted"),
     "serving.frames": ("FrameError",),

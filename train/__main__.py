@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from eval.running import parsers, process_start
 from mindrecord_io import command_line
@@ -15,11 +16,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     process_start.prepare_mindspore()
     # These lead to YAML's library and MindSpore, so not before the line above.
     from eval.running import command, config_file
-    from train import job, loop
+    from train import job
+    from train.store_traffic import Prices
 
-    def train() -> loop.TrainResult | None:
+    def train() -> Any:
         overrides = config_file.parse_overrides(rest)
-        return job.run(job.TrainOptions(**vars(flags), overrides=overrides))
+        values = vars(flags)
+        prices = Prices(
+            values.pop("price_per_gb"), values.pop("price_per_1000_requests")
+        )
+        options = job.TrainOptions(**values, prices=prices, overrides=overrides)
+        return job.run(options)
 
     return command.run("train", train)
 
@@ -56,6 +63,19 @@ def train_parser() -> CommandParser:
         action="store_true",
         help="profile three steps and log which operators took the time",
     )
+    parser.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="print what training fetches from an object store and costs, then stop",
+    )
+    for unit, text in (("gb", "10^9 bytes"), ("1000_requests", "1000 requests")):
+        parser.add_argument(
+            f"--price_per_{unit}",
+            type=float,
+            default=0.0,
+            metavar="PRICE",
+            help=f"of {text} from the store, for --dry_run",
+        )
     return parser
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io.serving import clip_sampling, segments
+from mindrecord_io.serving.block_sampling import BlockShuffle
 from model import weights
 from train import optimizer, schedule
 
@@ -22,6 +23,7 @@ _TRAINABLE = ("all", "classifier")
 SAMPLINGS: dict[str, clip_sampling.Sampling] = {
     "each_once": clip_sampling.EachOnce(),
     "class_balanced": clip_sampling.ClassBalanced(),
+    "blocks": BlockShuffle(),
 }
 
 
@@ -51,7 +53,8 @@ class TrainConfig:
       trainable: "all" or "classifier".
       sync_norm: batch norm's statistics are of all ranks' clips in training, not of
         each rank's own.
-      sampling: one of SAMPLINGS: each clip once an epoch, or every label as often.
+      sampling: one of SAMPLINGS: each clip once an epoch, every label as often, or each
+        clip once in blocks, which reads few shards at a time.
       label_smoothing: probability mass taken from the label and spread over all.
       scales: sides of the random crop as parts of the frame's short side.
       train_frames: one of segments.RANDOM: a random frame of each segment, or "dense"

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,16 @@ from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_checks
 from model import tsm
 from model.cards import ModelCard
-from train import clips, config, first_network, loop, resuming, run_folder
+from train import (
+    clips,
+    config,
+    first_network,
+    loop,
+    resuming,
+    run_folder,
+    store_traffic,
+)
+from train.store_traffic import Prices, TrafficMeter
 
 __all__ = [
     "RunConfig",
@@ -47,6 +56,7 @@ class TrainOptions:
       output: a new folder for checkpoints and metrics, or the one to resume.
       resume: from the checkpoint after that many steps, or "newest"; None: begin anew.
       profile: log which operators take the time of a step.
+      dry_run: only predict what is fetched from an object store, at these prices.
     """
 
     config_path: Path
@@ -56,6 +66,8 @@ class TrainOptions:
     version: str | None = None
     resume: str | None = None
     profile: bool = False
+    dry_run: bool = False
+    prices: Prices = field(default_factory=Prices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +117,10 @@ def load_config(
     )
 
 
-def run(options: TrainOptions) -> loop.TrainResult | None:
+def run(options: TrainOptions) -> loop.TrainResult | dict[str, Any] | None:
     """Trains and evaluates on the validation split; only the first rank has a result.
+
+    A dry run returns a dictionary: what is fetched, and what it costs.
 
     Raises:
       config_file.ConfigError: the configuration is wrong, or not the one to resume.
@@ -133,6 +147,15 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     else:
         first_network.check(settings.training)
     _check_splits(version)
+    if options.dry_run:
+        names = version.category_names()
+        return store_traffic.dry_run(
+            version,
+            settings.training,
+            training=epoch_opener(version, settings, names)(0, 0),
+            validation=_opened_validation(version, settings, Ranks()),
+            prices=options.prices,
+        )
     if settings.evaluation.check_hashes:
         for split in _SPLITS:
             shard_checks.check_hashes(version, split)
@@ -142,6 +165,13 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
     mindspore.set_seed(settings.training.seed)
     network = _make_network(version, settings, begun_with if step else {})
     training = _make_training(version, settings, network, folder, ranks)
+    meter = TrafficMeter(
+        version,
+        settings.training,
+        training=epoch_opener(version, settings, version.category_names(), ranks)(0, 0),
+        validation=_opened_validation(version, settings, ranks),
+        num_steps_done=step or 0,
+    )
     with folder.locked() if ranks.is_first else contextlib.nullcontext():
         if step:
             resuming.log_growth(begun_with, settings.training, step, training.rates)
@@ -149,7 +179,21 @@ def run(options: TrainOptions) -> loop.TrainResult | None:
         else:
             training.begin(is_again=step == 0)
         result = training.run(is_profiled=options.profile)
-    return result if ranks.is_first else None
+    if not ranks.is_first:
+        return None
+    return dataclasses.replace(result, store=meter.traffic())
+
+
+def _opened_validation(
+    version: manifests.Version, settings: RunConfig, ranks: Ranks
+) -> reader.SplitReader:
+    return eval_job.open_scored(
+        settings.model,
+        settings.evaluation,
+        version=version,
+        split="validation",
+        ranks=ranks,
+    )
 
 
 def _check_splits(version: manifests.Version) -> None:

@@ -18,6 +18,7 @@ from model import checkpoint
 from model.tsm import TSM
 from train import config, learner, profile, progress, run_folder, watch
 from train.clips import Batch, TrainClips
+from train.store_traffic import StoreTraffic
 
 __all__ = ["TrainResult", "Training", "TrainingError"]
 
@@ -43,6 +44,7 @@ class TrainResult:
       seconds: of this process.
       clips_per_second: trained by this process, without its first step, which compiles.
       waiting_share: of that time, in [0, 1], in which there was no batch to train by.
+      store: what this process fetched of a data set in an object store.
     """
 
     epochs: int
@@ -53,6 +55,7 @@ class TrainResult:
     seconds: float
     clips_per_second: float
     waiting_share: float
+    store: StoreTraffic | None = None
 
 
 class Training:

@@ -22,6 +22,7 @@ __all__ = [
     "Sampling",
     "Weighted",
     "epoch_order",
+    "random_numbers",
     "repetitions",
     "select",
 ]
@@ -108,7 +109,7 @@ def epoch_order(clip_ids: Sequence[str], seed: int, epoch: int) -> Int64s:
     epoch), and they are put in the order of these: the raw stream of a bit generator,
     unlike numpy's shuffles, is the same in every version of numpy.
     """
-    numbers = _random_raw(len(clip_ids), seed, epoch, person=b"order")
+    numbers = random_numbers(len(clip_ids), seed, epoch, person=b"order")
     by_id = ClipIds.of(clip_ids).order()
     shuffled: Int64s = by_id[np.argsort(numbers, kind="stable")]
     return shuffled
@@ -140,28 +141,29 @@ def select(index: ClipIndex, clip_ids: Iterable[str]) -> ClipIndex:
     return index.take(np.flatnonzero(places >= 0))
 
 
-def _draw_weighted(
-    clip_ids: Sequence[str], weights: npt.NDArray[np.float64], seed: int, epoch: int
-) -> Int64s:
-    """Draws as many clips as there are, by the inverse of the cumulative weights."""
-    by_id = ClipIds.of(clip_ids).order()
-    bounds = np.cumsum(weights[by_id])
-    numbers = _random_raw(len(clip_ids), seed, epoch, person=b"weighted")
-    uniform = (numbers >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    places = np.searchsorted(bounds, uniform * bounds[-1], side="right")
-    drawn: Int64s = by_id[places]
-    return drawn
-
-
-def _random_raw(
+def random_numbers(
     count: int, seed: int, epoch: int, *, person: bytes
 ) -> npt.NDArray[np.uint64]:
+    """Returns 64-bit numbers of a PCG64 seeded with (seed, epoch) and a purpose."""
     digest = hashlib.blake2b(
         f"{seed}/{epoch}".encode(), digest_size=16, person=person
     ).digest()
     bits = np.random.PCG64(int.from_bytes(digest, "big"))
     numbers: npt.NDArray[np.uint64] = bits.random_raw(count)
     return numbers
+
+
+def _draw_weighted(
+    clip_ids: Sequence[str], weights: npt.NDArray[np.float64], seed: int, epoch: int
+) -> Int64s:
+    """Draws as many clips as there are, by the inverse of the cumulative weights."""
+    by_id = ClipIds.of(clip_ids).order()
+    bounds = np.cumsum(weights[by_id])
+    numbers = random_numbers(len(clip_ids), seed, epoch, person=b"weighted")
+    uniform = (numbers >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    places = np.searchsorted(bounds, uniform * bounds[-1], side="right")
+    drawn: Int64s = by_id[places]
+    return drawn
 
 
 def _places_in(names: Sequence[str], index: ClipIndex) -> Int64s:

@@ -16,7 +16,13 @@ from mindrecord_io.serving.parts_ahead import RangePlanner
 from mindrecord_io.storage.shard_cache import ShardCache
 from mindrecord_io.storage.transfers import num_requests
 
-__all__ = ["Forecast", "forecast_parts", "forecast_shards"]
+__all__ = [
+    "Forecast",
+    "cache_num_bytes",
+    "forecast_parts",
+    "forecast_shards",
+    "simulated_fetches",
+]
 
 _NUM_SAMPLED = 2000
 
@@ -30,6 +36,7 @@ class Forecast:
       num_bytes, num_requests: of each epoch after the first.
       first_num_bytes, first_num_requests: of the first epoch.
       cache_num_bytes: the cache with which no shard is fetched twice.
+      step_num_bytes, step_num_requests: of the first step.
     """
 
     reading: str
@@ -38,6 +45,8 @@ class Forecast:
     first_num_bytes: int
     first_num_requests: int
     cache_num_bytes: int
+    step_num_bytes: int = 0
+    step_num_requests: int = 0
 
     def total(self, num_epochs: int) -> tuple[int, int]:
         """Returns the bytes and requests of so many epochs from the first on."""
@@ -66,13 +75,16 @@ def forecast_parts(planner: RangePlanner, steps: Steps) -> Forecast:
     num_bytes = round(read * of_clips[rows].sum() / of_clips[rows[chosen]].sum())
     num_ranges = round(sum(len(c.ranges) for c in planned) * len(rows) / len(chosen))
     shards = np.unique(planner.index.shard_indices[rows]).tolist()
+    first = len(samples[0].rows) / len(rows)
     return Forecast(
         reading="parts",
         num_bytes=num_bytes,
         num_requests=num_ranges,
         first_num_bytes=num_bytes,
         first_num_requests=num_ranges + len(shards),  # each one's size is asked for
-        cache_num_bytes=_cache_num_bytes(planner.index),
+        cache_num_bytes=cache_num_bytes(planner.index),
+        step_num_bytes=round(num_bytes * first),
+        step_num_requests=round(num_ranges * first),
     )
 
 
@@ -81,7 +93,8 @@ def forecast_shards(cache: ShardCache, index: ClipIndex, steps: Steps) -> Foreca
     uses = [shards_of(index, steps, step) for step in steps.steps]
     used = sorted({i for indices in uses for i in indices})
     present = [i for i in used if cache.path(index.remote_shards[i]).exists()]
-    needed, limit = _cache_num_bytes(index), cache.settings.max_num_bytes
+    missing = [i for i in uses[0] if i not in set(present)]
+    needed, limit = cache_num_bytes(index), cache.settings.max_num_bytes
     if needed <= limit:
         first, again = [i for i in used if i not in set(present)], []
     else:
@@ -98,7 +111,14 @@ def forecast_shards(cache: ShardCache, index: ClipIndex, steps: Steps) -> Foreca
         first_num_bytes=_num_bytes(index, first),
         first_num_requests=_num_requests(index, first) + len(set(first)),
         cache_num_bytes=needed,
+        step_num_bytes=_num_bytes(index, missing),
+        step_num_requests=_num_requests(index, missing),
     )
+
+
+def cache_num_bytes(index: ClipIndex) -> int:
+    """Returns the bytes of all shards that have clips of an index."""
+    return _num_bytes(index, np.unique(index.shard_indices).tolist())
 
 
 def simulated_fetches(
@@ -142,10 +162,6 @@ def simulated_fetches(
         for entry in kept:
             heapq.heappush(queue, entry)
     return fetched
-
-
-def _cache_num_bytes(index: ClipIndex) -> int:
-    return _num_bytes(index, np.unique(index.shard_indices).tolist())
 
 
 def _num_bytes(index: ClipIndex, shards: Sequence[int]) -> int:

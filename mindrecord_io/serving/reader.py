@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mindrecord_io.serving import clip_sampling
 from mindrecord_io.serving.batches import Batch, BatchPlan, BatchSource
+from mindrecord_io.serving.block_sampling import BlockShuffle
 from mindrecord_io.serving.clip_decoders import ClipDecoders
 from mindrecord_io.serving.clip_index import read_clip_index
 from mindrecord_io.serving.clip_sampling import EachOnce
@@ -193,6 +194,8 @@ def open_split(
     index = read_clip_index(opened, split)
     if clip_ids is not None:
         index = clip_sampling.select(index, clip_ids)
+    if isinstance(plan.sampling, BlockShuffle):
+        plan = replace(plan, sampling=_fitted(plan.sampling, opened, split, plan))
     if state is not None:
         plan = replace(plan, epoch=state.epoch, begin_step=0)
     decoders = ClipDecoders(index, view, seed=plan.seed, num_workers=num_workers)
@@ -209,6 +212,17 @@ def open_split(
     if state is not None:
         reader.resume(state)
     return reader
+
+
+def _fitted(
+    sampling: BlockShuffle, version: Version, split: str, plan: BatchPlan
+) -> BlockShuffle:
+    manifest = version.manifest
+    return sampling.fitted(
+        num_shards=manifest.num_shards[split],
+        salt=manifest.salt,
+        batch_size=plan.batch_size,
+    )
 
 
 def _open(dataset: Path | str | Version, version: str | None) -> Version:

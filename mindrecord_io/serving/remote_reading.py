@@ -13,6 +13,7 @@ from mindrecord_io.serving.frame_ranges import MergeRule
 from mindrecord_io.serving.parts_ahead import RangePlanner
 from mindrecord_io.serving.read_forecast import (
     Forecast,
+    cache_num_bytes,
     forecast_parts,
     forecast_shards,
 )
@@ -44,9 +45,8 @@ class RemoteReading:
         seed: int,
         decoders: ClipDecoders,
     ) -> None:
-        rule = merge_rule(cache.reads, index)
         self._cache, self._index, self._decoders = cache, index, decoders
-        self._planner = RangePlanner(index, view, seed, rule)
+        self._view, self._seed = view, seed
 
     def choose(self, steps: Steps, *, is_sequential: bool) -> tuple[Feed, Forecast]:
         """Returns the way to read these steps and what each epoch fetches by it.
@@ -54,47 +54,52 @@ class RemoteReading:
         Args:
           is_sequential: the sampling goes through the shards one after the other.
         """
-        reading = self._cache.settings.reading
-        parts = forecast_parts(self._planner, steps)
-        is_fitting = parts.cache_num_bytes <= self._cache.settings.max_num_bytes
-        may_be_whole = reading != "parts" and (
-            is_fitting or is_sequential or reading == "shards"
-        )
-        shards = (
-            forecast_shards(self._cache, self._index, steps) if may_be_whole else None
-        )
-        is_cheap = shards is not None and (
-            shards.num_bytes <= _MAX_TIMES_FETCHED * shards.cache_num_bytes
-        )
-        if shards is not None and (is_cheap or reading == "shards"):
-            self._log(shards, parts)
-            close_files = self._decoders.close_files
-            return ShardFeed(self._cache, self._index, close_files), shards
-        self._log(parts, shards)
-        return PartFeed(self._planner, self._cache.reads), parts
+        settings = self._cache.settings
+        is_fitting = cache_num_bytes(self._index) <= settings.max_num_bytes
+        shards = None
+        if settings.reading != "parts" and (
+            is_fitting or is_sequential or settings.reading == "shards"
+        ):
+            shards = forecast_shards(self._cache, self._index, steps)
+            if is_fitting or settings.reading == "shards" or _is_cheap(shards):
+                return self._shards(shards)
+        rule = merge_rule(self._cache.reads, self._index)
+        planner = RangePlanner(self._index, self._view, self._seed, rule)
+        return self._parts(planner, forecast_parts(planner, steps))
 
-    def _log(self, chosen: Forecast, other: Forecast | None) -> None:
+    def _shards(self, forecast: Forecast) -> tuple[Feed, Forecast]:
         name, limit = self._index.name, self._cache.settings.max_num_bytes
-        logger.info("%s: %s", name, describe(chosen))
-        if not self._planner.checksums.has_crc32s.all():
+        logger.info("%s: %s", name, describe(forecast))
+        if not _is_cheap(forecast):
             logger.warning(
-                "%s: older than checksums of frames, so that all frames of a clip are "
-                "read where it is read by ranges; relabel or build it anew for fewer",
+                "%s: the cache of %.3g GiB is too small for whole shards, of which "
+                "each epoch fetches %d bytes: with %.3g GiB it would fetch none again, "
+                "with CLIPMILL_READING=parts the sampled frames alone",
+                *(name, limit / _GIB, forecast.num_bytes),
+                forecast.cache_num_bytes / _GIB,
+            )
+        close_files = self._decoders.close_files
+        return ShardFeed(self._cache, self._index, close_files), forecast
+
+    def _parts(
+        self, planner: RangePlanner, forecast: Forecast
+    ) -> tuple[Feed, Forecast]:
+        name, limit = self._index.name, self._cache.settings.max_num_bytes
+        logger.info("%s: %s", name, describe(forecast))
+        if not planner.checksums.has_crc32s.all():
+            logger.warning(
+                "%s: some clips have no checksum for each frame, being of an older "
+                "version: all their frames are read; a new build has them",
                 name,
             )
-        if chosen.reading == "shards" and other and chosen.num_bytes > other.num_bytes:
-            logger.warning(
-                "%s: the cache of %.3g GiB is too small for whole shards, which need "
-                "%.3g GiB; CLIPMILL_READING=parts would fetch %d bytes an epoch",
-                *(name, limit / _GIB, chosen.cache_num_bytes / _GIB, other.num_bytes),
-            )
-        if chosen.reading == "parts" and chosen.cache_num_bytes > limit:
+        if forecast.cache_num_bytes > limit:
             logger.warning(
                 "%s: with CLIPMILL_CACHE_GIB=%.3g instead of %.3g all shards would be "
-                "fetched once and never again: less from epoch %d on",
-                *(name, chosen.cache_num_bytes / _GIB + 0.001, limit / _GIB),
-                chosen.cache_num_bytes // max(1, chosen.num_bytes) + 1,
+                "fetched once and never again: fewer bytes from epoch %d on",
+                *(name, forecast.cache_num_bytes / _GIB + 0.001, limit / _GIB),
+                forecast.cache_num_bytes // max(1, forecast.num_bytes) + 1,
             )
+        return PartFeed(planner, self._cache.reads), forecast
 
 
 def describe(forecast: Forecast) -> str:
@@ -106,6 +111,11 @@ def describe(forecast: Forecast) -> str:
         f"{forecast.num_bytes} in {forecast.num_requests} in each after it; its shards "
         f"have {forecast.cache_num_bytes} bytes"
     )
+
+
+def _is_cheap(shards: Forecast) -> bool:
+    """Returns whether no shard is fetched more than about once an epoch."""
+    return shards.num_bytes <= _MAX_TIMES_FETCHED * shards.cache_num_bytes
 
 
 def merge_rule(reads: RangeReads, index: ClipIndex) -> MergeRule:

@@ -220,7 +220,8 @@ class RangeReads:
             content = self._read(pending.part)
             problem = pending.check(content)
         except FileNotFoundError:
-            self._fail(pending, "it is not there any more", WrongContentError)
+            text = f"{self._remote.uri}/{pending.part.path}: is not there"
+            self._settle(pending, WrongContentError(text))
             return True
         except (OSError, futures.CancelledError) as cause:
             self._reopen(pending.part)
@@ -282,21 +283,22 @@ class RangeReads:
         with self._lock:
             self._files.pop(part.path, None)
 
-    def _settle(self, pending: PendingRead, content: bytes) -> None:
-        with self._lock:  # two answers may come to one range
-            if not pending.content.done():
-                pending.content.set_result(content)
-
     def _fail(
         self,
         pending: PendingRead,
         why: str,
         error: type[StorageError] = StorageError,
     ) -> None:
-        text = f"cannot read {self._name(pending.part)}: {why}"
-        with self._lock:
-            if not pending.content.done():
-                pending.content.set_exception(error(text))
+        self._settle(pending, error(f"cannot read {self._name(pending.part)}: {why}"))
+
+    def _settle(self, pending: PendingRead, outcome: bytes | StorageError) -> None:
+        with self._lock:  # two answers may come to one range
+            if pending.content.done():
+                return
+            if isinstance(outcome, bytes):
+                pending.content.set_result(outcome)
+            else:
+                pending.content.set_exception(outcome)
 
     def _name(self, part: FilePart) -> str:
         end = part.begin + part.num_bytes

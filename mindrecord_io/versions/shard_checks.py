@@ -235,6 +235,7 @@ def _columns(clip: ClipOutcome) -> dict[str, Any]:
         "source_num_bytes": source["num_bytes"],
         "source_sha256": source["sha256"],
         "frame_sizes": list(clip.frame_sizes),
+        "frame_crc32s": list(clip.frame_crc32s),
     }
 
 
@@ -243,7 +244,7 @@ def _differing_clips(
 ) -> list[str]:
     by_id = {clip["clip_id"]: clip for clip in of_table}
     named = {clip["clip_id"] for clip in of_summary}
-    differing = [c["clip_id"] for c in of_summary if by_id.get(c["clip_id"]) != c]
+    differing = [c["clip_id"] for c in of_summary if not _agree(c, by_id)]
     return differing + [name for name in by_id if name not in named]
 
 
@@ -267,3 +268,10 @@ def _wrong_frames(path: Path, clips: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"cannot be read at the frames of clip {clip['clip_id']}: {error}"
     finally:
         os.close(descriptor)
+
+
+def _agree(clip: dict[str, Any], by_id: Mapping[str, dict[str, Any]]) -> bool:
+    row = by_id.get(clip["clip_id"])
+    if row is not None and "frame_crc32s" not in row:  # the table is older
+        row = row | {"frame_crc32s": clip["frame_crc32s"]}
+    return row == clip

@@ -12,6 +12,7 @@ import pytest
 
 from mindrecord_io.serving import clip_sampling, reader, views
 from mindrecord_io.serving.batches import BatchPlan
+from mindrecord_io.serving.block_sampling import BlockShuffle
 from mindrecord_io.versions import opening
 from tests import long_split, s3_server
 
@@ -22,6 +23,7 @@ SAMPLINGS = {
     "each_once": clip_sampling.EachOnce(),
     "class_balanced": clip_sampling.ClassBalanced(),
     "weighted": clip_sampling.Weighted.of({"1003": 5.0}),
+    "blocks": BlockShuffle(window=2, num_lanes=2),
 }
 WAYS = {
     "parts, no cache": ("parts", 1e-9),

@@ -35,6 +35,7 @@ STORED = records.ClipOutcome(
     frames_offset=5_000_000_000,
     frame_sizes=(9000, 9100, 8900),
     frames_sha256=SHA[::-1],
+    frame_crc32s=(7, 2**32 - 1),
 )
 QUARANTINED = records.ClipOutcome(
     clip_id="5",
@@ -89,6 +90,7 @@ STORED_ROW = {
     "frames_offset": 5_000_000_000,
     "frame_sizes": [9000, 9100, 8900],
     "frames_sha256": SHA[::-1],
+    "frame_crc32s": [7, 2**32 - 1],
 }
 QUARANTINED_ROW = {
     "clip_id": "5",
@@ -117,6 +119,7 @@ QUARANTINED_ROW = {
     "frames_offset": -1,
     "frame_sizes": [],
     "frames_sha256": "",
+    "frame_crc32s": [],
 }
 MISSING_ROW = QUARANTINED_ROW | {
     "clip_id": "9",
