@@ -257,10 +257,8 @@ class ClipFrames:
       jpegs: F JPEG files end to end, in presentation order; or where they lie.
       frame_sizes: bytes of each.
       height, width: of every stored frame, in pixels.
-      sha256: of `jpegs`, where it is known from before; "" for fresh ones, which are
-        bytes.
+      sha256, crc32s: of `jpegs`, and of each, where known; fresh ones are bytes.
       damage: what is wrong with the clip, which is stored all the same; "" if nothing.
-      crc32s: of each JPEG, where they are known from before.
     """
 
     jpegs: bytes | FileRange
@@ -290,8 +288,7 @@ class ClipFrames:
 class Quarantined:
     """Why a clip is not stored: a short code, and the details for people.
 
-    Attributes:
-      limits: those in force, if other limits may let the clip pass; else "".
+    Its `limits` are those in force, if others may let the clip pass; else "".
       facts: what its header states and how many frames are lost, as far as is known.
     """
 
@@ -313,7 +310,7 @@ class ClipOutcome:
       frames_offset: where its JPEGs begin in the .mindrecord file, -1 if quarantined.
       frame_sizes: bytes of each JPEG, end to end from `frames_offset`.
       frames_sha256: of these bytes, "" if quarantined.
-      frame_crc32s: of each JPEG; none in what was written before there were any.
+      frame_crc32s: of each JPEG; none if it was written before there were any.
       limits: as in Quarantined.
     """
 
