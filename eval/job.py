@@ -1,5 +1,6 @@
 """Evaluates a checkpoint on a split of a published version."""
 
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -8,8 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from eval import class_report, config, evaluate, predictions, trained
+from eval import (
+    class_report,
+    config,
+    evaluate,
+    predictions,
+    split_coverage,
+    trained,
+)
 from eval.running import config_file, progress_bar, rank_group
 from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, split_columns
@@ -33,6 +42,8 @@ class EvalOptions:
       config_path: a configuration file; None to go by the checkpoint alone.
       version: of the data set; None for the newest.
       map_classes: go by the classes' names where the data set numbers them otherwise.
+      guess_left_out: give the clips that are not stored the most frequent labels of the
+        training in the submission, which otherwise needs every clip.
       output: where to write the predictions as Parquet; None for nowhere.
       report: where to write the report by class as JSON; None for nowhere.
       submission: where to write the predictions for the test server; None for nowhere.
@@ -48,6 +59,7 @@ class EvalOptions:
     report: Path | None = None
     submission: Path | None = None
     map_classes: bool = False
+    guess_left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +67,18 @@ class EvalResult:
     """The result of an evaluation, which the program prints last.
 
     Attributes:
-      num_clips: clips scored: all of the split.
+      num_annotated: clips that the annotations have in the split.
+      num_clips: clips scored: all that are stored of them.
+      left_out: how many of the others there are, by reason.
       num_labelled: those that count in the accuracies, which are None without any.
     """
 
     split: str
     version: str
     checkpoint: str
+    num_annotated: int
     num_clips: int
+    left_out: dict[str, int]
     num_labelled: int
     top1: float | None
     top5: float | None
@@ -90,6 +106,8 @@ def run(options: EvalOptions) -> EvalResult | None:
     )
     _check_files(options)
     version = opening.open_version(options.dataset, options.version)
+    coverage = split_coverage.read(version, options.split)
+    _check_submission(options, coverage)
     config.use_device(_device_target(sections["evaluation"]))
     ranks = rank_group.join()
     network = trained.load(options.checkpoint)
@@ -116,8 +134,18 @@ def run(options: EvalOptions) -> EvalResult | None:
     if not ranks.is_first:
         return None
     clip_ids = split_columns.clip_ids_of(version, options.split)
-    _write_files(options, evaluation, clip_ids, names)
-    return _result(options, version.manifest.version, evaluation, began)
+    guesses: dict[str, list[int]] = {}
+    if options.submission:
+        num_labels = evaluation.ranked.shape[1]
+        frequent = split_coverage.frequent_label_ids(version, num_labels)
+        guesses = dict.fromkeys(coverage.left_out, frequent)
+    table = predictions.to_table(evaluation, clip_ids, names)
+    _write_files(options, evaluation, table, names, guesses=guesses)
+    logger.info("%s: %s", options.split, coverage.describe())
+    result = _result(options, version.manifest.version, evaluation, began)
+    return dataclasses.replace(
+        result, num_annotated=coverage.num_annotated, left_out=coverage.reasons
+    )
 
 
 def evaluate_split(
@@ -185,13 +213,26 @@ def _check_files(options: EvalOptions) -> None:
             )
 
 
+def _check_submission(
+    options: EvalOptions, coverage: split_coverage.SplitCoverage
+) -> None:
+    """Checks, before anything is scored, that a submission will have every clip."""
+    if options.submission and coverage.left_out and not options.guess_left_out:
+        raise ValueError(
+            f"a submission needs every clip of the split, but of {options.split!r} "
+            f"only {coverage.describe()}; --guess_left_out gives them the most "
+            f"frequent labels of the training"
+        )
+
+
 def _write_files(
     options: EvalOptions,
     evaluation: evaluate.Evaluation,
-    clip_ids: Sequence[str],
+    table: pa.Table,
     names: Sequence[str],
+    *,
+    guesses: Mapping[str, Sequence[int]],
 ) -> None:
-    table = predictions.to_table(evaluation, clip_ids, names)
     if options.output:
         predictions.write(table, options.output)
         logger.info("wrote %d predictions to %s", table.num_rows, options.output)
@@ -200,8 +241,15 @@ def _write_files(
         logger.info("wrote a report of %d classes to %s", len(names), options.report)
     if options.submission:
         options.submission.parent.mkdir(parents=True, exist_ok=True)
-        files.replace_file(options.submission, predictions.to_submission(table))
-        logger.info("wrote %d lines to %s", table.num_rows, options.submission)
+        content = predictions.to_submission(table, guesses)
+        files.replace_file(options.submission, content)
+        logger.info(
+            "wrote %d lines to %s, %d of them guesses: the most frequent labels of the "
+            "training for clips that are not stored",
+            table.num_rows + len(guesses),
+            options.submission,
+            len(guesses),
+        )
 
 
 def _device_target(evaluation: Mapping[str, Any]) -> str:
@@ -229,7 +277,9 @@ def _result(
         split=options.split,
         version=version,
         checkpoint=str(options.checkpoint),
+        num_annotated=evaluation.num_clips,
         num_clips=evaluation.num_clips,
+        left_out={},
         num_labelled=evaluation.top_k.num_clips,
         top1=evaluation.top_k.top1,
         top5=evaluation.top_k.top5,

@@ -1,6 +1,6 @@
 """Predictions by clip, as a Parquet file and as a submission to the test server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,10 +56,15 @@ def to_table(
     return pa.Table.from_arrays(arrays, schema=_SCHEMA)
 
 
-def to_submission(table: pa.Table) -> bytes:
+def to_submission(
+    table: pa.Table, guesses: Mapping[str, Sequence[int]] | None = None
+) -> bytes:
     """Returns the file that Something-Something-v2's test server reads.
 
     One line per clip, `id;p1;p2;p3;p4;p5`: the label_ids by falling probability.
+
+    Args:
+      guesses: label_ids by id of the clips that could not be scored.
     """
     lines = [
         ";".join(map(str, (clip_id, *label_ids)))
@@ -69,6 +74,8 @@ def to_submission(table: pa.Table) -> bytes:
             strict=True,
         )
     ]
+    for clip_id, label_ids in (guesses or {}).items():
+        lines.append(";".join(map(str, (clip_id, *label_ids))))
     return "".join(f"{line}\n" for line in lines).encode()
 
 

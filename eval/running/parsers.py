@@ -72,6 +72,12 @@ def eval_parser() -> CommandParser:
         parser.add_argument(
             f"--{name}", type=command_line.local_path, metavar="FILE", help=text
         )
+    parser.add_argument(
+        "--guess_left_out",
+        action="store_true",
+        help="in the submission, give clips that are not stored the most frequent "
+        "labels of the training; without it every clip must be stored",
+    )
     return parser
 
 

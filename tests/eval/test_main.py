@@ -81,6 +81,7 @@ def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
     assert result["split"] == "validation"
     assert result["version"] == "000001"
     assert (result["num_clips"], result["num_labelled"]) == (4, 4)
+    assert (result["num_annotated"], result["left_out"]) == (4, {})
     assert result["top5"] == 1.0  # of three classes
     rows = parquet.read_table(output).to_pylist()
     assert sorted(row["clip_id"] for row in rows) == ["201", "202", "203", "204"]
@@ -159,6 +160,26 @@ def test_classes_in_another_order_are_an_error_unless_mapped(run_eval, make_chec
     mapped = run_eval(path, "--map_classes")
     assert mapped.returncode == 0
     assert "classes are mapped by their names" in mapped.stderr
+
+
+@pytest.mark.slow
+def test_a_submission_has_every_clip_of_the_split(run_eval, make_checkpoint, tmp_path):
+    path, submission = make_checkpoint(), tmp_path / "s.csv"
+    words = ("--split", "train", "--submission", submission)
+    refused = run_eval(path, *words)
+    assert refused.returncode == 1
+    assert "left out: truncated 1, missing 1 (105, 109)" in refused.stderr
+    assert not submission.exists()
+    guessed = run_eval(path, *words, "--guess_left_out")
+    assert guessed.returncode == 0, guessed.stderr
+    result = json.loads(guessed.stdout.splitlines()[-1])
+    assert (result["num_annotated"], result["num_clips"]) == (9, 7)
+    assert result["left_out"] == {"truncated": 1, "missing": 1}
+    lines = submission.read_text().splitlines()
+    assert sorted(line.partition(";")[0] for line in lines) == [
+        str(n) for n in range(101, 110)
+    ]
+    assert lines[-2:] == ["105;2;0;1", "109;2;0;1"]
 
 
 def test_a_missing_flag_is_wrong_usage():
