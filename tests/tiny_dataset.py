@@ -115,7 +115,8 @@ class Made:
         self, dataset: Path, annotations: Path, *flags: str
     ) -> tuple[int, dict | None]:
         """Runs `relabel` without the clips; returns exit status and result."""
-        words = ["--annotations", annotations, "--dataset", dataset, *flags]
+        words = ["--annotations", annotations, "--dataset", dataset]
+        words += ["--max_withdrawn", "1", *flags]
         output = io.StringIO()
         with self.clips_away(), contextlib.redirect_stdout(output):
             status = relabel.main([*map(str, words), "--num_workers", "1"])

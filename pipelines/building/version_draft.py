@@ -17,18 +17,30 @@ from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import clips_table, manifests
 from mindrecord_io.versions.manifests import Manifest, ShardEntry, Version
 from pipelines.building import label_files
+from pipelines.building.clip_notes import ClipNotes, LostClips, SameBytes, write_tsv
+from pipelines.planning.annotation_changes import CHANGE_COLUMNS
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.planning.clip_references import Reference
+from pipelines.planning.matching import NO_FILE
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing.data_sets import DataSet
 
-__all__ = ["MadeShard", "lost_to_absence", "publish", "write"]
+__all__ = [
+    "CHANGES",
+    "MadeShard",
+    "WrittenVersion",
+    "lost_to_absence",
+    "publish",
+    "write",
+]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_NO_FILE = "annotated, but not in the folder of clips"
+CHANGES = "changes.tsv"
+"""The clips of a version that differ from its parent's, beside its other files."""
+
 _NO_ANNOTATION = "in the folder of clips, but not annotated"
 _ROWS_PER_GROUP = 10_000  # of clips that are in no shard
 _IN_NO_SHARD = -1  # for the number of frames
@@ -52,16 +64,19 @@ class WrittenVersion:
     Attributes:
       folder: has them.
       manifest: not among them, and without a version's name yet.
+      lost_clips, same_bytes: as in clip_notes; their lists are among the files.
     """
 
     folder: Path
     manifest: Manifest
     lost: Lost
+    lost_clips: LostClips
+    same_bytes: SameBytes
 
 
 def lost_to_absence(listing: ClipListing) -> Lost:
     """Returns the clip id, reason and detail of every clip that has no file."""
-    return listing.missing.map(lambda clip_id: (clip_id, "missing", _NO_FILE))
+    return listing.missing.map(lambda clip_id: (clip_id, "missing", NO_FILE))
 
 
 def write(
@@ -75,16 +90,19 @@ def write(
     """
     folder = staging / "version"  # the staging folder itself holds the job's receipts
     folder.mkdir()
-    totals = _Totals(plan)
+    totals, notes = _Totals(plan), ClipNotes()
     table_path = naming.clips_table_path(folder)
-    clips_table.write(table_path, totals.row_groups(shards))
+    clips_table.write(table_path, notes.passing(totals.row_groups(shards), folder))
+    same_bytes = notes.same_bytes(folder)
+    if plan.listing.difference is not None:
+        write_tsv(folder / CHANGES, CHANGE_COLUMNS, plan.listing.difference.rows())
     naming.labels_folder(folder).mkdir()
     label_files.write_label_files(
         naming.labels_folder(folder), plan.annotations.label_map, totals.stored_clips()
     )
     lost = totals.quarantined.followed_by(lost_to_absence(plan.listing))
     manifest = totals.manifest(files.fingerprint(table_path))
-    return WrittenVersion(folder, manifest, lost)
+    return WrittenVersion(folder, manifest, lost, notes.lost, same_bytes)
 
 
 def publish(
@@ -137,7 +155,7 @@ class _Totals:
         is_missing = self._num_frames == _IN_NO_SHARD
         missing = itertools.compress(clips, is_missing) if listing.missing else ()
         for some in _batched(missing):
-            yield clips_table.missing_rows(some, _NO_FILE)
+            yield clips_table.missing_rows(some, NO_FILE)
         for names in _batched(listing.unlisted()):
             yield clips_table.unlisted_rows(names, _NO_ANNOTATION)
 

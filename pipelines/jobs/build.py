@@ -60,13 +60,16 @@ def build(options: BuildOptions) -> make_version.JobResult:
                 num_workers=options.num_workers,
                 beam_flags=options.beam_flags,
                 ffmpeg=options.ffmpeg,
+                refuse_leaks=options.refuse_leaks,
+                command=options.command,
             )
         )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    options = parse(argv)
+    command = common_flags.words("build", argv)
+    options = dataclasses.replace(parse(argv), command=command)
     return command_line.run("build", lambda: build(options))
 
 

@@ -28,6 +28,8 @@ class BuildOptions:
         every core of it.
       beam_flags: handed to Beam as they are.
       ffmpeg: the program to decode with, "" for the usual one.
+      refuse_leaks: publish nothing where a file is in two splits.
+      command: its words, to be repeated and recorded.
     """
 
     clips: Path | str
@@ -44,6 +46,8 @@ class BuildOptions:
     num_workers: int | None = 1
     beam_flags: tuple[str, ...] = ()
     ffmpeg: str = ""
+    refuse_leaks: bool = False
+    command: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.num_shards is not None and self.num_shards < 1:
@@ -83,6 +87,7 @@ def from_flags(flags: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
         num_workers=flags.num_workers,
         beam_flags=tuple(beam_flags),
         ffmpeg=flags.ffmpeg,
+        refuse_leaks=flags.refuse_leaks,
     )
 
 
@@ -126,6 +131,7 @@ def build_parser() -> CommandParser:
         metavar="N",
         help="clips that may be broken or missing; with more, nothing is published",
     )
+    common_flags.add_refuse_leaks(parser)
     common_flags.add_num_makers(parser)
     _add_clip_limits(parser)
     parser.add_argument(

@@ -1,13 +1,22 @@
 """Flags that several jobs of this package have, and no command elsewhere."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from mindrecord_io import command_line
 from mindrecord_io.command_line import CommandParser
 from pipelines.sources.choices import Choices
 
-__all__ = ["add_annotations", "add_num_makers", "choices", "parse_with_beam"]
+__all__ = [
+    "add_annotations",
+    "add_num_makers",
+    "add_refuse_leaks",
+    "choices",
+    "parse_with_beam",
+    "share",
+    "words",
+]
 
 
 def add_annotations(parser: CommandParser, *, required: bool = True) -> None:
@@ -52,6 +61,32 @@ def add_annotations(parser: CommandParser, *, required: bool = True) -> None:
         metavar="N",
         help="which of the divisions into splits that UCF101 and HMDB51 have",
     )
+
+
+def add_refuse_leaks(parser: CommandParser) -> None:
+    """Adds --refuse_leaks."""
+    parser.add_argument(
+        "--refuse_leaks",
+        action="store_true",
+        help="publish nothing where one file's bytes are in two splits; without it "
+        "that is a warning",
+    )
+
+
+def share(text: str) -> float:
+    """Reads a flag's value that is a share, from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {text!r}")
+    return value
+
+
+def words(job: str, argv: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns the words of a command, to be repeated and recorded."""
+    return ("clipmill", job, *(sys.argv[1:] if argv is None else argv))
 
 
 def choices(flags: argparse.Namespace) -> Choices:

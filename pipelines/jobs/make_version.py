@@ -12,16 +12,17 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindrecord_io import interrupts
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions.manifests import Version
-from pipelines.building import receipts, version_draft
+from pipelines.building import clip_notes, receipts, version_draft
 from pipelines.building.receipts import ShardReceipt
-from pipelines.building.version_draft import MadeShard
-from pipelines.jobs import progress
+from pipelines.building.version_draft import MadeShard, WrittenVersion
+from pipelines.jobs import brakes, progress
+from pipelines.jobs.brakes import JobError
 from pipelines.planning import (
     clip_listing,
     clip_references,
@@ -40,10 +41,6 @@ _NUM_READERS = 8  # of summaries, which may have to come from afar
 _MAX_WAITING = 2 * _NUM_READERS  # summaries that are read before they are wanted
 
 
-class JobError(RuntimeError):
-    """The job ran and failed; nothing was published."""
-
-
 @dataclass(frozen=True, slots=True)
 class VersionJob:
     """A planned version, and what it is made with.
@@ -55,6 +52,9 @@ class VersionJob:
         every core of it.
       beam_flags: handed to Beam as they are.
       ffmpeg: the program to decode with, "" for the usual one.
+      refuse_leaks: whether a file that is in two splits is an error.
+      max_withdrawn: share of the parent's clips that may go; None allows all.
+      command: its words, to be repeated and recorded.
     """
 
     data_set: DataSet
@@ -63,6 +63,9 @@ class VersionJob:
     num_workers: int | None = 1
     beam_flags: tuple[str, ...] = ()
     ffmpeg: str = ""
+    refuse_leaks: bool = False
+    max_withdrawn: float | None = None
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,17 @@ class JobResult:
     Attributes:
       num_shards: by what was done (shard_plans.ACTIONS).
       shard_seconds: from the first shard's start to the last shard's end.
+      lost: clips that are not stored, by reason.
+      num_leaks, num_label_conflicts: files that are in two splits, under two labels.
     """
 
     version: Version
     num_shards: dict[str, int]
     seconds: float
     shard_seconds: float
+    lost: dict[str, int] = field(default_factory=dict)
+    num_leaks: int = 0
+    num_label_conflicts: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Returns the last line of the command's output."""
@@ -93,6 +101,9 @@ class JobResult:
             "clips_per_second": round(
                 manifest.num_clips / max(self.shard_seconds, 1e-3), 1
             ),
+            "lost": self.lost,
+            "num_leaks": self.num_leaks,
+            "num_label_conflicts": self.num_label_conflicts,
         }
 
 
@@ -105,7 +116,8 @@ def run(job: VersionJob) -> JobResult:
         the meantime.
     """
     begin = time.monotonic()
-    _refuse_early(job)
+    _refuse_early(job, job.data_set)
+    brakes.log_space(job.plan.listing, job.data_set)
     plan, data_set = job.plan, job.data_set
     with contextlib.ExitStack() as stack:
         data_set.remove_abandoned()
@@ -119,10 +131,11 @@ def run(job: VersionJob) -> JobResult:
         done = _make_shards(job, folder, shards)
         made = _made(data_set, folder, shards, done)
         written = version_draft.write(plan, made, staging)
-        _refuse_too_many(written.lost, job.max_quarantined)
+        _refuse(job, written)
         if not written.manifest.num_clips:
             raise JobError("not one clip could be stored; nothing is published")
         version = version_draft.publish(written, plan.parent, data_set)
+        brakes.forget_refused(data_set)
     actions = collections.Counter(receipt.action for receipt in done)
     result = JobResult(
         version=version,
@@ -130,8 +143,12 @@ def run(job: VersionJob) -> JobResult:
         seconds=time.monotonic() - begin,
         shard_seconds=max(r.end_seconds for r in done)
         - min(r.begin_seconds for r in done),
+        lost=dict(written.lost_clips.num_clips),
+        num_leaks=len(written.same_bytes.leaks),
+        num_label_conflicts=len(written.same_bytes.conflicts),
     )
     _log(data_set, result)
+    _log_notes(written, version)
     return result
 
 
@@ -141,7 +158,7 @@ def foresee(job: VersionJob) -> dict[str, object]:
     Raises:
       JobError: more clips would be missing or quarantined than allowed.
     """
-    _refuse_early(job)
+    _refuse_early(job, None)
     listing, read_summary = job.plan.listing, job.data_set.read_summary
     assert listing.difference is not None
     return {
@@ -153,28 +170,54 @@ def foresee(job: VersionJob) -> dict[str, object]:
     }
 
 
-def _refuse_early(job: VersionJob) -> None:
-    """Raises JobError where the plan shows that the job cannot succeed."""
-    _refuse_too_many(_lost_before(job.plan), job.max_quarantined)
-    if not job.plan.listing.num_clips:
+def _refuse_early(job: VersionJob, data_set: DataSet | None) -> None:
+    """Raises JobError where the plan shows that the job cannot succeed.
+
+    Args:
+      data_set: keeps the lists of a refused job; None keeps none.
+    """
+    listing, parent = job.plan.listing, job.plan.parent
+    if job.max_withdrawn is not None and listing.difference and parent:
+        num_before = parent.manifest.num_clips + parent.manifest.num_quarantined
+        brakes.refuse_withdrawn(
+            listing.difference, num_before, job.max_withdrawn, data_set
+        )
+    brakes.refuse_lost_early(
+        _lost_before(job.plan),
+        job.max_quarantined,
+        listing=listing,
+        data_set=data_set,
+        command=job.command,
+    )
+    if not listing.num_clips:
         raise JobError("no clip is left to store")
 
 
-def _refuse_too_many(lost: Tally[tuple[str, str, str]], max_quarantined: int) -> None:
-    """Raises JobError if more clips are lost than allowed."""
-    if len(lost) > max_quarantined:
-        named = "; ".join(f"{clip} ({why}: {text})" for clip, why, text in lost.first)
-        raise JobError(
-            f"{len(lost)} clips cannot be stored, --max_quarantined allows "
-            f"{max_quarantined}; nothing is published. The first: {named}"
-        )
+def _refuse(job: VersionJob, written: WrittenVersion) -> None:
+    """Raises JobError if a written version must not be published; keeps its lists."""
+    too_many = len(written.lost) > job.max_quarantined
+    leaks = job.refuse_leaks and len(written.same_bytes.leaks)
+    if not too_many and not leaks:
+        return
+    lists = {
+        path.name: brakes.keep(job.data_set, path)
+        for path in sorted(written.folder.glob("*.tsv"))
+    }
+    brakes.refuse_lost(
+        written.lost,
+        job.max_quarantined,
+        by_reason=written.lost_clips,
+        listed=lists.get(clip_notes.LOST, ""),
+        command=job.command,
+    )
+    brakes.refuse_leaks(written.same_bytes, lists[clip_notes.SAME_BYTES])
 
 
 def _lost_before(plan: VersionPlan) -> Tally[tuple[str, str, str]]:
     """Returns id, reason and detail of the clips that the plan shows to be lost."""
     absent = version_draft.lost_to_absence(plan.listing)
     if plan.limits is not None:
-        return absent
+        return absent.followed_by(plan.listing.empty)
     return plan.listing.quarantined.followed_by(absent)
 
 
@@ -271,3 +314,22 @@ def _log(data_set: DataSet, result: JobResult) -> None:
         ", ".join(f"{n} {action}" for action, n in result.num_shards.items()),
         result.seconds,
     )
+
+
+def _log_notes(written: WrittenVersion, version: Version) -> None:
+    """Logs what was lost, and files that are there twice, and where they are listed."""
+    if written.lost_clips.num_clips:
+        logger.warning(
+            "%d clips are not stored, all listed in %s/%s:\n%s",
+            written.lost_clips.num_clips.total(),
+            version.folder,
+            clip_notes.LOST,
+            written.lost_clips.table(),
+        )
+    if written.same_bytes:
+        logger.warning(
+            "equal files: %s; all listed in %s/%s",
+            written.same_bytes,
+            version.folder,
+            clip_notes.SAME_BYTES,
+        )

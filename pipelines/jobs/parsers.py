@@ -114,15 +114,22 @@ def synthesize_parser() -> CommandParser:
     return parser
 
 
-def relabel_parser() -> CommandParser:
-    """Returns the parser of `relabel`."""
+def relabel_parser(*, has_corrections: bool = False) -> CommandParser:
+    """Returns the parser of `relabel`; corrections take the place of annotations."""
     parser = CommandParser(
         "relabel",
         "Makes a version with other labels or splits, or fewer clips, of the clips "
         "that the current version holds. Flags not listed here go to Apache Beam.",
         example="--annotations annotations --dataset dataset --dry_run",
     )
-    common_flags.add_annotations(parser)
+    common_flags.add_annotations(parser, required=not has_corrections)
+    parser.add_argument(
+        "--corrections",
+        type=command_line.local_path,
+        metavar="FILE",
+        help="instead of --annotations: a table of clip_id and label, which changes "
+        "these clips' labels and nothing else",
+    )
     command_line.add_dataset(parser)
     command_line.add_dry_run(parser)
     parser.add_argument(
@@ -131,6 +138,15 @@ def relabel_parser() -> CommandParser:
         metavar="N",
         help="clips that may be broken or missing; by default as many as now",
     )
+    parser.add_argument(
+        "--max_withdrawn",
+        type=common_flags.share,
+        default=0.01,
+        metavar="SHARE",
+        help="share of the version's clips that may be missing in the annotations and "
+        "so go; with more, nothing is published",
+    )
+    common_flags.add_refuse_leaks(parser)
     common_flags.add_num_makers(parser)
     return parser
 

@@ -8,28 +8,33 @@ import argparse
 from collections.abc import Sequence
 
 from mindrecord_io import command_line
+from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import common_flags, make_version, parsers
-from pipelines.planning import matching
+from pipelines.planning import corrections, matching
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
 from pipelines.sources import annotation_readers
+from pipelines.sources.annotations import AnnotationError, Annotations
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    flags, beam_flags = common_flags.parse_with_beam(parsers.relabel_parser(), argv)
-    return command_line.run("relabel", lambda: _relabel(flags, beam_flags))
+    command = common_flags.words("relabel", argv)
+    has_corrections = any(word.startswith("--corrections") for word in command)
+    parser = parsers.relabel_parser(has_corrections=has_corrections)
+    flags, beam_flags = common_flags.parse_with_beam(parser, argv)
+    return command_line.run("relabel", lambda: _relabel(flags, beam_flags, command))
 
 
-def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, object]:
+def _relabel(
+    flags: argparse.Namespace, beam_flags: Sequence[str], command: tuple[str, ...]
+) -> dict[str, object]:
     """Relabels the current version, or returns what would be done."""
     with data_sets.opened(flags.dataset) as data_set:
         parent = data_set.open_version()
-        annotations = annotation_readers.read(
-            flags.annotations, common_flags.choices(flags)
-        )
+        annotations = _annotations(flags, parent)
         listing = matching.match_version(parent, annotations)
         max_quarantined = flags.max_quarantined
         if max_quarantined is None:
@@ -41,9 +46,21 @@ def _relabel(flags: argparse.Namespace, beam_flags: Sequence[str]) -> dict[str, 
             max_quarantined=max_quarantined,
             num_workers=flags.num_workers,
             beam_flags=tuple(beam_flags),
+            refuse_leaks=flags.refuse_leaks,
+            max_withdrawn=flags.max_withdrawn,
+            command=command,
         )
         assert listing.difference is not None
         listing.difference.log()
         if flags.dry_run:
             return make_version.foresee(job)
         return make_version.run(job).to_json()
+
+
+def _annotations(flags: argparse.Namespace, parent: Version) -> Annotations:
+    """Returns new annotations, or the version's own with corrections."""
+    if flags.annotations is not None and flags.corrections is not None:
+        raise AnnotationError("give either --annotations or --corrections, not both")
+    if flags.corrections is not None:
+        return corrections.corrected(parent, flags.corrections)
+    return annotation_readers.read(flags.annotations, common_flags.choices(flags))

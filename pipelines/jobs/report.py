@@ -10,13 +10,14 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
 from mindrecord_io import command_line, naming, records
 from mindrecord_io.storage import files, spilled_rows
 from mindrecord_io.versions import clips_table, manifests
-from pipelines.jobs import parsers
+from pipelines.jobs import brakes, parsers
 from pipelines.jobs.parsers import ReportOptions
 from pipelines.publishing import data_sets
 from pipelines.report import (
@@ -53,6 +54,7 @@ def report(options: ReportOptions) -> ReportResult:
     """
     begin = time.monotonic()
     with data_sets.opened(options.dataset) as data_set:
+        _refuse_unpublished(data_set)
         version = data_set.open_version(options.version)
         content = _page(options, data_set, version).encode()
         if options.output is None:
@@ -74,6 +76,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     options = ReportOptions(**vars(parsers.report_parser().parse_args(argv)))
     return command_line.run("report", lambda: report(options))
+
+
+def _refuse_unpublished(data_set: data_sets.DataSet) -> None:
+    """Raises ManifestError where builds were refused; names the list of lost clips."""
+    if isinstance(data_set.location, Path) and data_set.current_name() is None:
+        lists = sorted((data_set.location / brakes.REFUSED).glob("*.tsv"))
+        if lists:
+            raise manifests.ManifestError(
+                f"{data_set.location}: nothing is published yet; what stopped the last "
+                f"job is listed in {', '.join(map(str, lists))}"
+            )
 
 
 def _page(

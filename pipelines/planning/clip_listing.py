@@ -3,8 +3,10 @@
 import collections
 import dataclasses
 import heapq
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -16,8 +18,12 @@ from pipelines.planning.annotation_changes import Changes
 from pipelines.planning.clip_references import Reference
 from pipelines.planning.published_clips import PublishedClip
 
-__all__ = ["ClipListing", "by_shard"]
+__all__ = ["LOST_COLUMNS", "ClipListing", "by_shard"]
 
+LOST_COLUMNS = ("clip_id", "split", "label", "reason", "detail", "uri")
+"""The columns of a list of clips that cannot be stored."""
+
+_LOST = pa.schema([(n, pa.string()) for n in LOST_COLUMNS])
 _UNLISTED = pa.schema([("clip_id", pa.string())])
 
 
@@ -33,6 +39,10 @@ class ClipListing:
       salt: of the hash that places clips in shards.
       num_clips: clips to hold, by split.
       missing: ids of annotated clips that have no file, in annotation order.
+      empty: id, reason and detail of clips to hold whose files have no bytes.
+      lost: rows of LOST_COLUMNS, of the missing and the empty clips.
+      num_source_bytes: of the files that are not published yet.
+      num_folders: of frames, whose bytes are not among these.
       quarantined: id, reason and detail of clips to hold that are quarantined in the
         version from which the job starts.
       difference: from that version, None where there is none.
@@ -41,6 +51,12 @@ class ClipListing:
     salt: str = sharding.DEFAULT_SALT
     num_clips: collections.Counter[str] = field(default_factory=collections.Counter)
     missing: tallies.Tally[str] = field(default_factory=tallies.Tally)
+    empty: tallies.Tally[tuple[str, str, str]] = field(default_factory=tallies.Tally)
+    lost: spilled_rows.SpilledRows = field(
+        default_factory=lambda: spilled_rows.SpilledRows(_LOST)
+    )
+    num_source_bytes: int = 0
+    num_folders: int = 0
     quarantined: tallies.Tally[tuple[str, str, str]] = field(
         default_factory=tallies.Tally
     )
@@ -60,6 +76,27 @@ class ClipListing:
         if published is not None and published.status == records.QUARANTINED:
             why = (clip.clip_id, published.reason, published.detail)
             self.quarantined.add(published.order, why)
+
+    def add_missing(self, clip: records.Annotation, position: int, why: str) -> None:
+        """Adds an annotated clip that has no file."""
+        self.missing.add(position, clip.clip_id)
+        row = (clip.clip_id, clip.split, clip.label, "missing", why, "")
+        self.lost.append(row)
+
+    def measure(self, clip: Reference, label: str, *, is_published: bool) -> None:
+        """Records the size of a clip's file on this machine; empty ones are lost."""
+        try:
+            status = Path(clip.uri).stat()
+        except OSError:  # the task that reads it reports it
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self.num_folders += not is_published
+            return
+        if not status.st_size:
+            why = ("empty", f"{clip.uri} has no bytes")
+            self.empty.add(clip.position, (clip.clip_id, *why))
+            self.lost.append((clip.clip_id, clip.split, label, *why, clip.uri))
+        self.num_source_bytes += 0 if is_published else status.st_size
 
     def add_unlisted(self, clip_ids: Iterable[str], partition: int) -> None:
         """Adds the files of a partition that no annotation names."""

@@ -19,9 +19,12 @@ from pipelines.planning.published_clips import PublishedClip, PublishedClips
 from pipelines.sources import clip_files
 from pipelines.sources.annotations import Annotations
 
-__all__ = ["Reuse", "match", "match_clips", "match_version"]
+__all__ = ["NO_FILE", "Reuse", "match", "match_clips", "match_version"]
 
 logger = logging.getLogger(__name__)
+
+NO_FILE = "annotated, but not in the folder of clips"
+"""What is wrong with a missing clip."""
 
 Reuse = Callable[[PublishedClip], bool]
 """Returns whether what is published of a clip may be reused."""
@@ -95,18 +98,26 @@ def match(
     if published is not None:
         listing.salt = published.version.manifest.salt
         comparison = Comparison(published.version, annotations.label_map)
+    names = annotations.label_map.names
     for index in range(sharding.NUM_PARTITIONS):
         before = {} if published is None else published.partition(index)
         uris = _files_of(before) if files_of is None else {**files_of(index)}
         for position, clip_id, split, label_id in annotations.partition(index):
+            label = "" if label_id == records.UNLABELLED else names[label_id]
             uri, old = uris.pop(clip_id, None), before.get(clip_id)
             if uri is None:
-                listing.missing.add(position, clip_id)
+                missing = records.Annotation(clip_id, split, label_id, label)
+                listing.add_missing(missing, position, NO_FILE)
                 continue
             is_reused = old is not None and reuse is not None and reuse(old)
             published_as = (old.source, old.stored_in) if old and is_reused else ()
             clip = Reference(position, clip_id, split, label_id, uri, *published_as)
             listing.add(clip, old)
+            if files_of is None and old and old.status == records.QUARANTINED:
+                why = (old.reason, old.detail, uri)
+                listing.lost.append((clip_id, split, label, *why))
+            if files_of is not None:
+                listing.measure(clip, label, is_published=bool(is_reused))
             if comparison is not None:
                 comparison.add(clip, old)
         if comparison is not None:

@@ -269,5 +269,7 @@ def test_nothing_is_left_of_the_staging_folder(tmp_path):
     assert sorted(path.name for path in (tmp_path / "versions/000001").iterdir()) == [
         "clips.parquet",
         "labels",
+        "lost.tsv",
         "manifest.json",
+        "same_bytes.tsv",
     ]

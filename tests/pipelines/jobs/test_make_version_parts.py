@@ -14,8 +14,8 @@ from mindrecord_io.shards import shard_folders
 from mindrecord_io.storage import incomplete, tallies
 from mindrecord_io.versions import manifests, opening
 from pipelines import quarantine
-from pipelines.building import receipts, version_draft
-from pipelines.jobs import make_version
+from pipelines.building import clip_notes, receipts, version_draft
+from pipelines.jobs import brakes, make_version
 from pipelines.planning import matching
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
@@ -101,23 +101,31 @@ def test_a_dry_run_loads_no_beam_and_no_decoder(version, tmp_path):
     (tmp_path / "list.csv").write_text("path,label,split,clip_id\n1.webm,a,train,101\n")
     flags = [f"--dataset={version.dataset}", f"--annotations={tmp_path}/list.csv"]
     command = [sys.executable, "-c", DRY_RUN, *flags, "--dry_run"]
+    command += ["--max_withdrawn", "1"]
     done = subprocess.run(command, capture_output=True, text=True)
     result, loaded = done.stdout.splitlines()
     assert loaded == "0 set()", done.stderr
     assert json.loads(result)["shards"] == {"reused": 0, "relabelled": 1, "decoded": 0}
 
 
+def refuse_lost(lost, max_quarantined):
+    by_reason = clip_notes.LostClips()
+    brakes.refuse_lost(
+        lost, max_quarantined, by_reason=by_reason, listed="", command=()
+    )
+
+
 @pytest.mark.parametrize(("num_lost", "allowed"), [(0, 0), (1, 1), (2, 9)])
 def test_as_many_lost_as_allowed_are_no_problem(num_lost, allowed):
     lost = tally(*[("1", "empty", "")] * num_lost)
-    make_version._refuse_too_many(lost, allowed)
+    refuse_lost(lost, allowed)
 
 
 def test_too_many_lost_are_counted_and_the_first_five_named():
     lost = [(str(n), "empty", f"/clips/{n}.webm has no bytes") for n in range(1, 8)]
 
     with pytest.raises(make_version.JobError) as error:
-        make_version._refuse_too_many(tally(*lost), 6)
+        refuse_lost(tally(*lost), 6)
 
     problem = str(error.value)
     assert problem.startswith(
@@ -191,6 +199,9 @@ def test_the_last_line_of_output_says_what_was_done(version):
         "num_bytes": num_bytes,
         "seconds": 12.3,
         "clips_per_second": 1.5,
+        "lost": {},
+        "num_leaks": 0,
+        "num_label_conflicts": 0,
     }
 
 

@@ -75,9 +75,9 @@ def test_versions_follow_each_other_and_go_back(made, dataset, tmp_path):
         "000004",
     ]
     assert [r["shards"]["relabelled"] for r in (there, back, again)] == [1, 0, 0]
-    assert tiny.files_of(opening.open_version(dataset, "000003")) == tiny.files_of(
-        opening.open_version(dataset, "000001")
-    )
+    third = tiny.files_of(opening.open_version(dataset, "000003"))
+    assert third.pop("changes.tsv")
+    assert third == tiny.files_of(opening.open_version(dataset, "000001"))
 
 
 def test_frames_of_a_relabelled_shard_can_be_copied_again(made, dataset, tmp_path):
@@ -109,7 +109,9 @@ def test_clips_that_the_version_does_not_hold_are_named(
             "303 (missing: annotated, but not in the folder of clips); "
             "302 (missing: annotated, but not in the folder of clips)"
         )
-    assert tiny.sha256s(dataset) == before
+    after = tiny.sha256s(dataset)
+    listed = after.pop("versions/refused/lost.tsv")  # of the run that was not dry
+    assert (after, bool(listed)) == (before, True)
 
 
 def detail_of(dataset, clip_id):

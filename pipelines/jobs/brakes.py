@@ -1,0 +1,210 @@
+"""Stops a job that would lose, leak or withdraw too much, and keeps the list of what.
+
+A job that is refused publishes nothing. Its lists lie in the data set's folder
+`versions/refused`; the shards that it made stay, so that nothing is decoded twice.
+"""
+
+import logging
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mindrecord_io.storage.tallies import Tally
+from pipelines.building import clip_notes, version_draft
+from pipelines.building.clip_notes import LostClips, SameBytes
+from pipelines.planning.annotation_changes import CHANGE_COLUMNS, Changes
+from pipelines.planning.clip_listing import LOST_COLUMNS, ClipListing
+from pipelines.publishing.data_sets import DataSet
+
+__all__ = [
+    "REFUSED",
+    "JobError",
+    "forget_refused",
+    "keep",
+    "log_space",
+    "refuse_leaks",
+    "refuse_lost",
+    "refuse_lost_early",
+    "refuse_withdrawn",
+]
+
+logger = logging.getLogger(__name__)
+
+REFUSED = "versions/refused"
+"""The folder, below a data set's, of the lists of the last refused job."""
+
+_BYTES_PER_SOURCE_BYTE = 12  # JPEGs of quality 90 against VP9: infra/RESULTS.md
+_MAX_DETAIL = 200
+
+
+class JobError(RuntimeError):
+    """The job ran and failed; nothing was published."""
+
+
+def refuse_lost(
+    lost: Tally[tuple[str, str, str]],
+    max_quarantined: int,
+    *,
+    by_reason: LostClips,
+    listed: str,
+    command: Sequence[str],
+) -> None:
+    """Raises JobError if more clips are lost than allowed.
+
+    Args:
+      listed: where all of them are listed, "" if nowhere.
+      command: the words of the command, to be repeated.
+    """
+    if len(lost) <= max_quarantined:
+        return
+    if listed:
+        logger.warning(
+            "%d clips are lost, all listed in %s:\n%s",
+            len(lost),
+            listed,
+            by_reason.table(),
+        )
+    if command:
+        logger.warning(
+            "what was made is kept and will not be decoded again; to go on without "
+            "these clips: %s",
+            _go_on(command, "--max_quarantined", str(len(lost))),
+        )
+    shown = (f"{clip} ({why}: {text[:_MAX_DETAIL]})" for clip, why, text in lost.first)
+    raise JobError(
+        f"{len(lost)} clips cannot be stored, --max_quarantined allows "
+        f"{max_quarantined}; nothing is published. The first: {'; '.join(shown)}"
+    )
+
+
+def refuse_lost_early(
+    lost: Tally[tuple[str, str, str]],
+    max_quarantined: int,
+    *,
+    listing: ClipListing,
+    data_set: DataSet | None,
+    command: Sequence[str],
+) -> None:
+    """Raises JobError if the plan shows that more clips are lost than allowed.
+
+    Args:
+      data_set: keeps the list of them; None keeps none.
+    """
+    if len(lost) <= max_quarantined:
+        return
+    by_reason, listed = LostClips(), ""
+    rows = [dict(zip(LOST_COLUMNS, row, strict=True)) for row in listing.lost.rows()]
+    for row in rows:
+        by_reason.add(row["clip_id"], row["reason"], row["detail"])
+    if data_set is not None:
+        listed = _keep_rows(data_set, clip_notes.LOST, LOST_COLUMNS, rows)
+    refuse_lost(
+        lost, max_quarantined, by_reason=by_reason, listed=listed, command=command
+    )
+
+
+def refuse_leaks(same: SameBytes, listed: str) -> None:
+    """Raises JobError if a file's bytes are in two splits."""
+    if len(same.leaks):
+        raise JobError(
+            f"{len(same.leaks)} files are in two splits, byte for byte, which "
+            f"--refuse_leaks forbids; nothing is published. The first: "
+            f"{same.leaks.first[0]}. All of them: {listed}. Leave out of the "
+            f"annotations all but one of each"
+        )
+
+
+def refuse_withdrawn(
+    changes: Changes, num_before: int, share: float, data_set: DataSet | None
+) -> None:
+    """Raises JobError if more than a share of a version's clips would go.
+
+    Args:
+      data_set: keeps the list of them; None keeps none.
+    """
+    num = len(changes.withdrawn)
+    if num <= share * num_before:
+        return
+    listed = ""
+    if data_set is not None:
+        rows = (row for row in changes.rows() if row["change"] == "withdrawn")
+        path = _keep_rows(data_set, version_draft.CHANGES, CHANGE_COLUMNS, rows)
+        listed = f". All of them: {path}"
+    needed = -(-1000 * num // max(num_before, 1)) / 1000  # rounded up
+    raise JobError(
+        f"{num} of {num_before} clips of version {changes.version} are not annotated "
+        f"any more and would be withdrawn, --max_withdrawn allows {share:g} of them; "
+        f"nothing is published. The first: {', '.join(changes.withdrawn.first)}"
+        f"{listed}. If they are to go: --max_withdrawn {needed:g}"
+    )
+
+
+def keep(data_set: DataSet, path: Path) -> str:
+    """Moves a list to where those of refused jobs lie; returns where that is."""
+    name = f"{REFUSED}/{path.name}"
+    if not isinstance(data_set.location, Path):
+        return data_set.write(name, path.read_bytes())
+    kept = data_set.location / name
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(path, kept)
+    return str(kept)
+
+
+def forget_refused(data_set: DataSet) -> None:
+    """Removes the lists of a refused job from a data set on this machine."""
+    if isinstance(data_set.location, Path):
+        shutil.rmtree(data_set.location / REFUSED, ignore_errors=True)
+
+
+def log_space(listing: ClipListing, data_set: DataSet) -> None:
+    """Logs how much room the shards need, and how much is free; warns if less is."""
+    if not isinstance(data_set.location, Path) or not listing.num_source_bytes:
+        return
+    needed = _BYTES_PER_SOURCE_BYTE * listing.num_source_bytes
+    folder = data_set.location.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    level = logging.INFO if needed <= free else logging.WARNING
+    logger.log(
+        level,
+        "shards of %s of clips need about %s%s; %s are free in %s%s",
+        _size(listing.num_source_bytes),
+        _size(needed),
+        f", and {listing.num_folders} folders of frames as much as they have"
+        if listing.num_folders
+        else "",
+        _size(free),
+        folder,
+        "" if needed <= free else ": make room, or reduce frames by --short_side",
+    )
+
+
+def _keep_rows(
+    data_set: DataSet,
+    name: str,
+    columns: Sequence[str],
+    rows: Iterable[dict[str, str]],
+) -> str:
+    with tempfile.TemporaryDirectory(prefix="clipmill-") as folder:
+        path = Path(folder) / name
+        clip_notes.write_tsv(path, columns, rows)
+        return keep(data_set, path) if path.exists() else ""
+
+
+def _go_on(command: Sequence[str], flag: str, value: str) -> str:
+    """Returns a command with another value of a flag."""
+    words = [word for word in command if not word.startswith(f"{flag}=")]
+    if flag in words[:-1]:
+        begin = words.index(flag)
+        del words[begin : begin + 2]
+    return shlex.join([*words, flag, value])
+
+
+def _size(num_bytes: int) -> str:
+    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
+        if num_bytes >= unit:
+            return f"{num_bytes / unit:.1f} {name}"
+    return f"{num_bytes / 1000:.1f} kB"
