@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from mindrecord_io.records import (
 from mindrecord_io.shards import schema
 from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table
+from mindrecord_io.versions.provenance import Provenance
 
 __all__ = [
     "DatasetError",
@@ -85,6 +86,7 @@ class Manifest:
       created_at: UTC, ISO 8601.
       label_digest: hash of the annotations from which the version was made.
       decoders: that made the frames of its shards, as far as this was recorded.
+      provenance: what was run, on what, of what; in older versions empty.
       num_classes: labels in labels/category.txt.
       num_clips: rows stored. Only listed in clips.parquet are num_quarantined clips,
         num_missing annotations without a file, num_unlisted files without annotation.
@@ -106,6 +108,7 @@ class Manifest:
     clips_table: Fingerprint
     shards: tuple[ShardEntry, ...]
     decoders: tuple[DecoderIdentity, ...] = ()
+    provenance: Provenance = field(default=Provenance())
 
     @property
     def num_bytes(self) -> int:
@@ -119,9 +122,13 @@ class Manifest:
         return {shard.split: shard.num_shards for shard in self.shards}
 
     def says_the_same(self, other: "Manifest") -> bool:
-        """Returns whether two versions are equal but for name, parent and time."""
+        """Returns whether two versions are equal but for name, parent and origin."""
         return self == replace(
-            other, version=self.version, parent=self.parent, created_at=self.created_at
+            other,
+            version=self.version,
+            parent=self.parent,
+            created_at=self.created_at,
+            provenance=self.provenance,
         )
 
 

@@ -1,5 +1,7 @@
 """Makes a version of published shards: table, label files, manifest, CURRENT."""
 
+import dataclasses
+import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -142,6 +144,7 @@ class _Totals:
         self._num_frames = np.full(len(plan.annotations.clips), _IN_NO_SHARD, np.int32)
         self._entries: list[ShardEntry] = []
         self._decoders: set[records.DecoderIdentity] = set()
+        self._clips_digest = 0
         self._num_stored = 0
         self.quarantined: Lost = Tally()
 
@@ -184,6 +187,9 @@ class _Totals:
             clips_table=table,
             shards=tuple(self._entries),
             decoders=tuple(sorted(self._decoders)),
+            provenance=dataclasses.replace(
+                plan.provenance, clips_digest=f"{self._clips_digest:064x}"
+            ),
         )
 
     def _add(self, shard: MadeShard) -> list[dict[str, object]]:
@@ -194,6 +200,8 @@ class _Totals:
         positions = {c.clip_id: c.position for c in shard.references}
         for clip in summary.clips:
             self._num_frames[positions[clip.clip_id]] = len(clip.frame_sizes)
+            self._clips_digest += _hash_of_clip(clip.clip_id, clip.source.sha256)
+            self._clips_digest %= 1 << 256
             if clip.status == records.STORED:
                 self._num_stored += 1
             else:
@@ -202,6 +210,11 @@ class _Totals:
         uris = {c.clip_id: c.uri for c in shard.references}
         names = self._plan.annotations.label_map.names
         return clips_table.shard_rows(summary, entry.path, uris, label_names=names)
+
+
+def _hash_of_clip(clip_id: str, sha256: str) -> int:
+    digest = hashlib.blake2b(f"{clip_id} {sha256}".encode(), digest_size=32)
+    return int.from_bytes(digest.digest(), "big")
 
 
 def _batched(values: Iterable[T]) -> Iterator[list[T]]:

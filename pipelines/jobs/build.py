@@ -8,7 +8,7 @@ from pathlib import Path
 from mindrecord_io import command_line, records
 from mindrecord_io.storage import locations
 from mindrecord_io.versions.manifests import Version
-from pipelines.jobs import build_options, common_flags, make_version
+from pipelines.jobs import build_options, common_flags, make_version, origin
 from pipelines.jobs.build_options import BuildOptions
 from pipelines.planning import checksums, matching
 from pipelines.planning.clip_listing import ClipListing
@@ -51,6 +51,9 @@ def build(options: BuildOptions) -> make_version.JobResult:
             settings=options.settings,
             limits=options.clip_limits,
             total_shards=options.num_shards,
+            provenance=origin.recorded(
+                options.command, options.annotations, options.clips
+            ),
         )
         return make_version.run(
             make_version.VersionJob(

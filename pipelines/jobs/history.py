@@ -1,16 +1,17 @@
 """`clipmill history`: every version of a data set and what changed."""
 
+import collections
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import command_line
 from mindrecord_io.versions import manifests
-from pipelines.jobs import parsers
+from pipelines.jobs import clip_changes, parsers
 from pipelines.publishing import data_sets
 from pipelines.report import version_differences
 
-__all__ = ["History", "PastVersion", "Unreadable", "history", "main"]
+__all__ = ["History", "PastVersion", "Unreadable", "history", "main", "print_changes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class PastVersion:
       parent: "" for the first version.
       num_new_shards: that the parent does not have; all, where it is gone.
       changes: in words; empty where there is no parent to compare with.
+      command, program_version, machine: as in Provenance.
     """
 
     version: str
@@ -36,6 +38,9 @@ class PastVersion:
     num_new_shards: int
     parent: str
     changes: tuple[str, ...]
+    command: str = ""
+    program_version: str = ""
+    machine: str = ""
 
     def __str__(self) -> str:
         mark = "*" if self.is_current else " "
@@ -80,9 +85,28 @@ def history(dataset: Path | str) -> list[PastVersion | Unreadable]:
         return _history(data_set)
 
 
+def print_changes(dataset: Path | str, name: str) -> dict[str, object]:
+    """Prints a line for each change of a clip by a version; returns their numbers.
+
+    Raises:
+      ManifestError, TableError: the version, or its parent, cannot be read.
+      StorageError: an object store cannot be read.
+    """
+    counts: collections.Counter[str] = collections.Counter()
+    with data_sets.opened(dataset) as data_set:
+        for row in clip_changes.of_version(data_set, name):
+            counts[row[1]] += 1
+            print("\t".join(row))  # noqa: T201
+    return {"version": name, "changes": dict(counts)}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     flags = parsers.history_parser().parse_args(argv)
+    if flags.changes is not None:
+        return command_line.run(
+            "history", lambda: print_changes(flags.dataset, flags.changes)
+        )
     return command_line.run("history", lambda: History(history(flags.dataset)), _print)
 
 
@@ -130,4 +154,7 @@ def _past_version(
         num_new_shards=version_differences.num_new_shards(manifest, parent),
         parent=manifest.parent,
         changes=version_differences.changes(manifest, parent),
+        command=manifest.provenance.command,
+        program_version=manifest.provenance.program_version,
+        machine=manifest.provenance.machine,
     )

@@ -212,6 +212,13 @@ def history_parser() -> CommandParser:
         example="--dataset dataset",
     )
     command_line.add_dataset(parser)
+    parser.add_argument(
+        "--changes",
+        type=command_line.version_name,
+        metavar="V",
+        help="instead, list every clip that version V added, withdrew, moved to "
+        "another split or relabelled: clip, change, before and after",
+    )
     return parser
 
 

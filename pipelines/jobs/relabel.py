@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mindrecord_io import command_line
 from mindrecord_io.versions.manifests import Version
-from pipelines.jobs import common_flags, make_version, parsers
+from pipelines.jobs import common_flags, make_version, origin, parsers
 from pipelines.planning import corrections, matching
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
@@ -42,7 +42,15 @@ def _relabel(
             max_quarantined = manifest.num_quarantined + manifest.num_missing
         job = make_version.VersionJob(
             data_set,
-            VersionPlan(parent, annotations, listing, parent.manifest.settings),
+            VersionPlan(
+                parent,
+                annotations,
+                listing,
+                parent.manifest.settings,
+                provenance=origin.recorded(
+                    command, flags.annotations or flags.corrections
+                ),
+            ),
             max_quarantined=max_quarantined,
             num_workers=flags.num_workers,
             beam_flags=tuple(beam_flags),

@@ -2,11 +2,12 @@
 
 import collections
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mindrecord_io.records import DecodeSettings, ShardPlan, ShardSummary
 from mindrecord_io.shards import sharding
 from mindrecord_io.versions.manifests import Version
+from mindrecord_io.versions.provenance import Provenance
 from pipelines.planning import clip_listing, shard_plans
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.quarantine import DecodeLimits
@@ -25,6 +26,7 @@ class VersionPlan:
         with the same settings.
       limits: None where nothing is to be decoded: then the clips' files are not looked
         at, and what the parent quarantines stays so.
+      provenance: as far as it is known before shards are made.
       total_shards: of all splits; None keeps the parent's, or chooses by the clips.
     """
 
@@ -34,6 +36,7 @@ class VersionPlan:
     settings: DecodeSettings
     limits: DecodeLimits | None = None
     total_shards: int | None = None
+    provenance: Provenance = field(default=Provenance())
 
     def num_shards(self) -> dict[str, int]:
         """Returns the number of shards of each split that has clips."""

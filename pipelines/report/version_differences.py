@@ -1,7 +1,7 @@
 """Compares a version with its parent: manifests in words, clips in numbers."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -115,6 +115,25 @@ def spilled(batches: Iterable[pa.RecordBatch]) -> spilled_rows.SpilledRows:
         for row in zip(*columns, strict=True):
             rows.append(row, sharding.partition_of(row[0]))
     return rows
+
+
+def changed_clips(
+    before: spilled_rows.SpilledRows, after: spilled_rows.SpilledRows
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yields clip id, change, and what was before and after, of two versions' clips."""
+    for partition in range(sharding.NUM_PARTITIONS):
+        old = {row[0]: row[1:] for row in before.rows(partition)}
+        for clip_id, split, label in after.rows(partition):
+            if clip_id not in old:
+                yield clip_id, "added", "", split
+                continue
+            old_split, old_label = old.pop(clip_id)
+            if split != old_split:
+                yield clip_id, "moved", old_split, split
+            if label != old_label:
+                yield clip_id, "relabelled", old_label, label
+        for clip_id, (old_split, _) in old.items():
+            yield clip_id, "withdrawn", old_split, ""
 
 
 def compare(

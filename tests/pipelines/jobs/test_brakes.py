@@ -50,9 +50,9 @@ def test_relabel_withdraws_at_most_a_share(half, tmp_path, caplog, capsys):
         "go: --max_withdrawn 0.5"
     )
     assert sorted(rows(listed)) == [
-        ["103", "withdrawn", "train"],
-        ["105", "withdrawn", "train"],
-        ["301", "withdrawn", "test"],
+        ["103", "withdrawn", "train", ""],
+        ["105", "withdrawn", "train", ""],
+        ["301", "withdrawn", "test", ""],
     ]
     assert relabelled(half, tmp_path, "--dry_run", "--max_withdrawn", "0.49") == 1
     assert relabelled(half, tmp_path, "--dry_run", "--max_withdrawn", "0.5") == 0
