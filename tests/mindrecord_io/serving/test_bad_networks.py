@@ -1,0 +1,217 @@
+"""Remote splits over networks that fail: no wrong pixel, no wait without end."""
+
+import logging
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from pyarrow import fs
+
+from mindrecord_io.serving import reader, views
+from mindrecord_io.serving.batches import BatchPlan
+from mindrecord_io.storage import object_store, range_reads
+from mindrecord_io.versions import opening
+from tests import long_split, s3_server
+
+VIEW = views.TrainView(num_segments=8, crop_px=24)
+URI = "s3://bucket/split"
+PATIENCE = range_reads.Patience(2.0, 0.5, 0.5)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    dataset = tmp_path_factory.mktemp("split") / "dataset"
+    return long_split.publish(dataset, num_clips=16, num_shards=4)
+
+
+@pytest.fixture(scope="module")
+def process():
+    with s3_server.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(process, split, tmp_path, monkeypatch):
+    process.reset()
+    for name, value in process.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CLIPMILL_READING", "parts")
+    process.make_bucket("bucket")
+    process.upload(split.dataset, "bucket/split")
+    return process
+
+
+def batches_of(dataset):
+    opened = reader.open_split(dataset, "train", VIEW, BatchPlan(4, seed=3))
+    return [pixels.copy() for pixels, _ in opened]
+
+
+def shard_key(split):
+    return f"bucket/split/{split.manifest.shards[0].path}"
+
+
+def test_an_epoch_fetches_a_quarter_of_the_clips_bytes_at_most(server, split):
+    version = opening.open_version(URI)
+    opened = reader.open_split(version, "train", VIEW, BatchPlan(4, seed=3))
+    before = version.cache.reads.num_bytes
+    list(opened)
+    fetched = version.cache.reads.num_bytes - before
+    assert 0.17 < fetched / opened.index.clip_num_bytes().sum() <= 0.25
+    assert fetched == opened.forecast.num_bytes
+
+
+def test_of_a_version_without_checksums_whole_clips_are_read(
+    server, split, tmp_path, caplog
+):
+    old = long_split.publish(
+        tmp_path / "old", num_clips=16, num_shards=4, has_checksums=False
+    )
+    server.upload(old.dataset, "bucket/old")
+    for ours, theirs in zip(
+        batches_of("s3://bucket/old"), batches_of(split), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    assert "no checksum for each frame" in caplog.text
+
+
+@pytest.mark.parametrize("percent", [20])
+def test_throttling_errors_and_cut_answers_change_no_pixel(server, split, percent):
+    expected = batches_of(split)
+    version = opening.open_version(URI)
+    server.requests()
+    server.fail(percent)
+    pixels = batches_of(version)
+    failed = [end for _, _, end in server.requests() if end != "answered"]
+    server.fail(0)
+    assert len(failed) > 3
+    for ours, theirs in zip(pixels, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("has_checksums", [True, False])
+def test_an_object_replaced_by_one_of_its_size_stops_it_by_name(
+    server, split, tmp_path, has_checksums
+):
+    made = long_split.publish(
+        tmp_path / "d", num_clips=16, num_shards=4, has_checksums=has_checksums
+    )
+    server.upload(made.dataset, "bucket/replaced")
+    version = opening.open_version("s3://bucket/replaced")
+    key = f"bucket/replaced/{made.manifest.shards[0].path}"
+    server.write(key, bytes(byte ^ 255 for byte in server.read(key)))
+    algorithm = "CRC-32" if has_checksums else "SHA-256"
+    with pytest.raises(
+        object_store.WrongContentError, match=rf"clip 1\d+ ha.*{algorithm}"
+    ) as caught:
+        batches_of(version)
+    assert algorithm in str(caught.value)
+    assert "published was" in str(caught.value)
+
+
+def test_an_object_replaced_by_another_size_stops_it(server, split, monkeypatch):
+    monkeypatch.setenv("CLIPMILL_STORE_SECONDS", "2")
+    version = opening.open_version(URI)
+    server.write(shard_key(split), b"short")
+    with pytest.raises(object_store.StorageError, match="has 5 bytes, published were"):
+        batches_of(version)
+
+
+def test_credentials_that_are_refused_are_named_and_not_shown(
+    server, split, caplog, monkeypatch
+):
+    refused = OSError(
+        f"AWS Error UNKNOWN (HTTP status 400): ExpiredToken for {s3_server.SECRET_KEY}"
+    )
+
+    def refuse(*_):
+        raise refused
+
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(
+        object_store.StorageError, match=r"refused.*ExpiredToken"
+    ) as raised:
+        object_store.retried(refuse, "read it")
+    assert s3_server.SECRET_KEY not in str(raised.value) + caplog.text
+
+
+@pytest.fixture
+def dripping(monkeypatch):
+    """A server that answers each request by its head and a byte every 0.2 s."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def drip(connection):
+        with connection:
+            request = connection.recv(65536)
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nETag: x\r\n\r\n"
+            connection.sendall(head)
+            while request.startswith(b"GET") and not ended.wait(0.2):
+                connection.sendall(b"x")
+
+    def serve():
+        while not ended.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    environment = {
+        **s3_server.S3Server("").environment,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{listener.getsockname()[1]}",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    yield object_store.open_storage("s3://bucket/a", environment)
+    ended.set()
+    listener.close()
+
+
+def test_an_answer_that_comes_byte_by_byte_is_not_waited_for(dripping, caplog):
+    reads = range_reads.RangeReads(dripping, num_in_flight=2, patience=PATIENCE)
+    began = time.monotonic()
+    with pytest.raises(
+        object_store.StorageError, match=r"cannot read s3://bucket/a/x, bytes 0 to 900"
+    ):
+        reads.submit(range_reads.FilePart("x", 0, 900, 1000)).result()
+    assert time.monotonic() - began < 20
+    assert "an error after 2 s" in caplog.text
+
+
+class _Slow:
+    """A file system that fails a few times, as a store that is busy."""
+
+    def __init__(self, folder, num_failures):
+        self.filesystem = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
+        self.num_failures, self.num_opened = num_failures, 0
+
+    def open_input_file(self, path):
+        self.num_opened += 1
+        if self.num_opened <= self.num_failures:
+            raise OSError("SlowDown")
+        return self.filesystem.open_input_file(path)
+
+
+def test_what_fails_is_asked_for_again_after_a_pause(tmp_path):
+    (tmp_path / "x").write_bytes(b"0123456789")
+    flaky = _Slow(tmp_path, 2)
+    remote = object_store.Storage("s3://bucket", flaky)
+    reads = range_reads.RangeReads(remote, patience=range_reads.Patience())
+    part = range_reads.FilePart("x", 3, 4, 10)
+    assert reads.submit(part).result() == b"3456"
+    assert flaky.num_opened == 3
+
+
+def test_wrong_bytes_are_fetched_again_and_then_an_error(tmp_path):
+    (tmp_path / "x").write_bytes(b"0123456789")
+    remote = object_store.Storage("s3://bucket", _Slow(tmp_path, 0))
+    reads = range_reads.RangeReads(remote, patience=range_reads.Patience())
+    part = range_reads.FilePart("x", 3, 4, 10)
+    wrong = iter(["first", ""])
+    assert reads.submit(part, lambda content: next(wrong)).result() == b"3456"
+    with pytest.raises(object_store.WrongContentError, match="always, 3 times"):
+        reads.submit(part, lambda content: "always").result()
