@@ -4,7 +4,9 @@ A job that is refused publishes nothing. Its lists lie in the data set's folder
 `versions/refused`; the shards that it made stay, so that nothing is decoded twice.
 """
 
+import errno
 import logging
+import os
 import shlex
 import shutil
 import tempfile
@@ -28,6 +30,7 @@ __all__ = [
     "refuse_lost",
     "refuse_lost_early",
     "refuse_withdrawn",
+    "with_remedy",
 ]
 
 logger = logging.getLogger(__name__)
@@ -150,6 +153,16 @@ def keep(data_set: DataSet, path: Path) -> str:
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(path, kept)
     return str(kept)
+
+
+def with_remedy(problem: str) -> str:
+    """Returns why shards could not be made, with what to do where the disk is full."""
+    if os.strerror(errno.ENOSPC) not in problem:
+        return problem
+    return (
+        f"{problem}; finished shards are kept: make room there, and run the same "
+        f"command again"
+    )
 
 
 def forget_refused(data_set: DataSet) -> None:

@@ -48,11 +48,14 @@ class PastVersion:
             origin = "the first version"
         else:
             origin = f"from {self.parent}: {', '.join(self.changes)}"
+        made_by = ""
+        if self.command:
+            made_by = f"; by {self.command} ({self.program_version}; {self.machine})"
         return (
             f"{mark} {self.version}  {self.created_at}  {self.num_clips} clips, "
             f"{self.num_frames} frames, {self.num_bytes} bytes, "
             f"{self.num_quarantined} quarantined, {self.num_missing} missing, "
-            f"{self.num_classes} classes  {origin}"
+            f"{self.num_classes} classes  {origin}{made_by}"
         )
 
 

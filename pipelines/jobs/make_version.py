@@ -270,7 +270,7 @@ def _make_shards(
             # Other shards are still being made; nothing is to be left of them.
             worker_pool.abandon()
             job.data_set.remove_abandoned()
-            raise JobError(str(cause)) from cause
+            raise JobError(brakes.with_remedy(str(cause))) from cause
     done = receipts.read_of_shards(folder)
     if len(done) != len(shards):
         raise JobError(f"{len(done)} of {len(shards)} shards left a receipt")
