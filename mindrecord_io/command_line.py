@@ -229,8 +229,12 @@ def run(
         return 1
     status = 0
     if result is not None:
-        status = finish(result) if finish else 0
-        print_json(result)
+        try:
+            status = finish(result) if finish else 0
+            print_json(result)
+        except BrokenPipeError:
+            # `| head -1` has read enough. Python writes again when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
 

@@ -1,5 +1,8 @@
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -141,3 +144,17 @@ def test_wrong_usage_ends_with_status_2(argv):
     with pytest.raises(SystemExit) as ended:
         history.main(argv)
     assert ended.value.code == 2
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path):
+    by_hand.publish(tmp_path)
+    command = [sys.executable, "-m", "pipelines", "history", "--dataset", str(tmp_path)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            command, stdout=writing, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
