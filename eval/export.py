@@ -10,14 +10,15 @@ A network takes uint8 RGB frames (N, T, 3, crop_px, crop_px) and gives logits.
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import mindspore
 import numpy as np
 from mindspore import Tensor, nn
 
 from eval import trained
-from eval.running import command, config_file, parsers
+from eval.running import command, config_file, outputs, parsers
+from mindrecord_io.storage import job_files
 from model import weights, whole_file
 from model.tsm import TSM
 
@@ -43,13 +44,13 @@ class ExportOptions:
       batch_size: clips at once, where the kind of file fixes that.
     """
 
-    checkpoint: Path
-    output: Path
+    checkpoint: Path | str
+    output: Path | str
     crop_px: int | None = None
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        if self.output.suffix not in EXPORTERS:
+        if self.suffix not in EXPORTERS:
             raise ValueError(
                 f"--output must end in one of {', '.join(EXPORTERS)}: {self.output}"
             )
@@ -57,6 +58,11 @@ class ExportOptions:
             raise ValueError(f"--crop_px must be at least 32, got {self.crop_px}")
         if self.batch_size < 1:
             raise ValueError(f"--batch_size must be at least 1, got {self.batch_size}")
+
+    @property
+    def suffix(self) -> str:
+        """The end of the file's name, which decides its kind."""
+        return PurePosixPath(str(self.output)).suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,11 @@ def export(network: TSM, options: ExportOptions) -> ExportResult:
     network.set_train(False)
     crop_px = trained.crop_px(network, options.crop_px)
     options = dataclasses.replace(options, crop_px=crop_px)
-    output = options.output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file.replaced(output) as incomplete:
-        shape, difference = EXPORTERS[output.suffix](network, incomplete, options)
-    return ExportResult(str(output), output.stat().st_size, shape, difference)
+    with job_files.written(options.output) as output:
+        with whole_file.replaced(output) as incomplete:
+            shape, difference = EXPORTERS[options.suffix](network, incomplete, options)
+        num_bytes = output.stat().st_size
+    return ExportResult(str(options.output), num_bytes, shape, difference)
 
 
 def _mindir(network: TSM, path: Path, options: ExportOptions) -> _Exported:
@@ -144,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> ExportResult:
         options = config_file.build(ExportOptions, flags)
+        outputs.check("--output", options.output)
         return export(trained.load(options.checkpoint), options)
 
     return command.run("export", run)

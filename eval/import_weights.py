@@ -10,9 +10,9 @@ from pathlib import Path
 
 from eval import trained
 from eval.config import EvalConfig
-from eval.running import command, config_file, parsers
+from eval.running import command, config_file, outputs, parsers
 from mindrecord_io import program
-from mindrecord_io.storage import files
+from mindrecord_io.storage import files, job_files
 from model import checkpoint, weights
 from model.cards import ModelCard
 from model.tsm import TSM, TSMConfig
@@ -33,8 +33,8 @@ class ImportOptions:
     """
 
     config_path: Path
-    weights: Path
-    output: Path
+    weights: Path | str
+    output: Path | str
     overrides: Mapping[str, str]
     fresh: tuple[str, ...] = ()
     labels: Path | None = None
@@ -74,17 +74,19 @@ def import_weights(options: ImportOptions) -> ImportResult:
             f"{options.labels} has {len(names)} labels, num_classes is "
             f"{network.config.num_classes}"
         )
-    imported = weights.import_weights(network, options.weights, fresh=options.fresh)
-    network.card = ModelCard(
-        class_names=names or imported.class_names,
-        view={name: getattr(settings, name) for name in trained.VIEW_KEYS},
-        weights=options.weights.name,
-        weights_sha256=files.fingerprint(options.weights).sha256,
-        program=program.VERSION,
-    )
-    facts = {"weights": options.weights.name, "fresh": list(options.fresh)}
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(network, options.output, facts)
+    outputs.check("--output", options.output)
+    with job_files.fetched(options.weights) as path:
+        imported = weights.import_weights(network, path, fresh=options.fresh)
+        network.card = ModelCard(
+            class_names=names or imported.class_names,
+            view={name: getattr(settings, name) for name in trained.VIEW_KEYS},
+            weights=path.name,
+            weights_sha256=files.fingerprint(path).sha256,
+            program=program.VERSION,
+        )
+    facts = {"weights": network.card.weights, "fresh": list(options.fresh)}
+    with job_files.written(options.output) as output:
+        checkpoint.save(network, output, facts)
     return ImportResult(
         str(options.output),
         len(imported.taken),

@@ -41,7 +41,7 @@ class InferOptions:
       num_workers: processes that decode files; None for one a processor.
     """
 
-    checkpoint: Path
+    checkpoint: Path | str
     clips: tuple[Path, ...] = ()
     dataset: Path | str | None = None
     clip_ids: tuple[str, ...] = ()

@@ -19,11 +19,11 @@ from eval import (
     split_coverage,
     trained,
 )
-from eval.running import config_file, progress_bar, rank_group
+from eval.running import config_file, outputs, progress_bar, rank_group
 from eval.running.rank_group import Ranks
 from mindrecord_io.serving import reader, split_columns
 from mindrecord_io.serving.batches import BatchPlan
-from mindrecord_io.storage import files
+from mindrecord_io.storage import files, job_files
 from mindrecord_io.versions import manifests, opening, shard_checks
 from model import tsm
 
@@ -50,14 +50,14 @@ class EvalOptions:
     """
 
     dataset: Path | str
-    checkpoint: Path
+    checkpoint: Path | str
     overrides: Mapping[str, str]
     config_path: Path | None = None
     split: str = "validation"
     version: str | None = None
-    output: Path | None = None
-    report: Path | None = None
-    submission: Path | None = None
+    output: Path | str | None = None
+    report: Path | str | None = None
+    submission: Path | str | None = None
     map_classes: bool = False
     guess_left_out: bool = False
 
@@ -206,11 +206,9 @@ def open_scored(
 def _check_files(options: EvalOptions) -> None:
     """Checks, before anything is scored, that the files can be written after it."""
     for name in ("output", "report", "submission"):
-        path = getattr(options, name)
-        if path is not None and path.is_dir():
-            raise config_file.ConfigError(
-                f"--{name} must be a file, not a folder: {path}"
-            )
+        location = getattr(options, name)
+        if location is not None:
+            outputs.check(f"--{name}", location)
 
 
 def _check_submission(
@@ -234,15 +232,17 @@ def _write_files(
     guesses: Mapping[str, Sequence[int]],
 ) -> None:
     if options.output:
-        predictions.write(table, options.output)
+        with job_files.written(options.output) as path:
+            predictions.write(table, path)
         logger.info("wrote %d predictions to %s", table.num_rows, options.output)
     if options.report:
-        class_report.write(class_report.to_json(evaluation, names), options.report)
+        with job_files.written(options.report) as path:
+            class_report.write(class_report.to_json(evaluation, names), path)
         logger.info("wrote a report of %d classes to %s", len(names), options.report)
     if options.submission:
-        options.submission.parent.mkdir(parents=True, exist_ok=True)
         content = predictions.to_submission(table, guesses)
-        files.replace_file(options.submission, content)
+        with job_files.written(options.submission) as path:
+            files.replace_file(path, content)
         logger.info(
             "wrote %d lines to %s, %d of them guesses: the most frequent labels of the "
             "training for clips that are not stored",

@@ -10,6 +10,7 @@ import numpy as np
 
 from eval import config, evaluate
 from eval.running import config_file
+from mindrecord_io.storage import job_files, locations
 from model import checkpoint
 from model.tsm import TSM
 
@@ -30,13 +31,25 @@ VIEW_KEYS = ("crop_px", "resize_px", "eval_crops", "eval_frames", "average")
 _MAX_NAMED = 5
 
 
-def load(path: Path) -> TSM:
+def load(location: Path | str) -> TSM:
     """Returns the network of a checkpoint, or of a training's folder the best one.
+
+    Args:
+      location: a path, or the URI of a .ckpt file or of a folder.
 
     Raises:
       checkpoint.CheckpointError: there is none, or it cannot be used.
+      StorageError: it cannot be fetched.
     """
-    return checkpoint.load(path)[0]
+    if locations.is_remote(location) and not str(location).endswith(".ckpt"):
+        location = f"{location}/{checkpoint.BEST_FILE}"
+    try:
+        with job_files.fetched(location) as path:
+            return checkpoint.load(path)[0]
+    except FileNotFoundError as cause:
+        raise checkpoint.CheckpointError(f"there is no checkpoint {location}") from (
+            cause
+        )
 
 
 def view_settings(network: TSM, given: Mapping[str, Any]) -> config.EvalConfig:

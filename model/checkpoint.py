@@ -23,6 +23,7 @@ from model import cards, whole_file
 from model.tsm import TSM, TSMConfig
 
 __all__ = [
+    "BEST_FILE",
     "CheckpointError",
     "describe",
     "file_of",
@@ -36,7 +37,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 2
 _FORMATS = (1, FORMAT)
-_FILES = ("best.ckpt", "network.ckpt")  # of a training's folder, of a step's
+BEST_FILE = "best.ckpt"  # in a training's folder
+_FILES = (BEST_FILE, "network.ckpt")  # the other is in the folder of a step
 _ENTRY = "clipmill"
 _MAX_NAMED = 20  # tensors of a kind named in an error, and the number of all
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mindrecord_io.serving import clip_sampling, segments
 from mindrecord_io.serving.block_sampling import BlockShuffle
+from mindrecord_io.storage import locations
 from model import weights
 from train import optimizer, schedule
 
@@ -139,11 +140,15 @@ class TrainConfig:
                 )
 
     @property
-    def weights_file(self) -> Path | None:
-        """The file of weights that training begins with; None for random ones."""
-        if self.tune_from in (None, RANDOM):
+    def weights_file(self) -> Path | str | None:
+        """Path or URI of the weights that training begins with; None for random ones.
+
+        Raises:
+          ValueError: `tune_from` is neither.
+        """
+        if self.tune_from is None or self.tune_from == RANDOM:
             return None
-        return Path(str(self.tune_from))
+        return locations.location(self.tune_from)
 
     @property
     def scaled_learning_rate(self) -> float:

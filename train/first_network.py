@@ -6,7 +6,7 @@ from typing import Any
 
 from eval import trained
 from eval.running import config_file
-from mindrecord_io.storage import files
+from mindrecord_io.storage import files, job_files, locations
 from model import cards, checkpoint, freezing, weights
 from model.cards import ModelCard
 from model.tsm import TSM, TSMConfig
@@ -46,17 +46,20 @@ def make(
       ValueError: its classifier is of other classes.
     """
     network = _new(network_config, training)
-    if training.weights_file is None:
+    location = training.weights_file
+    if location is None:
         network.card = ModelCard(weights=config.RANDOM)
         logger.info("weights: %s", config.RANDOM)
         return network
-    path = checkpoint.file_of(training.weights_file)
-    imported = weights.import_weights(network, path, fresh=training.fresh_parts)
+    with job_files.fetched(location) as fetched:
+        path = checkpoint.file_of(fetched)
+        imported = weights.import_weights(network, path, fresh=training.fresh_parts)
+        sha256 = files.fingerprint(path).sha256
     if class_names and "classifier" not in training.fresh_parts:
-        trained.check_classes(imported.class_names, class_names, str(path))
-    sha256 = files.fingerprint(path).sha256
+        trained.check_classes(imported.class_names, class_names, str(location))
     network.card = ModelCard(weights=path.name, weights_sha256=sha256)
-    logger.info("weights: %s, SHA-256 %s", path, sha256)
+    shown = location if locations.is_remote(location) else path
+    logger.info("weights: %s, SHA-256 %s", shown, sha256)
     return network
 
 

@@ -40,10 +40,11 @@ def add_checkpoint(parser: CommandParser) -> None:
     """Adds --checkpoint."""
     parser.add_argument(
         "--checkpoint",
-        type=command_line.local_path,
+        type=command_line.location,
         required=True,
         metavar="FILE_OR_RUN",
-        help=".ckpt file of clipmill train, or its output folder for the best one",
+        help=".ckpt file of clipmill train, or its output folder for the best one; "
+        "also in an object store",
     )
 
 
@@ -70,7 +71,7 @@ def eval_parser() -> CommandParser:
         ("submission", "file for the test server: id;p1;p2;p3;p4;p5"),
     ):
         parser.add_argument(
-            f"--{name}", type=command_line.local_path, metavar="FILE", help=text
+            f"--{name}", type=command_line.location, metavar="FILE", help=text
         )
     parser.add_argument(
         "--guess_left_out",
@@ -180,7 +181,7 @@ def import_weights_parser() -> CommandParser:
     add_config_path(parser)
     parser.add_argument(
         "--weights",
-        type=command_line.local_path,
+        type=command_line.location,
         required=True,
         metavar="FILE",
         help="file to read: .safetensors, .ckpt, .pth, .pt, .tar",
@@ -221,7 +222,7 @@ def _add_split(parser: CommandParser, text: str) -> None:
 def _add_output(parser: CommandParser, text: str) -> None:
     parser.add_argument(
         "--output",
-        type=command_line.local_path,
+        type=command_line.location,
         required=True,
         metavar="FILE",
         help=text,
