@@ -24,7 +24,7 @@ def source(folder):
 
 @pytest.fixture(scope="session")
 def fewer(folder, source):
-    """The flag that names annotations which withdraw one clip: one shard changes."""
+    """The flags of annotations that withdraw one clip: one shard changes."""
     annotations = folder / "fewer"
     annotations.mkdir()
     for path in Path(source[3]).iterdir():
@@ -32,7 +32,7 @@ def fewer(folder, source):
         if path.name.endswith("train.json"):
             rows = rows[:-1]
         (annotations / path.name).write_text(json.dumps(rows))
-    return ["--annotations", annotations]
+    return ["--annotations", annotations, "--max_withdrawn", "1"]
 
 
 @pytest.fixture(scope="session")
