@@ -98,10 +98,10 @@ def refuse_lost_early(
     if len(lost) <= max_quarantined:
         return
     by_reason, listed = LostClips(), ""
-    rows = [dict(zip(LOST_COLUMNS, row, strict=True)) for row in listing.lost.rows()]
-    for row in rows:
-        by_reason.add(row["clip_id"], row["reason"], row["detail"])
+    for clip_id, _, _, reason, detail, _ in listing.lost.rows():
+        by_reason.add(clip_id, reason, detail)
     if data_set is not None:
+        rows = (dict(zip(LOST_COLUMNS, r, strict=True)) for r in listing.lost.rows())
         listed = _keep_rows(data_set, clip_notes.LOST, LOST_COLUMNS, rows)
     refuse_lost(
         lost, max_quarantined, by_reason=by_reason, listed=listed, command=command
