@@ -19,6 +19,7 @@ setup(
         "mindrecord_io.versions",
         "model",
         "pipelines",
+        "pipelines.browse",
         "pipelines.building",
         "pipelines.decoding",
         "pipelines.jobs",
@@ -33,6 +34,7 @@ setup(
         "infra.configs": ["*.yaml"],
         "mindrecord_io": ["py.typed"],
         "pipelines.decoding": ["probes/*"],
+        "pipelines.browse": ["page.css", "page.js"],
     },
     entry_points={"console_scripts": ["clipmill = pipelines.__main__:start"]},
     python_requires=">=3.11,<3.13",  # av has no wheel for 3.10, mindspore none for 3.13
@@ -49,8 +51,10 @@ setup(
         "PyYAML>=6",
         "safetensors>=0.4",
         "simplejpeg>=1.8",
+        "starlette>=1.0",
         "tensorboardX>=2.6",
         "tqdm>=4.66",
+        "uvicorn>=0.30",
     ],
     extras_require={
         # What infra/benchmarks/feed.py measures beside this program's own reader.
@@ -58,6 +62,7 @@ setup(
         "cloud": ["apache-beam[aws,gcp]>=2.77,<2.78"],
         "dask": ["apache-beam[dask]>=2.77,<2.78"],  # for --runner=DaskRunner
         "test": [
+            "axe-playwright-python>=0.1.8",  # brings axe itself
             "flask>=3",  # moto's server, with flask-cors
             "flask-cors>=6",
             "gcp-storage-emulator>=2026.7",
@@ -65,6 +70,7 @@ setup(
             "moto[s3]>=5.1",
             "mypy>=1.15",
             "onnxruntime>=1.20",
+            "playwright>=1.50",  # drives Debian's Chromium
             "pytest>=8",
             "pytest-timeout>=2.3",
             "ruff>=0.11",

@@ -48,6 +48,7 @@ class Evaluation:
       label_ids: (M,) int32; negative where there is no label.
       ranked: (M, min(5, K)) int64, label_ids by falling probability.
       probabilities: the same shape, float32, softmax of the scores.
+      label_probabilities: (M,) float32, of the label; not a number without one.
     """
 
     top_k: TopK
@@ -55,6 +56,7 @@ class Evaluation:
     label_ids: npt.NDArray[np.int32]
     ranked: npt.NDArray[np.int64]
     probabilities: Floats
+    label_probabilities: Floats
 
     @classmethod
     def of(cls, scores: Floats, label_ids: npt.NDArray[np.int32]) -> "Evaluation":
@@ -62,12 +64,15 @@ class Evaluation:
         has_label = label_ids >= 0
         labelled = scores[has_label], label_ids[has_label]
         ranked = ranked_label_ids(scores)[:, :_NUM_RANKED]
+        probabilities = _softmax(scores)
+        own = probabilities[np.arange(len(label_ids)), np.maximum(label_ids, 0)]
         return cls(
             TopK.of(*labelled),
             ConfusionMatrix.of(*labelled),
             label_ids,
             ranked,
-            np.take_along_axis(_softmax(scores), ranked, axis=1),
+            np.take_along_axis(probabilities, ranked, axis=1),
+            np.where(has_label, own, np.float32(np.nan)),
         )
 
     @property

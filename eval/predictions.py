@@ -15,9 +15,12 @@ _SCHEMA = pa.schema(
     [
         ("clip_id", pa.string()),
         ("label_id", pa.int32()),  # -1: no label
+        ("label", pa.string()),  # "" without a label
+        ("label_probability", pa.float32()),  # null without a label
         ("predicted_label_id", pa.int32()),
         ("predicted_label", pa.string()),
         ("top_label_ids", pa.list_(pa.int32())),  # the most probable first, up to five
+        ("top_labels", pa.list_(pa.string())),
         ("top_probabilities", pa.list_(pa.float32())),
     ]
 )
@@ -44,9 +47,12 @@ def to_table(
     columns = [
         list(clip_ids),
         evaluation.label_ids.tolist(),
+        [category_names[i] if i >= 0 else "" for i in evaluation.label_ids.tolist()],
+        [None if p != p else p for p in evaluation.label_probabilities.tolist()],
         first,
         [category_names[label_id] for label_id in first],
         evaluation.ranked.tolist(),
+        [[category_names[i] for i in ranked] for ranked in evaluation.ranked.tolist()],
         evaluation.probabilities.tolist(),
     ]
     arrays = [

@@ -17,6 +17,8 @@ _JOBS = {
     "relabel": "give the clips of a version other labels, without decoding",
     "verify": "check a version's shards byte by byte",
     "report": "write a page that shows what a version holds",
+    "browse": "look at a version's clips in a browser, and at doubted labels",
+    "suspects": "list the clips whose label a network doubts",
     "history": "list the versions and what changed from one to the next",
     "rollback": "publish an older version again",
     "prune": "remove old versions and the shards that only they need",

@@ -91,7 +91,7 @@ def test_one_mistake_has_one_wording(job, value):
 
 @pytest.mark.parametrize("job", [job for job in JOBS if job not in ("synthesize",)])
 def test_a_path_that_is_none_is_refused_before_any_work(job, tmp_path):
-    has_output_only = ("export", "import_weights", "checksums")
+    has_output_only = ("export", "import_weights", "checksums", "suspects")
     flag = "--dataset" if job not in has_output_only else "--output"
     done = run(job, flag, "~no-such-user/x", cwd=tmp_path)
 

@@ -5,11 +5,13 @@ Text goes through `escape` here and nowhere else; what is called markup is HTML 
 
 import html
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from pipelines.report.page_style import STYLE
 
 __all__ = [
     "Cell",
+    "Link",
     "count",
     "details",
     "document",
@@ -22,7 +24,16 @@ __all__ = [
     "table",
 ]
 
-Cell = str | int | float
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A text that leads to another page of a server."""
+
+    text: str
+    href: str
+
+
+Cell = str | int | float | Link
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _NUM_SHORT = 32  # characters of a cell that stay in one line
@@ -59,7 +70,8 @@ def document(title: str, body: Iterable[str]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n{_joined(body)}\n</body>\n</html>\n"
+        f"<main>\n<h1>{escape(title)}</h1>\n{_joined(body)}\n</main>\n"
+        "</body>\n</html>\n"
     )
 
 
@@ -96,7 +108,7 @@ def table(
     name = caption or ", ".join(filter(None, head)) or "table"
     header = f"<thead><tr>{titles}</tr></thead>\n" if any(head) else ""
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(name)}">'
+        f'<div class="wide" tabindex="0" role="group" aria-label="{escape(name)}">'
         f"<table>{title}{header}<tbody>"
         f"{_joined(lines)}</tbody></table></div>"
     )
@@ -122,6 +134,8 @@ def share(part: float, name: str) -> str:
 
 
 def _cell(value: Cell) -> str:
+    if isinstance(value, Link):
+        return f'<td><a href="{escape(value.href)}">{escape(value.text)}</a></td>'
     if isinstance(value, str):
         kind = ' class="text"' if len(value) > _NUM_SHORT else ""
         return f"<td{kind}>{escape(value)}</td>"

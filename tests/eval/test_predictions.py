@@ -12,6 +12,7 @@ EVALUATION = Evaluation(
     np.array([2, -1], np.int32),
     np.array([[2, 0, 1], [1, 2, 0]]),
     np.array([[0.5, 0.25, 0.25], [0.75, 0.25, 0.0]], np.float32),
+    np.array([0.5, np.nan], np.float32),
 )
 NAMES = ["Closing", "Opening", "Rest"]
 
@@ -21,17 +22,23 @@ def test_a_row_a_clip():
         {
             "clip_id": "17",
             "label_id": 2,
+            "label": "Rest",
+            "label_probability": 0.5,
             "predicted_label_id": 2,
             "predicted_label": "Rest",
             "top_label_ids": [2, 0, 1],
+            "top_labels": ["Rest", "Closing", "Opening"],
             "top_probabilities": [0.5, 0.25, 0.25],
         },
         {
             "clip_id": "9",
             "label_id": -1,
+            "label": "",
+            "label_probability": None,
             "predicted_label_id": 1,
             "predicted_label": "Opening",
             "top_label_ids": [1, 2, 0],
+            "top_labels": ["Opening", "Rest", "Closing"],
             "top_probabilities": [0.75, 0.25, 0.0],
         },
     ]

@@ -2,6 +2,7 @@ import pytest
 
 from pipelines.report import charts, html_pieces
 from pipelines.report.charts import Line
+from pipelines.report.html_pieces import Link
 
 EVIL = "<b onclick='x'>&\"</b>"
 ESCAPED = "&lt;b onclick=&#x27;x&#x27;&gt;&amp;&quot;&lt;/b&gt;"
@@ -15,6 +16,8 @@ ESCAPED = "&lt;b onclick=&#x27;x&#x27;&gt;&amp;&quot;&lt;/b&gt;"
         html_pieces.details(EVIL),
         html_pieces.table([EVIL], []),
         html_pieces.table(["a"], [[EVIL]]),
+        html_pieces.table(["a"], [[Link(EVIL, "/")]]),
+        html_pieces.table(["a"], [[Link("a", EVIL)]]),
         html_pieces.table(["a"], [], EVIL),
         html_pieces.facts([(EVIL, "1")]),
         html_pieces.facts([("a", EVIL)]),

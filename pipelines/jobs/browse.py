@@ -1,0 +1,79 @@
+"""`clipmill browse`: serves a version's pages, to be looked at in a browser."""
+
+import logging
+import secrets
+import socket
+from collections.abc import Sequence
+
+from mindrecord_io import command_line
+from pipelines.browse import server
+from pipelines.browse.collection import Collection
+from pipelines.browse.corrections import Corrections
+from pipelines.browse.guard import GuardSettings
+from pipelines.browse.predictions import read_predictions
+from pipelines.jobs import parsers
+from pipelines.jobs.parsers import BrowseOptions
+from pipelines.publishing import data_sets
+
+__all__ = ["browse", "main"]
+
+logger = logging.getLogger(__name__)
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def browse(options: BrowseOptions) -> None:
+    """Serves the pages until a signal ends the process.
+
+    Raises:
+      ManifestError, TableError: there is no such version, or its table is damaged.
+      PredictionsError, CorrectionsError: these files do not fit the version.
+      OSError, StorageError: the port is taken, or the data set cannot be read.
+    """
+    with data_sets.opened(options.dataset) as data_set:
+        version = data_set.open_version(options.version)
+        names = version.category_names()
+        predictions = None
+        if options.predictions is not None:
+            predictions = read_predictions(options.predictions, names)
+        collection = Collection(
+            version,
+            data_set.read_part,
+            predictions=predictions,
+            corrections=Corrections(options.corrections, names),
+        )
+        with _listener(options) as listener:
+            host, port = listener.getsockname()[:2]
+            settings = _settings(options.host, host, port)
+            query = f"?token={settings.token}" if settings.token else ""
+            shown = f"[{options.host}]" if ":" in options.host else options.host
+            logger.info("http://%s:%d/%s shows version", shown, port, query)
+            server.serve(server.make_app(collection, settings), listener)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command until it is interrupted; there is no result."""
+    options = BrowseOptions(**vars(parsers.browse_parser().parse_args(argv)))
+    return command_line.run("browse", lambda: browse(options))
+
+
+def _listener(options: BrowseOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        return socket.create_server((options.host, options.port), family=family)
+    except OSError as cause:
+        raise OSError(
+            f"cannot listen on {options.host}, port {options.port}: {cause.strerror}; "
+            "give another --port, or 0 for any that is free"
+        ) from cause
+
+
+def _settings(name: str, host: str, port: int) -> GuardSettings:
+    """Returns the names that the server answers to, and a token off this machine."""
+    is_local = name in _LOOPBACK
+    names = {name, host, *(_LOOPBACK if is_local else ())}
+    shown = {f"[{n}]" if ":" in n else n for n in names}
+    if not is_local and host in ("0.0.0.0", "::"):  # noqa: S104
+        shown.add(socket.gethostname())
+    hosts = frozenset(f"{n}:{port}".lower() for n in shown)
+    return GuardSettings(hosts, "" if is_local else secrets.token_urlsafe(24))
