@@ -11,8 +11,8 @@ from pipelines.browse.collection import Collection
 from pipelines.browse.corrections import Corrections
 from pipelines.browse.guard import GuardSettings
 from pipelines.browse.predictions import read_predictions
-from pipelines.jobs import parsers
-from pipelines.jobs.parsers import BrowseOptions
+from pipelines.jobs import browse_options
+from pipelines.jobs.browse_options import BrowseOptions
 from pipelines.publishing import data_sets
 
 __all__ = ["browse", "main"]
@@ -53,7 +53,7 @@ def browse(options: BrowseOptions) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command until it is interrupted; there is no result."""
-    options = BrowseOptions(**vars(parsers.browse_parser().parse_args(argv)))
+    options = BrowseOptions(**vars(browse_options.browse_parser().parse_args(argv)))
     return command_line.run("browse", lambda: browse(options))
 
 

@@ -10,8 +10,8 @@ from mindrecord_io import command_line
 from mindrecord_io.storage import files
 from pipelines.browse import suspects as ranking
 from pipelines.browse.predictions import read_predictions
-from pipelines.jobs import parsers
-from pipelines.jobs.parsers import SuspectsOptions
+from pipelines.jobs import browse_options
+from pipelines.jobs.browse_options import SuspectsOptions
 
 __all__ = ["SuspectsResult", "main", "suspects"]
 
@@ -44,5 +44,5 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    options = SuspectsOptions(**vars(parsers.suspects_parser().parse_args(argv)))
+    options = SuspectsOptions(**vars(browse_options.suspects_parser().parse_args(argv)))
     return command_line.run("suspects", lambda: suspects(options))
