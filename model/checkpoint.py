@@ -12,6 +12,7 @@ had no card: what the facts have of one is read from them.
 import dataclasses
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ __all__ = [
     "headline",
     "load",
     "load_tensors",
+    "read_entries",
     "save",
 ]
 
@@ -40,6 +42,9 @@ _FORMATS = (1, FORMAT)
 BEST_FILE = "best.ckpt"  # in a training's folder
 _FILES = (BEST_FILE, "network.ckpt")  # the other is in the folder of a step
 _ENTRY = "clipmill"
+_CHECKSUM_MARK, _CHECKSUM_NUM_BYTES = b"crc_num", 17  # at the end, as MindSpore has it
+_MAX_NUM_BYTES = 8 << 30
+_MAX_DESCRIPTION_NUM_CHARS = 1 << 20
 _MAX_NAMED = 20  # tensors of a kind named in an error, and the number of all
 
 
@@ -107,7 +112,7 @@ def load(path: Path) -> tuple[TSM, dict[str, Any]]:
         exactly those of the network it describes.
     """
     path = file_of(path)
-    entries = _read(path)
+    entries = read_entries(path)
     text = entries.pop(_ENTRY, None)
     if not isinstance(text, str):
         raise CheckpointError(f"{path} has no entry {_ENTRY!r}: not made by this tool")
@@ -155,10 +160,13 @@ def load_tensors(
 
 def _parse(text: str, path: Path) -> tuple[TSMConfig, cards.ModelCard, dict[str, Any]]:
     try:
+        if len(text) > _MAX_DESCRIPTION_NUM_CHARS:
+            raise ValueError(f"it has {len(text)} characters")
         description = json.loads(text)
-        if description["format"] not in _FORMATS:
+        version = description["format"]
+        if type(version) is not int or version not in _FORMATS:
             raise CheckpointError(
-                f"{path} has format {description['format']}, this code reads "
+                f"{path} has format {version!r:.80}, this code reads "
                 f"{' and '.join(map(str, _FORMATS))}"
             )
         if "model" not in description:
@@ -174,20 +182,37 @@ def _parse(text: str, path: Path) -> tuple[TSMConfig, cards.ModelCard, dict[str,
         return TSMConfig(**description["model"]), card, facts
     except CheckpointError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as cause:
-        raise CheckpointError(f"{path}: cannot read its description: {cause}") from (
-            cause
-        )
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as cause:
+        raise CheckpointError(
+            f"{path}: cannot read its description: {cause!s:.200}"
+        ) from cause
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+def read_entries(path: Path) -> dict[str, Any]:
+    """Returns what is in a .ckpt file, by name; its checksum is compared if it has one.
+
+    Raises:
+      CheckpointError: there is no such file, or it is damaged; a file of `save` always
+        has a checksum.
+    """
+    if not path.is_file():  # a pipe would be waited for
         raise CheckpointError(f"there is no checkpoint {path}")
+    if path.stat().st_size > _MAX_NUM_BYTES:
+        raise CheckpointError(f"{path} has more than {_MAX_NUM_BYTES} bytes")
     try:
         entries: dict[str, Any] = mindspore.load_checkpoint(str(path), crc_check=True)
-    except (ValueError, RuntimeError) as cause:
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {cause}") from cause
+    except (ValueError, RuntimeError, TypeError) as cause:
+        why = f"{cause!s:.500}"
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {why}") from cause
+    if _ENTRY in entries and not _has_checksum(path):
+        raise CheckpointError(f"{path} is damaged: its checksum is cut off or changed")
     return entries
+
+
+def _has_checksum(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-min(_CHECKSUM_NUM_BYTES, path.stat().st_size), os.SEEK_END)
+        return file.read().startswith(_CHECKSUM_MARK)
 
 
 def _misshapen(
@@ -202,4 +227,4 @@ def _misshapen(
 
 def _first(names: list[str]) -> str:
     more = ", ..." if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more
+    return ", ".join(f"{name:.100}" for name in names[:_MAX_NAMED]) + more

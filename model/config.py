@@ -45,14 +45,20 @@ class TSMConfig:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field.name, getattr(self, field.name), field.type)
         _check_choice("arch", self.arch, ARCHS)
         _check_choice("shift_place", self.shift_place, temporal.SHIFT_PLACES)
         _check_choice("shift_mode", self.shift_mode, tuple(temporal_shift.SHIFT_MODES))
         _check_choice("consensus", self.consensus, tuple(consensus.CONSENSUSES))
-        for name, least in (("num_classes", 1), ("width", 4), ("num_segments", 1)):
+        for name, (least, most) in _RANGES.items():
             if getattr(self, name) < least:
                 raise ValueError(
                     f"{name} must be at least {least}, got {getattr(self, name)}"
+                )
+            if getattr(self, name) > most:
+                raise ValueError(
+                    f"{name} must be at most {most}, got {getattr(self, name)}"
                 )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
@@ -111,6 +117,23 @@ class TSMConfig:
             )
 
 
+# The most is far beyond what is of use, and less than what no machine can hold.
+_RANGES = {
+    "num_classes": (1, 100_000),
+    "width": (4, 256),
+    "num_segments": (1, 1024),
+}
+
+
+def _check_type(name: str, value: object, kind: object) -> None:
+    """Refuses what Python would go on with, as with 24.0 channels, until it cannot."""
+    is_number = kind is float and isinstance(value, int)
+    is_kind = isinstance(kind, type) and isinstance(value, kind)
+    if (isinstance(value, bool) and kind is not bool) or not (is_kind or is_number):
+        wanted = getattr(kind, "__name__", kind)
+        raise ValueError(f"{name} must be {wanted}, got {value!r:.80}")
+
+
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+        raise ValueError(f"{name} must be one of {choices}, got {value!r:.80}")

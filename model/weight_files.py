@@ -11,10 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import safetensors
 
-from model import cards
+from model import cards, checkpoint
 from model.checkpoint import CheckpointError
 
 __all__ = ["READERS", "class_names", "read"]
+
+_MAX_HEADER_NUM_BYTES = 16 << 20
+_MAX_NUM_TENSORS = 20_000
+_MAX_NAME_NUM_CHARS = 500
+_MAX_NAMED = 20
+_KINDS = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "BOOL")  # NumPy's
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
@@ -76,10 +82,40 @@ _DESCRIPTIONS: dict[str, Callable[[Path], str | None]] = {
 
 def _read_safetensors(path: Path) -> Tensors:
     try:
+        _check_header(path)
         with safetensors.safe_open(path, framework="numpy") as file:
             return {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, TypeError) as cause:
-        raise CheckpointError(f"cannot read {path}: {cause}") from cause
+    except (
+        safetensors.SafetensorError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as cause:
+        raise CheckpointError(f"cannot read {path}: {cause!s:.500}") from cause
+
+
+def _check_header(path: Path) -> None:
+    """Checks names, types and number of tensors before the library makes them.
+
+    Raises:
+      ValueError: there are too many, or one has too long a name or no usable type.
+    """
+    with path.open("rb") as file:
+        num_bytes = int.from_bytes(file.read(8), "little")
+        if num_bytes > _MAX_HEADER_NUM_BYTES:
+            raise ValueError(f"its header has {num_bytes} bytes")
+        header = json.loads(file.read(num_bytes))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    if len(tensors) > _MAX_NUM_TENSORS:
+        raise ValueError(f"{len(tensors)} tensors, at most {_MAX_NUM_TENSORS}")
+    for name, entry in tensors.items():
+        if len(name) > _MAX_NAME_NUM_CHARS:
+            raise ValueError(f"a tensor's name has {len(name)} characters: {name:.40}")
+        kind = entry.get("dtype") if isinstance(entry, dict) else None
+        if kind not in _KINDS:
+            raise ValueError(f"tensor {name} is {kind!r:.40}, known are {_KINDS}")
 
 
 def _read_ckpt(path: Path) -> Tensors:
@@ -92,10 +128,9 @@ def _read_ckpt(path: Path) -> Tensors:
 
 def _load_ckpt(path: Path) -> dict[str, Any]:
     try:
-        entries: dict[str, Any] = mindspore.load_checkpoint(str(path))
-    except (ValueError, RuntimeError) as cause:
+        return checkpoint.read_entries(path)
+    except CheckpointError as cause:
         raise CheckpointError(f"cannot read {path}: {cause}") from cause
-    return entries
 
 
 def _read_torch(path: Path) -> Tensors:
@@ -121,7 +156,8 @@ def _read_torch(path: Path) -> Tensors:
         raise CheckpointError(f"{path} has no tensors by name: {type(content)}")
     strange = [name for name, value in tensors.items() if not torch.is_tensor(value)]
     if strange:
-        raise CheckpointError(f"{path} has no tensors under {', '.join(strange)}")
+        named = ", ".join(f"{name!s:.100}" for name in strange[:_MAX_NAMED])
+        raise CheckpointError(f"{path} has no tensors under {named}")
     return {name: value.float().numpy() for name, value in tensors.items()}
 
 

@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from eval.running import yaml_files
+from eval.running.yaml_files import YamlFileError
 
 __all__ = ["ConfigError", "build", "load", "parse_overrides"]
 
@@ -56,9 +57,11 @@ def load(
             continue
         if section not in schema:
             names = (*schema, *ignored)
-            raise ConfigError(f"{path}: sections are {names}, got {section!r}")
+            raise ConfigError(f"{path}: sections are {names}, got {section!r:.80}")
         if not isinstance(fields, dict):
-            raise ConfigError(f"{path}: section {section} must have keys: {fields!r}")
+            raise ConfigError(
+                f"{path}: section {section} must have keys: {fields!r:.80}"
+            )
         for key, value in fields.items():
             if owners.get(key) != section:
                 raise ConfigError(f"{path}: {_unknown(key, schema[section], section)}")
@@ -114,8 +117,10 @@ def parse_overrides(words: Sequence[str]) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as cause:
+        content = yaml_files.read(path)
+    except OSError as cause:
+        raise ConfigError(f"cannot read {path}: {cause.strerror}") from cause
+    except YamlFileError as cause:
         raise ConfigError(f"cannot read {path}: {cause}") from cause
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must have sections with keys, got {content!r:.80}")
@@ -134,17 +139,18 @@ def _owners(schema: Mapping[str, type]) -> dict[str, str]:
 
 def _unknown(key: object, cls: type, section: str) -> str:
     names = [field.name for field in dataclasses.fields(cls)]
-    near = difflib.get_close_matches(str(key), names, n=3, cutoff=0.4) or names
-    return f"section {section} has no key {key!r}; nearest: {', '.join(near)}"
+    near = difflib.get_close_matches(f"{key!s:.80}", names, n=3, cutoff=0.4) or names
+    return f"section {section} has no key {key!r:.80}; nearest: {', '.join(near)}"
 
 
 def _typed(value: Any, cls: type, key: str, source: str) -> Any:
     kind = typing.get_type_hints(cls)[key]
     try:
         return _convert(value, kind)
-    except (TypeError, ValueError, yaml.YAMLError) as cause:
+    except (TypeError, ValueError, OverflowError) as cause:
         name = kind.__name__ if isinstance(kind, type) else str(kind)
-        raise ConfigError(f"{source}: {key} must be {name}, got {value!r}") from cause
+        text = f"{source}: {key} must be {name}, got {value!r:.80}"
+        raise ConfigError(text) from cause
 
 
 def _convert(value: Any, kind: Any) -> Any:
@@ -155,7 +161,7 @@ def _convert(value: Any, kind: Any) -> Any:
         (kind,) = (k for k in typing.get_args(kind) if k is not type(None))
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
-            value = yaml.safe_load(_bracketed(value.strip()))
+            value = yaml_files.read_text(_bracketed(value.strip()))
         if not isinstance(value, list):
             raise TypeError("not a list")
         return tuple(_convert(item, typing.get_args(kind)[0]) for item in value)

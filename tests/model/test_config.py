@@ -91,3 +91,27 @@ def test_disagreements_name_the_fields():
         "arch is 'resnet18' here and 'resnet50' there",
         "shift_div is 4 here and 8 there",
     ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("width", 10**9, "width must be at most 256, got 1000000000"),
+        ("width", 24.0, "width must be int, got 24.0"),
+        ("width", "24", "width must be int, got '24'"),
+        ("num_classes", True, "num_classes must be int, got True"),
+        (
+            "num_classes",
+            10**12,
+            "num_classes must be at most 100000, got 1000000000000",
+        ),
+        ("num_segments", 10**9, "num_segments must be at most 1024"),
+        ("dropout", float("nan"), r"dropout must be in \[0, 1\), got nan"),
+        ("dropout", "0.5", "dropout must be float, got '0.5'"),
+        ("arch", ["resnet50"], "arch must be str, got"),
+        ("partial_bn", 1, "partial_bn must be bool, got 1"),
+    ],
+)
+def test_a_wrong_type_or_size_is_a_sentence(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        TSMConfig(**{"num_classes": 2, field: value})

@@ -1,5 +1,7 @@
 """Files of weights: what is read, and what is said of those that cannot be."""
 
+import json
+import os
 import sys
 
 import mindspore
@@ -38,6 +40,85 @@ def test_what_is_no_such_file_is_refused(tmp_path, suffix):
     path.write_bytes(b"no weights")
     with pytest.raises(CheckpointError, match=f"cannot read .*broken{suffix}"):
         weight_files.read(path)
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    config = TSMConfig(num_classes=2, arch="resnet18", width=8, num_segments=2)
+    path = tmp_path_factory.mktemp("ours") / "ours.ckpt"
+    checkpoint.save(TSM(config), path, {})
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c, i=i: c[:i] + bytes([c[i] ^ 0x40]) + c[i + 1 :]
+        for i in (3, 1000, -100_000, -5_003, -18, -17, -11, -10, -1)
+    ]
+    + [lambda c: c[:-17], lambda c: c[:-1], lambda c: c[: len(c) // 2]],
+)
+def test_a_flipped_bit_or_a_cut_is_not_imported(tmp_path, ours, change):
+    path = tmp_path / "bad.ckpt"
+    path.write_bytes(change(ours))
+    with pytest.raises(CheckpointError, match=r"cannot read .*bad\.ckpt"):
+        weight_files.read(path)
+
+
+def safetensors_of(header, data=b"", num_bytes=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    length = len(text) if num_bytes is None else num_bytes
+    return length.to_bytes(8, "little") + text + data
+
+
+def tensor(dtype="F32", shape=(0,), offsets=(0, 0)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Expecting value"),
+        (safetensors_of({}, num_bytes=2**63), f"its header has {2**63} bytes"),
+        (safetensors_of(b"[" * 100_000), "maximum recursion depth"),
+        (safetensors_of(b"[]"), "its header is no JSON object"),
+        (
+            safetensors_of({"a": tensor("F8_E4M3", [2], [0, 2])}, b"12"),
+            "a is 'F8_E4M3'",
+        ),
+        (
+            safetensors_of({"a": tensor("BF16", [1], [0, 2])}, b"12"),
+            "tensor a is 'BF16'",
+        ),
+        (safetensors_of({"a": 5}), "tensor a is None"),
+        (
+            safetensors_of({f"t{i}": tensor() for i in range(30_000)}),
+            "30000 tensors, at most 20000",
+        ),
+        (safetensors_of({"x" * 10**7: tensor()}), "name has 10000000 characters: xxx"),
+        (safetensors_of({"a": tensor("F32", [2**62, 2**62], [0, 8])}, b"1" * 8), ""),
+        (safetensors_of({"a": tensor("F32", [0, 2**62], [0, 0])}), ""),
+    ],
+)
+def test_a_hostile_header_is_a_short_sentence(tmp_path, content, message):
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=f"cannot read .*bad.*{message}"
+    ) as raised:
+        weight_files.read(path)
+    assert len(str(raised.value)) < 1000
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors", ".pth"])
+def test_a_pipe_and_a_device_are_not_opened(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    (tmp_path / f"zero{suffix}").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(CheckpointError, match="there is no file"):
+            weight_files.read(tmp_path / f"{name}{suffix}")
 
 
 def test_a_missing_file_is_named(tmp_path):
