@@ -5,6 +5,7 @@ answered before a job's libraries are loaded.
 """
 
 import argparse
+import copy
 import dataclasses
 import difflib
 import json
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from mindrecord_io import interrupts, naming
+from mindrecord_io import interrupts, naming, plain_text, standard_streams
 from mindrecord_io.storage import locations
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "non_negative_int",
     "positive_int",
     "print_json",
+    "print_line",
     "run",
     "start",
     "version_name",
@@ -42,6 +44,9 @@ logger = logging.getLogger("clipmill")
 T = TypeVar("T")
 
 _OWN_PACKAGES = ("eval", "mindrecord_io", "model", "pipelines", "train")
+
+_EXPECTED = (OSError, ValueError, RuntimeError, MemoryError)
+"""Errors that are no defect of ours: the user reads a sentence, no traceback."""
 
 PER_SHARD = {"is_per_shard": True}
 """`extra` of log lines that a progress bar makes superfluous."""
@@ -221,21 +226,18 @@ def run(
     try:
         result = call()
     except usage_errors as error:
-        logger.error("%s: %s", job, error)
+        logger.error("%s: %s", job, plain_text.sentence(error))
         return 2
-    except (OSError, ValueError, RuntimeError) as error:
-        logger.error("%s failed: %s", job, error)
+    except _EXPECTED as error:
+        logger.error("%s failed: %s", job, plain_text.sentence(error))
         logger.debug("where it happened", exc_info=True)
         return 1
-    status = 0
-    if result is not None:
-        try:
-            status = finish(result) if finish else 0
-            print_json(result)
-        except BrokenPipeError:
-            # `| head -1` has read enough. Python writes again when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status
+    return 0 if result is None else _reported(job, result, finish)
+
+
+def print_line(text: str) -> None:
+    """Prints a line for people; what a file put into it cannot reach the terminal."""
+    print(plain_text.one_line(text))  # noqa: T201
 
 
 def print_json(result: Any) -> None:
@@ -261,9 +263,14 @@ def start(
     Args:
       exit_at: of interrupts; for the signals that are to end it so.
     """
+    standard_streams.guard()
     exit_at(f"interrupted{remark}")
     try:
-        return main()
+        return standard_streams.flushed(main())
+    except SystemExit as end:  # after --help, or a wrong flag
+        if end.code is not None and not isinstance(end.code, int):
+            raise
+        return standard_streams.flushed(end.code or 0)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
             raise
@@ -304,6 +311,11 @@ def configure_logging(
 class _PastTheBar(logging.Handler):
     """Writes lines so that a progress bar stays below them."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        record = copy.copy(record)
+        record.msg, record.args = plain_text.one_line(record.getMessage()), ()
+        return super().format(record)
+
     def emit(self, record: logging.LogRecord) -> None:
         line = self.format(record)
         # Without the library there is no bar: it is not loaded for a line alone.
@@ -311,6 +323,22 @@ class _PastTheBar(logging.Handler):
             tqdm.tqdm.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _reported(job: str, result: Any, finish: Callable[[Any], int] | None) -> int:
+    """Prints a result; returns the exit status of the job that has it."""
+    status = 0
+    try:
+        status = finish(result) if finish else 0
+        print_json(result)
+    except BrokenPipeError:  # as of `| head -1`, which has had enough
+        standard_streams.discard_output()
+    except OSError as error:
+        standard_streams.discard_output()
+        why = plain_text.sentence(error)
+        logger.error("%s is done, but standard output takes no result: %s", job, why)
+        return 1
+    return status
 
 
 def _is_not_shown_by_a_bar(record: logging.LogRecord) -> bool:

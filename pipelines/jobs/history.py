@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _print(past: History) -> int:
     """Prints a line for each version; returns the command's exit status."""
     for version in past.versions:
-        print(version)  # noqa: T201
+        command_line.print_line(str(version))
     return int(any(isinstance(version, Unreadable) for version in past.versions))
 
 

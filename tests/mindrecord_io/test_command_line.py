@@ -170,6 +170,38 @@ def test_an_error_is_a_line_and_a_status(error, status, line, capsys, caplog):
     assert capsys.readouterr().out == ""
 
 
+@pytest.fixture
+def logging_restored():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_what_a_file_says_cannot_forge_a_line_of_the_log(capsys, logging_restored):
+    command_line.configure_logging(force=True)
+    evil = "\x1b[31mred\n11-26 00:00:00 I clipmill: all is well"
+    logging.getLogger("j").info("a tensor %s and %s", evil, "z" * 10_000_000)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert r"j: a tensor \x1b[31mred\n11-26 00:00:00 I clipmill: all is" in line
+    assert len(line) < 5000
+
+
+def test_a_line_for_people_is_made_harmless_too(capsys):
+    command_line.print_line("made \x1b]0;title\x07")
+    assert capsys.readouterr().out == "made \\x1b]0;title\\x07\n"
+
+
+def test_too_little_memory_is_a_sentence(caplog):
+    def fail():
+        raise MemoryError("8 TiB")
+
+    assert command_line.run("job", fail) == 1
+    (record,) = caplog.records
+    assert record.getMessage() == "job failed: there is not enough memory (8 TiB)"
+
+
 def test_a_defect_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         command_line.run("job", lambda: 1 / 0)

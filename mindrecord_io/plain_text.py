@@ -1,0 +1,55 @@
+"""Makes text that came out of a file fit to be a line of a terminal or of a log.
+
+A label, a tensor's name or a fact of a checkpoint may hold what moves the cursor, ends
+the line and begins another that looks like ours, or is megabytes long.
+"""
+
+import os
+import re
+
+__all__ = ["one_line", "sentence"]
+
+_MAX_NUM_CHARS = 4000
+
+# Control characters, line and paragraph separators, what turns the direction of
+# writing, and halves of surrogate pairs, which no encoding can carry.
+_UNFIT = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
+    "\\ud800-\\udfff]"
+)
+
+
+def one_line(text: str, max_num_chars: int = _MAX_NUM_CHARS) -> str:
+    """Returns a text as one line: unfit characters as escapes, its middle left out."""
+    if len(text) > max_num_chars:
+        half = max_num_chars // 2
+        left_out = len(text) - 2 * half
+        text = f"{text[:half]} ... {left_out} characters left out ... {text[-half:]}"
+    return _UNFIT.sub(_escaped, text)
+
+
+def sentence(error: BaseException) -> str:
+    """Returns what an error means, on one line and with the file's name if it has one.
+
+    Python names a file and the reason of an OSError in a form for programmers; errors
+    of MindSpore go over several lines.
+    """
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory ({_words(error) or 'no more is known'})"
+    if isinstance(error, OSError) and error.errno is not None:
+        reason = error.strerror or os.strerror(error.errno)
+        names = [n for n in (error.filename, error.filename2) if n is not None]
+        return _words(": ".join([*map(_name, names), str(reason)]))
+    return _words(error) or type(error).__name__
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _name(file: object) -> str:
+    return os.fsdecode(file) if isinstance(file, bytes) else str(file)
+
+
+def _words(value: object) -> str:
+    return " ".join(str(value).split())

@@ -1,0 +1,54 @@
+import pytest
+
+from mindrecord_io import plain_text
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Rolling something: \N{GREEK SMALL LETTER MU} 類", "Rolling something: μ 類"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        (
+            "end\n11-26 01:02:03 I clipmill: forged",
+            r"end\n11-26 01:02:03 I clipmill: forg",
+        ),
+        ("over\rwritten\0", r"over\rwritten\x00"),
+        ("\x9b31m c1", r"\x9b31m c1"),
+        ("\u202egpj.exe\u2066\u2028", r"\u202egpj.exe\u2066\u2028"),
+        ("half \ud800 pair", r"half \ud800 pair"),
+    ],
+)
+def test_a_text_becomes_one_harmless_line(text, line):
+    made = plain_text.one_line(text)
+    assert made.startswith(line)
+    made.encode("utf-8")
+
+
+def test_a_long_text_loses_its_middle():
+    line = plain_text.one_line("a" * 5_000_000 + "b" * 5_000_000)
+    assert len(line) < 4100
+    assert line.startswith("aaa")
+    assert line.endswith("bbb")
+    assert " 9996000 characters left out " in line
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("no  clips\nhere"), "no clips here"),
+        (RuntimeError(), "RuntimeError"),
+        (FileNotFoundError("no file"), "no file"),
+        (
+            OSError(28, "No space left on device", "/d/f"),
+            "/d/f: No space left on device",
+        ),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(18, "Cross-device", "/a", None, "/b"), "/a: /b: Cross-device"),
+        (OSError(2, None, b"/a"), "/a: No such file or directory"),
+        (MemoryError(), "there is not enough memory (no more is known)"),
+        (MemoryError("8 TiB"), "there is not enough memory (8 TiB)"),
+    ],
+)
+def test_an_error_becomes_a_sentence_with_its_files_name(error, sentence):
+    assert plain_text.sentence(error) == sentence
