@@ -48,7 +48,7 @@ LIST_FILES = {
 
 _INCOMPLETE = ".incomplete-"
 _SHARD = re.compile(r"([a-z]+)-(\d{5,})-of-(\d{5,})\.mindrecord", re.ASCII)
-_VERSION = re.compile(r"\d{6,}", re.ASCII)
+_VERSION = re.compile(r"\d{6,15}", re.ASCII)
 _KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 

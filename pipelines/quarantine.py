@@ -17,9 +17,11 @@ __all__ = [
     "WALL_FACTOR",
     "ClipError",
     "DecodeLimits",
+    "is_unread",
     "killed_from_outside",
     "reasons_table",
     "too_much_time",
+    "unread_file",
 ]
 
 WALL_FACTOR = 10
@@ -29,6 +31,9 @@ OUTSIDE_SIGNALS = frozenset(
     {signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM}
 )
 """Signals that no clip makes a decoder end by: someone, or the kernel, ends it."""
+
+
+_UNREAD = "0" * 64  # in place of a hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,7 @@ REASONS: Mapping[str, Reason] = {
         "its JPEGs have more than 256 MiB, the most of a row",
         "reduce by `--short_side`",
     ),
+    "file_too_large": _over_limit("too many bytes in the file", "--max_clip_gib"),
     "too_long": _over_limit("too many frames", "--max_clip_frames"),
     "frame_too_large": _over_limit("too many pixels in a frame", "--max_clip_pixels"),
     "timeout": _over_limit("decoding takes too long", "--max_clip_seconds"),
@@ -167,6 +173,16 @@ class ClipError(ValueError):
         return records.Quarantined(self.reason, str(self), limits, self.facts)
 
 
+def unread_file(num_bytes: int) -> records.Fingerprint:
+    """Returns the identity of a file that is too large to be read: its size alone."""
+    return records.Fingerprint(num_bytes, _UNREAD)
+
+
+def is_unread(source: records.Fingerprint) -> bool:
+    """Returns whether `unread_file` made an identity."""
+    return source.sha256 == _UNREAD
+
+
 def killed_from_outside(signal_number: int) -> str:
     """Returns the detail for a decoder that one of OUTSIDE_SIGNALS ended."""
     name, remedy = signal.Signals(signal_number).name, REASONS["decoder_killed"].remedy
@@ -197,6 +213,9 @@ def _result(reason: Reason) -> str:
     return reason.status
 
 
+_MAX_GIB = 4
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
     """The limits of one clip; a clip that breaks one is quarantined.
@@ -207,12 +226,14 @@ class DecodeLimits:
       max_frames: frames of a clip.
       max_pixels: width times height of a frame.
       max_memory_mib: data segment of the decoding process.
+      max_gib: of the clip's file, which is not even hashed if it is larger.
     """
 
     max_seconds: int = 60
     max_frames: int = 5000
     max_pixels: int = 3840 * 2160
     max_memory_mib: int = 2048
+    max_gib: int = _MAX_GIB
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -226,5 +247,12 @@ class DecodeLimits:
 
     @property
     def text(self) -> str:
-        """The limits as one line, to be stored and compared."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """The limits as one line, to be stored and compared.
+
+        The usual max_gib is left out: what was refused before there was that limit is
+        refused by the same ones now.
+        """
+        limits = dataclasses.asdict(self)
+        if self.max_gib == _MAX_GIB:
+            del limits["max_gib"]
+        return json.dumps(limits, sort_keys=True)

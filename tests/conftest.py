@@ -21,6 +21,7 @@ from mindrecord_io import naming, records
 from mindrecord_io.shards import schema, shard_folders, sharding
 from mindrecord_io.storage import files, incomplete
 from mindrecord_io.versions import clips_table, manifests, opening, publication
+from tests import versions_by_hand
 
 # Before anything imports MindSpore: on AVX-512 machines oneDNN picks a reference
 # convolution that is 50 times slower.
@@ -141,7 +142,7 @@ def _publish(
     summaries: list[records.ShardSummary],
     missing: records.Annotation,
 ) -> None:
-    entries = tuple(manifests.ShardEntry.of(summary) for summary in summaries)
+    entries = tuple(map(versions_by_hand.entry_of, summaries))
     row_groups = [
         clips_table.shard_rows(
             summary,

@@ -93,7 +93,7 @@ MAY_BE_IMPORTED_BY = {
     "torch": ["model/weight_files.py"],
     "tqdm": ["eval/running/*", "pipelines/jobs/*", "pipelines/synthetic/*"],
     "uvicorn": ["pipelines/browse/server.py"],
-    "yaml": ["eval/running/config_file.py", "pipelines/report/data_card.py"],
+    "yaml": ["eval/running/yaml_files.py", "pipelines/report/data_card.py"],
 }
 """Every library that the packages use; all of them are in setup.py and the README."""
 

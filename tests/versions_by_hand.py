@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mindrecord_io import naming, records
-from mindrecord_io.shards import schema, shard_folders, sharding
+from mindrecord_io.shards import mindrecord_encoding, schema, shard_folders, sharding
 from mindrecord_io.storage import files, incomplete
 from mindrecord_io.versions import clips_table, manifests, opening, publication
 from pipelines.building import label_files
@@ -85,6 +85,8 @@ def publish_shard(
                 outcomes.append(_quarantined(clip))
                 continue
             jpegs = [frame(clip.clip_id, i) for i in range(num_frames(clip.clip_id))]
+            sizes = [len(jpeg) for jpeg in jpegs]
+            content += mindrecord_encoding.blob_row_head(sizes, sum(sizes))
             row = sum(outcome.status == records.STORED for outcome in outcomes)
             outcomes.append(_stored(clip, jpegs, row, len(content)))
             content += b"".join(jpegs)
@@ -107,6 +109,16 @@ def publish_shard(
         shard_folders.write_summary(folder, summary)
         shard_folders.publish(dataset, folder, summary)
     return summary
+
+
+def entry_of(summary: records.ShardSummary) -> manifests.ShardEntry:
+    """Returns the entry that lists a shard in a manifest."""
+    return manifests.ShardEntry.of(summary_file(summary))
+
+
+def summary_file(summary: records.ShardSummary) -> shard_folders.SummaryFile:
+    """Returns a summary as if it were read from its file."""
+    return shard_folders.SummaryFile.of(shard_folders.encoded_summary(summary))
 
 
 def snapshot(dataset: Path) -> dict[str, bytes]:
@@ -177,7 +189,7 @@ def _publish_version(
     label_map: records.LabelMap,
     settings: records.DecodeSettings,
 ) -> manifests.Version:
-    entries = tuple(manifests.ShardEntry.of(summary) for summary in summaries)
+    entries = tuple(map(entry_of, summaries))
     stored = [
         clip for s in summaries for clip in s.clips if clip.status == records.STORED
     ]

@@ -41,7 +41,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from mindrecord_io import records
-from mindrecord_io.shards import schema, sharding
+from mindrecord_io.shards import schema, shard_folders, sharding
 from mindrecord_io.versions import manifests, opening, publication
 
 SPLIT_SIZES = {"train": 168_913, "validation": 24_777, "test": 27_157}
@@ -186,7 +186,9 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
                 ]
                 place = (shard.split, shard.index, shard.num_shards)
                 summary = made_up_summary(*place, planned)
-                yield version_draft.MadeShard(summary, references)
+                content = shard_folders.encoded_summary(summary)
+                file = shard_folders.SummaryFile.of(content)
+                yield version_draft.MadeShard(file, references)
 
         written = version_draft.write(version, made(), staging)
         data_set = data_sets.LocalDataSet(dataset)

@@ -10,6 +10,7 @@ from pyarrow import compute
 
 from mindrecord_io import records
 from mindrecord_io.serving.frames import FrameError
+from mindrecord_io.storage import files
 from mindrecord_io.storage.shard_cache import RemoteShard
 from mindrecord_io.versions.manifests import Version
 from mindrecord_io.versions.opening import RemoteVersion, open_version
@@ -34,7 +35,7 @@ def read_clip(dataset: Path | str | Version, clip_id: str) -> npt.NDArray[np.uin
     row = _row(opened, clip_id)
     path = shard_file(opened, row["shard"])
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             file.seek(row["frames_offset"])
             jpegs = [file.read(num_bytes) for num_bytes in row["frame_sizes"]]
         return np.stack([simplejpeg.decode_jpeg(jpeg, "RGB") for jpeg in jpegs])

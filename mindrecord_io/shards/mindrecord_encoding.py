@@ -17,6 +17,7 @@ import numpy as np
 
 __all__ = [
     "INDEX_FIELDS",
+    "TABLES",
     "IndexRow",
     "Row",
     "blob_row_head",
@@ -45,6 +46,9 @@ _CREATE_INDEXES = (
     " PRIMARY KEY(ROW_ID,INC_0,INC_1,INC_2,INC_3,INC_4))"
 )
 _CREATE_SHARD_NAME = "CREATE TABLE SHARD_NAME(NAME TEXT NOT NULL)"
+TABLES = {"INDEXES": _CREATE_INDEXES, "SHARD_NAME": _CREATE_SHARD_NAME}
+"""The tables of an index by their names, as SQL makes them."""
+
 _INSERT = "INSERT INTO INDEXES VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "COLUMNS",
     "FORMAT_VERSION",
     "HEADER_NUM_BYTES",
+    "KNOWN_FORMAT_VERSIONS",
     "MAX_PAGE_NUM_BYTES",
     "MINDRECORD_SCHEMA",
     "SHARD_VERSION",
@@ -32,7 +33,14 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 2
-"""Of a version: raised when programs of before could not read it."""
+"""Of a version: raised when programs of before could not read it.
+
+1: the first. 2: a manifest lists the hash of every shard's summary.json, and where the
+version came from.
+"""
+
+KNOWN_FORMAT_VERSIONS = range(1, FORMAT_VERSION + 1)
+"""Those that this program reads."""
 
 SHARD_VERSION = 1
 """Raised when the bytes of a shard change for equal clips, labels and settings."""

@@ -5,27 +5,61 @@ with the same key reads there all that building it again would return.
 """
 
 import contextlib
+import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import naming, records
 from mindrecord_io.naming import ShardName
 from mindrecord_io.records import Fingerprint, PublishedShard, ShardSummary
-from mindrecord_io.storage import files
+from mindrecord_io.storage import files, incomplete
 
 __all__ = [
+    "REMEDY",
     "ShardError",
+    "SummaryFile",
+    "encoded_summary",
     "file_fingerprints",
     "parse_summary",
     "publish",
     "read_summary",
+    "read_summary_file",
+    "replace",
     "split_folder",
     "write_summary",
 ]
 
 
+REMEDY = "`clipmill build --repair` makes it again"
+"""What is to be done about a damaged shard."""
+
+
 class ShardError(ValueError):
     """A published shard is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryFile:
+    """A published shard's summary, and the identity of the file that it was read from.
+
+    The hash is listed in the manifest: a summary is what table and manifest are made
+    of, and one that lost a clip is valid JSON all the same.
+    """
+
+    summary: ShardSummary
+    content: Fingerprint
+
+    @classmethod
+    def of(cls, content: bytes) -> "SummaryFile":
+        """Returns what is in a summary.json; a ValueError says why it is none."""
+        try:
+            fields = json.loads(content)
+        except RecursionError as cause:
+            raise ValueError(str(cause)) from cause
+        summary: ShardSummary = records.from_json(ShardSummary, fields)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return cls(summary, Fingerprint(len(content), sha256))
 
 
 def split_folder(dataset: Path, split: str) -> Path:
@@ -35,8 +69,12 @@ def split_folder(dataset: Path, split: str) -> Path:
 
 def write_summary(folder: Path, summary: ShardSummary) -> None:
     """Writes a shard's summary beside its files, as the last of them."""
-    text = json.dumps(records.to_json(summary), separators=(",", ":"))
-    files.write_synced(naming.summary_path(folder), text.encode())
+    files.write_synced(naming.summary_path(folder), encoded_summary(summary))
+
+
+def encoded_summary(summary: ShardSummary) -> bytes:
+    """Returns the content of summary.json."""
+    return json.dumps(records.to_json(summary), separators=(",", ":")).encode()
 
 
 def publish(dataset: Path, folder: Path, summary: ShardSummary) -> None:
@@ -46,7 +84,27 @@ def publish(dataset: Path, folder: Path, summary: ShardSummary) -> None:
         files.publish_folder(folder, final)
 
 
+def replace(dataset: Path, folder: Path, summary: ShardSummary) -> None:
+    """Renames a finished shard to its final name in place of a damaged one."""
+    final = naming.shard_folder(dataset, summary.split, summary.key)
+    with incomplete.folder_in(final.parent) as trash:
+        with contextlib.suppress(FileNotFoundError):
+            final.rename(trash / final.name)
+        try:
+            files.publish_folder(folder, final)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                (trash / final.name).rename(final)
+            raise
+
+
 def read_summary(dataset: Path, split: str, key: str) -> ShardSummary | None:
+    """Reads the summary of the shard with this key; see `read_summary_file`."""
+    file = read_summary_file(dataset, split, key)
+    return None if file is None else file.summary
+
+
+def read_summary_file(dataset: Path, split: str, key: str) -> SummaryFile | None:
     """Reads the summary of the shard with this key; None if there is no such shard.
 
     Raises:
@@ -54,30 +112,32 @@ def read_summary(dataset: Path, split: str, key: str) -> ShardSummary | None:
     """
     folder = naming.shard_folder(dataset, split, key)
     try:
-        content = naming.summary_path(folder).read_bytes()
+        content = files.read_bytes(naming.summary_path(folder))
     except FileNotFoundError:
         if folder.exists():
             raise ShardError(_damaged(folder, "it has no summary.json")) from None
         return None
-    summary = parse_summary(content, split, key, str(folder))
-    _check_sizes(folder, summary)
-    return summary
+    except OSError as cause:
+        why = f"summary.json: {cause.strerror}"
+        raise ShardError(_damaged(folder, why)) from cause
+    file = parse_summary(content, split, key, str(folder))
+    _check_sizes(folder, file.summary)
+    return file
 
 
-def parse_summary(content: bytes, split: str, key: str, folder: str) -> ShardSummary:
+def parse_summary(content: bytes, split: str, key: str, folder: str) -> SummaryFile:
     """Returns a summary from its JSON; `folder` is for messages.
 
     Raises:
       ShardError: it is damaged, or another shard's.
     """
     try:
-        fields = json.loads(content)
-        summary: ShardSummary = records.from_json(ShardSummary, fields)
-    except (ValueError, RecursionError) as cause:
+        file = SummaryFile.of(content)
+    except ValueError as cause:
         raise ShardError(_damaged(folder, f"bad summary.json: {cause}")) from cause
-    if (summary.split, summary.key) != (split, key):
+    if (file.summary.split, file.summary.key) != (split, key):
         raise ShardError(_damaged(folder, "its summary is another shard's"))
-    return summary
+    return file
 
 
 def file_fingerprints(shard: PublishedShard) -> dict[str, Fingerprint]:
@@ -99,4 +159,4 @@ def _check_sizes(folder: Path, summary: ShardSummary) -> None:
 
 
 def _damaged(folder: Path | str, what: str) -> str:
-    return f"{folder}: published shard is damaged: {what}; remove it and build again"
+    return f"{folder}: published shard is damaged: {what}; {REMEDY}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from mindrecord_io.records import ClipOutcome, ShardPlan
 from mindrecord_io.shards import row_reading
 from mindrecord_io.shards.row_reading import Row
+from mindrecord_io.shards.shard_folders import REMEDY
 
 __all__ = ["ProofError", "prove_rows"]
 
@@ -47,7 +48,8 @@ def prove_rows(path: Path, stored: Sequence[ClipOutcome], plan: ShardPlan) -> No
         ):
             raise ProofError(
                 f"{clip.clip_id}: the frames stored in {place} are damaged: SHA-256 "
-                f"{row.frames_sha256}, expected {clip.frames_sha256}; run verify"
+                f"{row.frames_sha256}, expected {clip.frames_sha256}; run "
+                f"verify; {REMEDY}"
             )
     wrong = [clip.clip_id for clip, _ in differing]
     raise ProofError(

@@ -1,5 +1,6 @@
 """Reads frames that are published already, so that no clip is decoded twice."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mindrecord_io import naming, records
@@ -9,11 +10,12 @@ from mindrecord_io.records import (
     ClipOutcome,
     DecoderIdentity,
     FileRange,
+    Fingerprint,
     PlannedClip,
     Quarantined,
     ShardSummary,
 )
-from mindrecord_io.shards import shard_folders
+from mindrecord_io.shards import shard_folders, summary_checks
 from mindrecord_io.shards.shard_folders import ShardError
 
 __all__ = ["StoredClips"]
@@ -22,8 +24,16 @@ __all__ = ["StoredClips"]
 class StoredClips:
     """Reads clips out of a data set's published shards, one shard open at a time."""
 
-    def __init__(self, dataset: Path) -> None:
+    def __init__(
+        self, dataset: Path, summaries: Mapping[str, Fingerprint] | None = None
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+          summaries: of each summary.json that a manifest lists, by "<split>/<key>".
+        """
         self._dataset = dataset
+        self._expected = summaries or {}
         self._summaries: dict[str, ShardSummary] = {}
         self._clips: dict[str, dict[str, ClipOutcome]] = {}
 
@@ -61,20 +71,32 @@ class StoredClips:
         place = clip.stored_in
         if place not in self._clips:
             split, _, key = place.partition("/")
-            summary = shard_folders.read_summary(self._dataset, split, key)
-            if summary is None:
+            file = shard_folders.read_summary_file(self._dataset, split, key)
+            if file is None:
                 raise ShardError(f"{clip.clip_id}: shard {place} is gone")
-            self._summaries[place] = summary
-            self._clips[place] = {c.clip_id: c for c in summary.clips}
+            if self._expected.get(place, file.content) != file.content:
+                raise self._damaged(place, f"{clip.clip_id}: not the published summary")
+            self._summaries[place] = file.summary
+            self._clips[place] = {c.clip_id: c for c in file.summary.clips}
         outcome = self._clips[place].get(clip.clip_id)
         if outcome is None or outcome.source != clip.source:
-            raise ShardError(f"{clip.clip_id}: shard {place} does not hold it")
+            raise ShardError(
+                f"{clip.clip_id}: shard {place} does not hold it; "
+                f"{shard_folders.REMEDY}"
+            )
         return outcome
 
     def _frames(self, place: str, outcome: ClipOutcome) -> FileRange:
         summary = self._summaries[place]
         name = ShardName(summary.split, summary.index, summary.num_shards)
         folder = naming.shard_folder(self._dataset, summary.split, summary.key)
-        return FileRange(
-            folder / str(name), outcome.frames_offset, sum(outcome.frame_sizes)
+        path = folder / str(name)
+        if why := summary_checks.misplaced(path, [outcome]):
+            raise self._damaged(place, why)
+        return FileRange(path, outcome.frames_offset, sum(outcome.frame_sizes))
+
+    def _damaged(self, place: str, why: str) -> ShardError:
+        folder = self._dataset / "shards" / place
+        return ShardError(
+            f"{naming.summary_path(folder)}: {why}; {shard_folders.REMEDY}"
         )

@@ -1,10 +1,13 @@
 """Writes files so that a crash leaves the old content or the new, and hashes them."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
+import io
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +15,14 @@ from pathlib import Path
 from mindrecord_io.records import Fingerprint
 
 __all__ = [
+    "check_regular",
     "errors_name",
     "fingerprint",
     "locked_directory",
+    "open_regular",
     "printable",
     "publish_folder",
+    "read_bytes",
     "read_text",
     "replace_file",
     "sync",
@@ -25,9 +31,60 @@ __all__ = [
 ]
 
 
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_MAX_NUM_BYTES = 1 << 30  # of a file that is read whole; a manifest of a million shards
+
+
+def check_regular(path: Path) -> None:
+    """Checks, without opening it, that a path leads to a regular file.
+
+    Opening a pipe waits for its writer, and a device may have no end. For libraries
+    that open files themselves; everything else opens them by `open_regular`.
+
+    Raises:
+      OSError: nothing is there, or something else; the error names both.
+    """
+    _refuse_irregular(path, path.stat().st_mode)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Opens a regular file for reading; never waits, as opening a pipe does.
+
+    Raises:
+      OSError: as `check_regular`, or the file cannot be opened.
+    """
+    check_regular(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _refuse_irregular(path, os.fstat(descriptor).st_mode)  # another one by now
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(path: Path, max_num_bytes: int = _MAX_NUM_BYTES) -> bytes:
+    """Returns the content of a regular file of at most so many bytes.
+
+    Raises:
+      OSError: as `open_regular`, or the file is larger.
+    """
+    with open_regular(path) as file:
+        content = file.read(max_num_bytes + 1)
+    if len(content) > max_num_bytes:
+        why = f"has more than {max_num_bytes} bytes, which no such file can have"
+        raise OSError(errno.EFBIG, why, str(path))
+    return content
+
+
 def fingerprint(path: Path) -> Fingerprint:
     """Returns the size and SHA-256 of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256")
         return Fingerprint(num_bytes=file.tell(), sha256=digest.hexdigest())
 
@@ -44,7 +101,8 @@ def read_text(path: Path, error: type[ValueError]) -> str:
       error: it cannot be read, or is not such text; the message says at which byte.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with open_regular(path) as file:
+            return file.read().decode("utf-8-sig")
     except OSError as cause:
         raise error(f"{path}: cannot read: {cause.strerror}") from cause
     except UnicodeDecodeError as cause:
@@ -119,13 +177,32 @@ def synced_directory(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def locked_directory(folder: Path) -> Iterator[None]:
     """Locks a folder for the block; the lock of a dead process is void."""
-    # A file, because network file systems lock only what is open for writing.
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    # A file, because network file systems lock only what is open for writing. A link
+    # that somebody put there is not followed: it might make a file anywhere.
+    path = folder / ".lock"
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as cause:
+        if cause.errno == errno.ELOOP:
+            why = "is a link, not a regular file: remove it"
+            raise OSError(errno.ELOOP, why, str(path)) from cause
+        raise
+    try:
+        _refuse_irregular(path, os.fstat(descriptor).st_mode)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _refuse_irregular(path: Path, mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+    raise OSError(errno.EINVAL, f"is {kind}, not a regular file", str(path))
 
 
 def _num_bytes_free(path: Path) -> int:

@@ -75,6 +75,11 @@ def remove_abandoned(parent: Path) -> list[Path]:
         return []
     removed = []
     for folder in filter(naming.is_incomplete, parent.iterdir()):
+        if folder.is_symlink() or not folder.is_dir():
+            logger.warning(
+                "%s: named as unfinished work and no folder; it stays", folder
+            )
+            continue
         is_ours = naming.is_of_this_host(folder)
         if _remove_unlocked(folder) if is_ours else _remove_old(folder):
             removed.append(folder)
@@ -85,8 +90,9 @@ def remove_abandoned(parent: Path) -> list[Path]:
 def _remove_unlocked(folder: Path) -> bool:
     """Removes the folder unless a process holds it; returns whether it did."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        descriptor = os.open(folder, flags)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,7 +111,7 @@ def _remove_unlocked(folder: Path) -> bool:
 def _remove_old(folder: Path) -> bool:
     """Removes the folder if nothing in it changed for a day; returns whether it did."""
     with contextlib.suppress(FileNotFoundError):
-        times = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
+        times = [path.lstat().st_mtime for path in (folder, *folder.rglob("*"))]
         if max(times) < time.time() - _ABANDONED_AFTER_SECONDS:
             shutil.rmtree(folder)
             return True

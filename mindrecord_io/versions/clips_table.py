@@ -27,6 +27,7 @@ __all__ = [
     "batches",
     "gathered",
     "missing_rows",
+    "num_rows",
     "read",
     "read_shard",
     "shard_rows",
@@ -162,6 +163,16 @@ def write(path: Path, row_groups: Iterable[Sequence[Mapping[str, Any]]]) -> None
         files.sync(path)
 
 
+def num_rows(path: Path) -> int:
+    """Returns the number of a table's clips.
+
+    Raises:
+      TableError: the table cannot be read.
+    """
+    with _errors_of(path), _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def read(
     path: Path, columns: Sequence[str] | None = None, split: str | None = None
 ) -> pa.Table:
@@ -173,6 +184,7 @@ def read(
     filters = None if split is None else [("split", "==", split)]
     chosen = None if columns is None else list(columns)
     with _errors_of(path):
+        files.check_regular(path)
         _check_schema(path, parquet.read_schema(path))
         return parquet.read_table(
             path, columns=chosen, filters=filters, partitioning=None
@@ -191,7 +203,7 @@ def batches(
     Raises:
       TableError: as `read`.
     """
-    with _errors_of(path), parquet.ParquetFile(path) as file:
+    with _errors_of(path), _opened(path) as file:
         _check_schema(path, file.schema_arrow)
         columns = [name for name in columns if name in file.schema_arrow.names]
         # One by one: Arrow reads ahead of itself otherwise.
@@ -210,6 +222,7 @@ def read_shard(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str,
       TableError: the table cannot be read.
     """
     with _errors_of(path):
+        files.check_regular(path)
         status = path.stat()
         with _opening:
             footer = _footer(path, status.st_mtime_ns, status.st_size)
@@ -220,6 +233,11 @@ def read_shard(path: Path, shard: str, columns: Sequence[str]) -> list[dict[str,
     present = [name for name in columns if name in own.column_names]
     rows: list[dict[str, Any]] = own.select(present).to_pylist()
     return rows
+
+
+def _opened(path: Path) -> parquet.ParquetFile:
+    files.check_regular(path)
+    return parquet.ParquetFile(path)
 
 
 @contextlib.contextmanager

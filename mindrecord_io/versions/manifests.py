@@ -20,11 +20,11 @@ from mindrecord_io.records import (
     DecodeSettings,
     Fingerprint,
     PublishedShard,
-    ShardSummary,
 )
 from mindrecord_io.shards import schema
+from mindrecord_io.shards.shard_folders import SummaryFile
 from mindrecord_io.storage import files
-from mindrecord_io.versions import clips_table
+from mindrecord_io.versions import clips_table, contradictions
 from mindrecord_io.versions.provenance import Provenance
 
 __all__ = [
@@ -59,10 +59,12 @@ class ShardEntry(PublishedShard):
     Attributes:
       path: of the .mindrecord file below the data set's folder; the shard's folder
         alone where none of its clips could be stored.
+      summary: of the summary.json beside it; None in a manifest of format version 1.
     """
 
     path: str
     num_rows: int
+    summary: Fingerprint | None = None
 
     def __post_init__(self) -> None:
         path = _shard_path(self)
@@ -70,11 +72,22 @@ class ShardEntry(PublishedShard):
             raise ValueError(f"shard path must be {path}, got {self.path!r}")
 
     @classmethod
-    def of(cls, summary: ShardSummary) -> "ShardEntry":
+    def of(cls, file: SummaryFile) -> "ShardEntry":
         """Returns the entry that lists a published shard."""
+        summary = file.summary
         names = [field.name for field in dataclasses.fields(PublishedShard)]
         shared = {name: getattr(summary, name) for name in names}
-        return cls(**shared, path=_shard_path(summary), num_rows=summary.num_stored)
+        return cls(
+            **shared,
+            path=_shard_path(summary),
+            num_rows=summary.num_stored,
+            summary=file.content,
+        )
+
+    @property
+    def place(self) -> str:
+        """The shard's place, "<split>/<key>"."""
+        return f"{self.split}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,12 @@ class Manifest:
         """The size of all shards, their index files included."""
         parts = [p for s in self.shards for p in (s.mindrecord, s.mindrecord_index)]
         return sum(part.num_bytes for part in parts if part is not None)
+
+    @property
+    def num_listed(self) -> int:
+        """The number of rows of clips.parquet."""
+        outside = self.num_quarantined + self.num_missing + self.num_unlisted
+        return self.num_clips + outside
 
     @property
     def num_shards(self) -> dict[str, int]:
@@ -178,7 +197,7 @@ class Version:
         """Returns label texts by label_id."""
         path = naming.labels_folder(self.folder) / naming.CATEGORY_FILE
         try:
-            names = path.read_bytes().decode("utf-8").split("\n")
+            names = files.read_bytes(path).decode("utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as cause:
             raise ManifestError(f"{path}: cannot be read: {cause}") from cause
         if len(names) != self.manifest.num_classes:
@@ -193,9 +212,15 @@ class Version:
         return self.dataset / entry.path
 
     def _published_table(self) -> Path:
-        path = naming.clips_table_path(self.folder)
-        if path.exists() and files.fingerprint(path) != self.manifest.clips_table:
+        path, manifest = naming.clips_table_path(self.folder), self.manifest
+        if path.exists() and files.fingerprint(path) != manifest.clips_table:
             raise ManifestError(f"{path}: not the file that was published: run verify")
+        num_rows, listed = clips_table.num_rows(path), manifest.num_listed
+        if num_rows != listed:
+            raise ManifestError(
+                f"{path}: has {num_rows} clips, the manifest counts {listed}: run "
+                f"verify"
+            )
         return path
 
 
@@ -219,8 +244,20 @@ def parse(content: bytes, dataset: Path | str, name: str) -> Manifest:
 
 
 def encoded(manifest: Manifest) -> bytes:
-    """Returns the content of manifest.json."""
-    text = json.dumps(records.to_json(manifest), indent=1, ensure_ascii=False)
+    """Returns the content of manifest.json.
+
+    Raises:
+      ManifestError: it contradicts itself.
+    """
+    if why := contradictions.first_of(manifest):
+        raise ManifestError(f"version {manifest.version} is not published: {why}")
+    fields = records.to_json(manifest)
+    if manifest.format_version == 1:  # whose readers refuse what they do not have
+        for value in (fields, *fields["shards"]):
+            for name in ("summary", "planned_key", "decoders"):
+                if not value.get(name, True):
+                    del value[name]
+    text = json.dumps(fields, indent=1, ensure_ascii=False)
     return f"{text}\n".encode()
 
 
@@ -236,10 +273,14 @@ def _parse(path: str, fields: object) -> Manifest:
             f"{path}: format version {written_by} is newer than this program's "
             f"{schema.FORMAT_VERSION}: use a newer clipmill"
         )
+    if isinstance(written_by, int) and written_by < 1:
+        raise ManifestError(f"{path}: there never was a format version {written_by}")
     try:
         manifest: Manifest = records.from_json(Manifest, fields)
     except ValueError as cause:
         raise ManifestError(f"{path}: not a manifest: {cause}") from cause
+    if why := contradictions.first_of(manifest):
+        raise ManifestError(f"{path}: contradicts itself: {why}")
     return manifest
 
 

@@ -147,7 +147,7 @@ class _LocalFiles:
 
     def read_bytes(self, path: str) -> bytes:
         try:
-            return (self.location / path).read_bytes()
+            return files.read_bytes(self.location / path)
         except FileNotFoundError:
             raise
         except NotADirectoryError as cause:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mindrecord_io import naming
-from mindrecord_io.storage import files, incomplete
+from mindrecord_io.storage import files, incomplete, own_folders
 from mindrecord_io.versions import manifests, opening
 from mindrecord_io.versions.manifests import Manifest, PublishConflictError, Version
 
@@ -25,6 +25,7 @@ def staging_folder(dataset: Path) -> Iterator[Path]:
     While it is there, prune removes nothing. It is made before a job looks at any
     shard, and in turn with prune: so no job finds shards that are about to go.
     """
+    own_folders.check(dataset)
     versions = dataset / "versions"
     versions.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -43,10 +44,12 @@ def publish(dataset: Path, folder: Path, manifest: Manifest) -> Version:
 
     Raises:
       PublishConflictError: CURRENT is no longer `manifest.parent`.
+      ForeignFolderError: a folder of the data set is a link.
     """
     # A rival between its rename and its CURRENT could not be told from one that died
     # there: so one at a time. Where locks are ignored, the check and the rename notice
     # every other rival.
+    own_folders.check(dataset)
     versions = dataset / "versions"
     with files.locked_directory(versions):
         names = filter(naming.is_version_name, (p.name for p in versions.iterdir()))

@@ -8,7 +8,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from mindrecord_io.shards import row_reading
+from mindrecord_io.shards import index_checks, row_reading
 from mindrecord_io.shards.row_reading import Row
 from mindrecord_io.versions import shard_checks
 from mindrecord_io.versions.manifests import ShardEntry, Version
@@ -27,8 +27,11 @@ def check_rows(version: Version, entry: ShardEntry) -> list[str]:
       What differs; one line a row for the first rows, then how many more there are.
     """
     try:
+        path = version.shard_path(entry)
+        if why := index_checks.wrong_index(path.with_name(f"{path.name}.db")):
+            return [f"{path.name}.db {why}"]
         clips = shard_checks.stored_clips(shard_checks.shard_clips(version, entry))
-        wrong = _wrong_rows(version.shard_path(entry), clips)
+        wrong = _wrong_rows(path, clips)
     except (OSError, RuntimeError, ValueError) as error:
         return [f"cannot be read by MindDataset: {' '.join(str(error).split())}"]
     more = len(wrong) - _MAX_NAMED

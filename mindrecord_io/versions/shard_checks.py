@@ -7,7 +7,6 @@ them. `row_checks.check_rows` is the other half, for shards that pass here.
 
 import contextlib
 import itertools
-import json
 import logging
 import os
 import time
@@ -17,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from mindrecord_io import naming, records
-from mindrecord_io.records import ClipOutcome, ShardSummary, SourceFacts
-from mindrecord_io.shards import shard_folders
+from mindrecord_io.records import ClipOutcome, SourceFacts
+from mindrecord_io.shards import shard_folders, summary_checks
+from mindrecord_io.shards.shard_folders import SummaryFile
+from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table, version_checks
 from mindrecord_io.versions.manifests import DatasetError, ShardEntry, Version
 from mindrecord_io.versions.opening import RemoteVersion
@@ -29,8 +30,11 @@ __all__ = [
     "check_listing",
     "check_shard",
     "check_sizes",
+    "check_summary",
+    "check_summary_size",
     "shard_clips",
     "stored_clips",
+    "summary_differences",
 ]
 
 logger = logging.getLogger(__name__)
@@ -104,10 +108,7 @@ def check_shard(
       clips: the `shard_clips`, None to compare it with the manifest alone.
     """
     damaged = _check_files(version, entry)
-    folder = _folder(entry)
-    for why in _wrong_summary(version.dataset / folder, entry, clips):
-        path = naming.summary_path(folder).as_posix()
-        damaged.append(Damage(path, why))
+    damaged += check_summary(version, entry, clips)
     if damaged or clips is None or entry.mindrecord is None:
         return damaged
     wrong = list(_wrong_frames(version.shard_path(entry), stored_clips(clips)))
@@ -115,6 +116,32 @@ def check_shard(
     if more > 0:
         wrong[_MAX_NAMED:] = [f"{more} more frames are not JPEGs"]
     return [Damage(entry.path, why) for why in wrong]
+
+
+def check_summary_size(entry: ShardEntry, sizes: Mapping[str, int]) -> list[Damage]:
+    """Compares the size of a shard's summary with that in the manifest, if it is known.
+
+    For a data set whose files are listed and not read.
+    """
+    path = naming.summary_path(_folder(entry))
+    num_bytes = sizes.get(path.name)
+    if entry.summary is None or num_bytes in (None, entry.summary.num_bytes):
+        return []
+    why = f"has {num_bytes} bytes, expected {entry.summary.num_bytes}"
+    return [Damage(path.as_posix(), why)]
+
+
+def check_summary(
+    version: Version, entry: ShardEntry, clips: list[dict[str, Any]] | None = None
+) -> list[Damage]:
+    """Compares a shard's summary.json with the manifest and, if given, the table.
+
+    Args:
+      clips: the `shard_clips`.
+    """
+    path = naming.summary_path(_folder(entry)).as_posix()
+    wrong = _wrong_summary(version.dataset / _folder(entry), entry, clips)
+    return [Damage(path, why) for why in wrong]
 
 
 def check_hashes(
@@ -202,20 +229,31 @@ def _wrong_summary(
     """Returns how summary.json differs from the manifest and from the table."""
     path = naming.summary_path(folder)
     try:
-        fields = json.loads(path.read_bytes())
-        summary: ShardSummary = records.from_json(ShardSummary, fields)
-        in_summary = records.to_json(ShardEntry.of(summary))
+        file = SummaryFile.of(files.read_bytes(path))
+        ShardEntry.of(file)
     except FileNotFoundError:
         return []  # reported already
     except OSError as error:
         return [f"cannot be read: {error.strerror}"]
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return [f"is not a shard's summary: {error}"]
+    return summary_differences(file, entry, clips)
+
+
+def summary_differences(
+    file: SummaryFile, entry: ShardEntry, clips: list[dict[str, Any]] | None
+) -> list[str]:
+    """Returns how a summary differs from the manifest and, if given, the table."""
+    in_summary, summary = records.to_json(ShardEntry.of(file)), file.summary
+    if entry.summary is None:
+        del in_summary["summary"]  # format version 1 has no hash of it
     wrong = [
         f"says {name} {in_summary[name]!r}, the manifest says {expected!r}"
         for name, expected in records.to_json(entry).items()
-        if in_summary[name] != expected
+        if in_summary.get(name, expected) != expected
     ]
+    if why := summary_checks.contradiction(summary):
+        wrong.append(f"contradicts itself: {why}")
     if clips is None:
         return wrong
     named = _differing_clips([_columns(clip) for clip in summary.clips], clips)

@@ -14,6 +14,7 @@ from pyarrow import compute
 
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files
 from mindrecord_io.storage.spilled_rows import SpilledRows
 from mindrecord_io.storage.tallies import Tally
 
@@ -142,6 +143,7 @@ def _partition_of(line: str) -> int:
 def _lines_of(path: Path) -> Iterator[str]:
     """Yields the texts between line breaks; none from an empty file."""
     line = ""
+    files.check_regular(path)
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             yield line.removesuffix("\n")

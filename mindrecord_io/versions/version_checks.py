@@ -121,7 +121,7 @@ def _wrong_labels(version: Version, folder: Path, totals: TableTotals) -> list[D
     names = None
     path = folder / naming.CATEGORY_FILE
     try:
-        text = (version.dataset / path).read_text("utf-8")
+        text = files.read_bytes(version.dataset / path).decode("utf-8")
         names = text.split("\n") if text else []
     except (OSError, UnicodeDecodeError) as error:
         damaged.append(_unreadable(path, error))

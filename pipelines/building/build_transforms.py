@@ -7,6 +7,7 @@ published. It leaves a receipt, so that progress can be watched on any runner.
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -17,14 +18,15 @@ from typing import Any
 import apache_beam as beam
 from apache_beam import metrics
 
-from mindrecord_io import command_line, records
+from mindrecord_io import command_line, naming, records
 from mindrecord_io.records import (
     DecoderIdentity,
     DecodeSettings,
     ShardPlan,
     ShardSummary,
 )
-from mindrecord_io.shards import sharding
+from mindrecord_io.shards import shard_folders, sharding, summary_checks
+from mindrecord_io.shards.shard_folders import ShardError, SummaryFile
 from mindrecord_io.storage import object_store
 from pipelines.building import (
     child_process,
@@ -56,6 +58,8 @@ class ShardJob:
         receipts; paths or URIs.
       limits: None where nothing is to be decoded, so that files are not looked at.
       ffmpeg: the program to decode with, "" for the usual one.
+      is_repair: a published shard that is not the planned one is made again.
+      damaged: places of shards that are made again in any case.
       num_workers: worker processes that one process may have; None for one to every
         core of the machine that it runs on.
     """
@@ -67,6 +71,8 @@ class ShardJob:
     salt: str
     num_workers: int | None = None
     ffmpeg: str = ""
+    is_repair: bool = False
+    damaged: frozenset[str] = frozenset()
 
 
 class BuildShards(beam.PTransform):
@@ -105,13 +111,15 @@ class _BuildShard(beam.DoFn):
     def process(self, shard: ShardReferences) -> Iterable[None]:
         begin = time.time()
         assert self._data_set is not None
-        plan, summary = self._planned(shard, self._data_set)
-        action = shard_plans.REUSED if summary else shard_plans.action(plan)
-        if summary is None:
-            summary = self._built(plan, self._data_set)
-        end = time.time()
+        plan, file = self._planned(shard, self._data_set)
+        action = shard_plans.REUSED if file else shard_plans.action(plan)
+        if file is None:
+            file = self._built(plan, self._data_set)
+        summary, end = file.summary, time.time()
         name = receipts.shard_receipt_name(plan.split, plan.index, plan.num_shards)
-        receipt = ShardReceipt(plan.split, plan.index, summary.key, action, begin, end)
+        receipt = ShardReceipt(
+            plan.split, plan.index, summary.key, action, begin, end, file.content
+        )
         receipts.write(self._job.receipts, name, receipt)
         _count(summary, action)
         logger.info(
@@ -137,7 +145,7 @@ class _BuildShard(beam.DoFn):
 
     def _planned(
         self, shard: ShardReferences, data_set: DataSet
-    ) -> tuple[ShardPlan, ShardSummary | None]:
+    ) -> tuple[ShardPlan, SummaryFile | None]:
         """Returns the shard's plan, and its summary if it is published."""
         try:
             clips = clip_references.read(self._job.receipts, shard)
@@ -147,7 +155,10 @@ class _BuildShard(beam.DoFn):
                 f"{cause}"
             ) from cause
         limits = self._job.limits
-        identify = shard_plans.hash_clip if limits else shard_plans.published_clip
+        identify = shard_plans.published_clip
+        if limits:
+            num_bytes = limits.max_gib << 30
+            identify = functools.partial(shard_plans.hash_clip, max_num_bytes=num_bytes)
         plan = sharding.plan_shard(
             shard.split,
             shard.index,
@@ -156,15 +167,54 @@ class _BuildShard(beam.DoFn):
             settings=self._job.settings,
             salt=self._job.salt,
         )
-        summary = listed_shards.read_summary(data_set, plan.split, plan.key)
-        if summary is None:
+        file = self._published(plan, data_set)
+        if file is None:
             return plan, None
-        again = shard_plans.under_limits(plan, summary, limits.text if limits else None)
+        text = limits.text if limits else None
+        again = shard_plans.under_limits(plan, file.summary, text)
         if again == plan:
-            return plan, summary
-        return again, listed_shards.read_summary(data_set, again.split, again.key)
+            return plan, file
+        return again, self._published(again, data_set)
 
-    def _built(self, plan: ShardPlan, data_set: DataSet) -> ShardSummary:
+    def _published(self, plan: ShardPlan, data_set: DataSet) -> SummaryFile | None:
+        """Returns the published shard that a plan describes, whichever decoder made it.
+
+        None where there is none, or it is to be made again.
+        """
+        for key in listed_shards.listed_by(data_set).keys(plan.split, plan.key):
+            if f"{plan.split}/{key}" in self._job.damaged:
+                continue
+            try:
+                if file := data_set.read_summary(plan.split, key):
+                    self._check(file, plan, data_set)
+                    return file
+            except ShardError as cause:
+                if not self._job.is_repair:
+                    raise ShardFailedError(
+                        f"{plan.split} shard {plan.index}: {cause}"
+                    ) from cause
+                logger.warning("%s: so it is", cause)
+        return None
+
+    def _check(self, file: SummaryFile, plan: ShardPlan, data_set: DataSet) -> None:
+        """Raises ShardError unless a published shard is the planned one."""
+        summary = file.summary
+        place = (plan.split, summary.key)
+        why = summary_checks.difference(summary, plan)
+        listed = listed_shards.listed_by(data_set).summaries.get(place, file.content)
+        if not why and file.content != listed:
+            why = f"SHA-256 {file.content.sha256}, the manifest says {listed.sha256}"
+        name = naming.ShardName(plan.split, plan.index, plan.num_shards)
+        path = naming.shard_folder(data_set.folder, *place) / str(name)
+        if not why and path.exists():  # of a remote data set it is not fetched for this
+            why = summary_checks.misplaced(path, summary.clips)
+        if why:
+            raise ShardError(
+                f"{data_set.location}/shards/{'/'.join(place)}/summary.json: {why}; "
+                f"{shard_folders.REMEDY}"
+            )
+
+    def _built(self, plan: ShardPlan, data_set: DataSet) -> SummaryFile:
         """Fetches what a shard needs, has it made, and makes it available to all."""
         places = {clip.stored_in for clip in plan.clips} - {""}
         try:
@@ -174,14 +224,16 @@ class _BuildShard(beam.DoFn):
             ):
                 key = self._build(local_plan, data_set)
             data_set.keep(plan.split, key)
-            summary = data_set.read_summary(plan.split, key)
+            file = data_set.read_summary(plan.split, key)
             data_set.drop(plan.split, key)
         except (FileNotFoundError, object_store.StorageError) as cause:
             raise ShardFailedError(
                 f"{plan.split} shard {plan.index}: {cause}"
             ) from cause
-        assert summary is not None
-        return summary
+        if file is None or (why := summary_checks.difference(file.summary, plan)):
+            why = "it is gone" if file is None else why
+            raise ShardFailedError(f"{plan.split} shard {plan.index}, just made: {why}")
+        return file
 
     def _build(self, plan: ShardPlan, data_set: DataSet) -> str:
         """Has the shard made; returns its key."""
@@ -189,13 +241,20 @@ class _BuildShard(beam.DoFn):
             worker_identities.check(
                 self._job.receipts, lambda: self._decoder_identity(plan)
             )
-        files, place = listed_shards.listed_by(data_set).files, (plan.split, plan.key)
-        listed = [files[place]] if place in files else []
+        shards, place = listed_shards.listed_by(data_set), (plan.split, plan.key)
+        listed = [shards.files[place]] if place in shards.files else []
+        summaries = {
+            f"{split}/{key}": records.to_json(shards.summaries[split, key])
+            for split, _, key in (clip.stored_in.partition("/") for clip in plan.clips)
+            if (split, key) in shards.summaries
+        }
         answer = self._answer(
             plan,
             dataset=str(data_set.folder),
             plan=records.to_json(plan),
             listed=[file and records.to_json(file) for file in listed],
+            summaries=summaries,
+            is_repair=self._job.is_repair,
         )
         return str(answer["key"])
 

@@ -91,6 +91,14 @@ class KillableDecoder:
         assert self._identity is not None
         return self._identity
 
+    def refuse_unread(self, clip: records.PlannedClip) -> records.Quarantined:
+        """Returns that a clip's file, which was not read, is larger than allowed."""
+        detail = (
+            f"{clip.source.num_bytes} bytes are more than {self._limits.max_gib} GiB"
+        )
+        error = quarantine.ClipError("file_too_large", detail)
+        return error.quarantined(self._limits)
+
     def close(self) -> None:
         """Ends the child process."""
         if self._child is not None:

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mindrecord_io.records import Fingerprint, ShardSummary
+from mindrecord_io.records import Fingerprint
 from mindrecord_io.versions.manifests import ManifestError
 from pipelines.publishing.data_sets import DataSet
 
-__all__ = ["ListedShards", "listed_by", "read_summary"]
+__all__ = ["ListedShards", "listed_by"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,19 @@ class ListedShards:
 
     Attributes:
       files: what each is listed with; None for a shard of no rows.
+      summaries: what each one's summary.json is listed with; only of manifests that
+        have it.
       made_again: keys of shards that another decoder made, by the key of their plan.
     """
 
     files: Mapping[Place, Fingerprint | None]
+    summaries: Mapping[Place, Fingerprint]
     made_again: Mapping[Place, str]
+
+    def keys(self, split: str, key: str) -> tuple[str, ...]:
+        """Returns the keys under which a planned shard may be published."""
+        again = self.made_again.get((split, key))
+        return (key, again) if again else (key,)
 
 
 def listed_by(data_set: DataSet) -> ListedShards:
@@ -50,17 +58,9 @@ def listed_by(data_set: DataSet) -> ListedShards:
         return _cached[key]
 
 
-def read_summary(data_set: DataSet, split: str, key: str) -> ShardSummary | None:
-    """Reads the summary of a planned shard, whichever decoder made it."""
-    summary = data_set.read_summary(split, key)
-    if summary is not None:
-        return summary
-    again = listed_by(data_set).made_again.get((split, key))
-    return data_set.read_summary(split, again) if again else None
-
-
 def _read(data_set: DataSet, names: tuple[str, ...]) -> ListedShards:
     files: dict[Place, Fingerprint | None] = {}
+    summaries: dict[Place, Fingerprint] = {}
     made_again: dict[Place, str] = {}
     for name in names:  # the newest last
         try:
@@ -70,6 +70,8 @@ def _read(data_set: DataSet, names: tuple[str, ...]) -> ListedShards:
             continue
         for shard in manifest.shards:
             files[shard.split, shard.key] = shard.mindrecord
+            if shard.summary is not None:
+                summaries[shard.split, shard.key] = shard.summary
             if shard.planned_key:
                 made_again[shard.split, shard.planned_key] = shard.key
-    return ListedShards(files, made_again)
+    return ListedShards(files, summaries, made_again)

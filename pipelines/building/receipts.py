@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mindrecord_io import naming, records
+from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, locations, object_store, transfers
 
 __all__ = [
@@ -36,6 +37,7 @@ class ShardReceipt:
     Attributes:
       action: one of shard_plans.ACTIONS.
       begin_seconds, end_seconds: since the epoch.
+      summary: of the summary.json that was compared with the plan.
     """
 
     split: str
@@ -44,6 +46,7 @@ class ShardReceipt:
     action: str
     begin_seconds: float
     end_seconds: float
+    summary: Fingerprint
 
 
 def shard_receipt_name(split: str, index: int, num_shards: int) -> str:

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,10 @@ def _begin_shard(
     dataset: Path,
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
+    *,
     listed: Sequence[records.Fingerprint | None] = (),
+    summaries: Mapping[str, records.Fingerprint] | None = None,
+    is_repair: bool = False,
 ) -> Finish:
     """Writes one shard; returns a function that reads it back and publishes it.
 
@@ -52,6 +55,8 @@ def _begin_shard(
 
     Args:
       listed: contents that versions list under the plan's key.
+      summaries: as StoredClips takes them.
+      is_repair: the shard takes the place of one that may be there and damaged.
 
     Raises:
       ShardWriteError: the shard could not be written or, from the function, not be
@@ -65,7 +70,7 @@ def _begin_shard(
             incomplete.folder_in(shard_folders.split_folder(dataset, plan.split))
         )
         shard = writer.ShardWriter(folder, plan)
-        stored = stored_clips.StoredClips(dataset)
+        stored = stored_clips.StoredClips(dataset, summaries)
         for clip, result in _results(stored, plan, decoder):
             if isinstance(result, records.Quarantined):
                 shard.quarantine(clip, result)
@@ -79,7 +84,8 @@ def _begin_shard(
     def finish() -> records.ShardSummary:
         with unfinished:
             summary = shard.finish(decoders, listed)
-            shard_folders.publish(dataset, folder, summary)
+            publish = shard_folders.replace if is_repair else shard_folders.publish
+            publish(dataset, folder, summary)
         return summary
 
     return finish
@@ -91,11 +97,15 @@ def _results(
     decoder: killable_decoder.KillableDecoder,
 ) -> Iterator[tuple[records.PlannedClip, killable_decoder.Decoded]]:
     """Yields the plan's clips in order, decoded or read from a published shard."""
-    fresh = [clip for clip in plan.clips if not clip.stored_in]
+    fresh = [
+        c for c in plan.clips if not (c.stored_in or quarantine.is_unread(c.source))
+    ]
     with contextlib.closing(decoder.decode_all(fresh, plan.settings)) as decoded:
         for clip in plan.clips:
             if clip.stored_in:
                 yield clip, stored.read(clip)
+            elif quarantine.is_unread(clip.source):
+                yield clip, decoder.refuse_unread(clip)
             else:
                 yield clip, _settled(*next(decoded))
 
@@ -147,7 +157,18 @@ class _Worker:
                 file and records.from_json(records.Fingerprint, file)
                 for file in request["listed"]
             ]
-            finish = _begin_shard(Path(request["dataset"]), plan, decoder, listed)
+            summaries = {
+                place: records.from_json(records.Fingerprint, file)
+                for place, file in request.get("summaries", {}).items()
+            }
+            finish = _begin_shard(
+                Path(request["dataset"]),
+                plan,
+                decoder,
+                listed=listed,
+                summaries=summaries,
+                is_repair=request.get("is_repair", False),
+            )
         except _ERRORS as cause:
             error = _describe_error(cause)
         return lambda: ({"error": error} if finish is None else _answer(finish), b"")

@@ -14,6 +14,7 @@ import numpy as np
 from mindrecord_io import naming, records
 from mindrecord_io.records import Annotation
 from mindrecord_io.shards import schema
+from mindrecord_io.shards.shard_folders import SummaryFile
 from mindrecord_io.storage import files
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import clips_table, manifests
@@ -55,7 +56,7 @@ Lost = Tally[tuple[str, str, str]]
 class MadeShard:
     """A shard that is published, and the references of its clips, in any order."""
 
-    summary: records.ShardSummary
+    file: SummaryFile
     references: Sequence[Reference]
 
 
@@ -102,6 +103,7 @@ def write(
     label_files.write_label_files(
         naming.labels_folder(folder), plan.annotations.label_map, totals.stored_clips()
     )
+    totals.check()
     lost = totals.quarantined.followed_by(lost_to_absence(plan.listing))
     manifest = totals.manifest(files.fingerprint(table_path))
     return WrittenVersion(folder, manifest, lost, notes.lost, same_bytes)
@@ -145,7 +147,7 @@ class _Totals:
         self._entries: list[ShardEntry] = []
         self._decoders: set[records.DecoderIdentity] = set()
         self._clips_digest = 0
-        self._num_stored = 0
+        self._num_in_shards = self._num_stored = 0
         self.quarantined: Lost = Tally()
 
     def row_groups(
@@ -166,6 +168,16 @@ class _Totals:
         """Yields the stored clips and their numbers of frames, in annotation order."""
         clips = zip(self._plan.annotations.clips, self._num_frames, strict=True)
         return ((clip, int(num)) for clip, num in clips if num > 0)
+
+    def check(self) -> None:
+        """Raises DatasetError unless the shards hold just the planned clips."""
+        planned = self._plan.listing.num_clips.total()
+        is_in_shard = self._num_frames != _IN_NO_SHARD
+        if {self._num_in_shards, int(is_in_shard.sum())} != {planned}:
+            raise manifests.DatasetError(
+                f"{planned} clips are planned, the shards have {self._num_in_shards}; "
+                f"nothing is published"
+            )
 
     def manifest(self, table: records.Fingerprint) -> Manifest:
         """Returns the manifest, once all shards have gone by."""
@@ -193,11 +205,12 @@ class _Totals:
         )
 
     def _add(self, shard: MadeShard) -> list[dict[str, object]]:
-        summary = shard.summary
-        entry = ShardEntry.of(summary)
+        summary = shard.file.summary
+        entry = ShardEntry.of(shard.file)
         self._entries.append(entry)
         self._decoders.update(summary.decoders)
         positions = {c.clip_id: c.position for c in shard.references}
+        self._num_in_shards += len(summary.clips)
         for clip in summary.clips:
             self._num_frames[positions[clip.clip_id]] = len(clip.frame_sizes)
             self._clips_digest += _hash_of_clip(clip.clip_id, clip.source.sha256)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindrecord_io import records
+from mindrecord_io.storage import files
 from pipelines.decoding import (
     containers,
     matroska,
@@ -111,7 +112,8 @@ def read_clip_file(path: Path, planned: records.Fingerprint) -> ClipFile:
 
 def _read(path: Path, planned: records.Fingerprint) -> bytes:
     try:
-        content = path.read_bytes()
+        with files.open_regular(path) as file:
+            content = file.read()
     except OSError as cause:
         raise ClipError("unreadable", f"{path}: {cause.strerror}") from cause
     if not content:

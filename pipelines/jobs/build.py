@@ -8,7 +8,13 @@ from pathlib import Path
 from mindrecord_io import command_line, records
 from mindrecord_io.storage import locations
 from mindrecord_io.versions.manifests import Version
-from pipelines.jobs import build_options, common_flags, make_version, origin
+from pipelines.jobs import (
+    build_options,
+    common_flags,
+    damaged_shards,
+    make_version,
+    origin,
+)
 from pipelines.jobs.build_options import BuildOptions
 from pipelines.planning import checksums, matching
 from pipelines.planning.clip_listing import ClipListing
@@ -37,7 +43,10 @@ def build(options: BuildOptions) -> make_version.JobResult:
     annotations = annotation_readers.read(options.annotations, choices)
     with data_sets.opened(options.dataset) as data_set:
         parent = data_set.current_version()
-        reuse = _reuse(parent, options, data_set)
+        damaged: frozenset[str] = frozenset()
+        if options.is_repair and parent is not None:
+            damaged = damaged_shards.places(data_set, parent, options.num_workers)
+        reuse = _reuse(parent, options, data_set, damaged)
         listing = matching.match_clips(annotations, options.clips, parent, reuse=reuse)
         if options.checksums is not None:
             listing = checksums.with_checksums(listing, options.checksums)
@@ -65,6 +74,8 @@ def build(options: BuildOptions) -> make_version.JobResult:
                 ffmpeg=options.ffmpeg,
                 refuse_leaks=options.refuse_leaks,
                 command=options.command,
+                is_repair=options.is_repair,
+                damaged=damaged,
             )
         )
 
@@ -101,7 +112,10 @@ def _log_unlisted(listing: ClipListing, parent: Version | None) -> None:
 
 
 def _reuse(
-    parent: Version | None, options: BuildOptions, data_set: DataSet
+    parent: Version | None,
+    options: BuildOptions,
+    data_set: DataSet,
+    damaged: frozenset[str],
 ) -> matching.Reuse | None:
     """Returns a lookup of clips that may be reused, None if all must be decoded."""
     if parent is None:
@@ -114,12 +128,11 @@ def _reuse(
             options.settings,
         )
         return None
-    # A damaged shard is removed by hand: its clips are decoded then.
     shards = {
         f"{split}/{key}"
         for split in records.SPLITS
         for key in data_set.shard_keys(split)
-    }
+    } - damaged
     limits = options.clip_limits.text
 
     def reuse(clip: PublishedClip) -> bool:

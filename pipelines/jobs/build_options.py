@@ -30,6 +30,7 @@ class BuildOptions:
       ffmpeg: the program to decode with, "" for the usual one.
       refuse_leaks: publish nothing where a file is in two splits.
       command: its words, to be repeated and recorded.
+      is_repair: hash the current version's shards first, and make damaged ones again.
     """
 
     clips: Path | str
@@ -48,6 +49,7 @@ class BuildOptions:
     ffmpeg: str = ""
     refuse_leaks: bool = False
     command: tuple[str, ...] = field(default=(), compare=False)
+    is_repair: bool = False
 
     def __post_init__(self) -> None:
         if self.num_shards is not None and self.num_shards < 1:
@@ -80,6 +82,7 @@ def from_flags(flags: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
             max_frames=flags.max_clip_frames,
             max_pixels=flags.max_clip_pixels,
             max_memory_mib=flags.max_decoder_mib,
+            max_gib=flags.max_clip_gib,
         ),
         num_shards=flags.num_shards,
         checksums=flags.checksums,
@@ -88,6 +91,7 @@ def from_flags(flags: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
         beam_flags=tuple(beam_flags),
         ffmpeg=flags.ffmpeg,
         refuse_leaks=flags.refuse_leaks,
+        is_repair=flags.repair,
     )
 
 
@@ -132,6 +136,12 @@ def build_parser() -> CommandParser:
         help="clips that may be broken or missing; with more, nothing is published",
     )
     common_flags.add_refuse_leaks(parser)
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="hash all shards of the current version first; those that are damaged "
+        "are made again from their clips",
+    )
     common_flags.add_num_makers(parser)
     _add_clip_limits(parser)
     parser.add_argument(
@@ -189,6 +199,12 @@ def _add_clip_limits(parser: CommandParser) -> None:
         ),
         ("frames", limits.max_frames, "N", "frames that a clip may have"),
         ("pixels", limits.max_pixels, "N", "width times height that a frame may have"),
+        (
+            "gib",
+            limits.max_gib,
+            "GIB",
+            "size of a clip's file; larger ones are not read",
+        ),
     ):
         parser.add_argument(
             f"--max_clip_{name}",

@@ -21,7 +21,7 @@ from mindrecord_io.versions.manifests import Version
 from pipelines.building import clip_notes, receipts, version_draft
 from pipelines.building.receipts import ShardReceipt
 from pipelines.building.version_draft import MadeShard, WrittenVersion
-from pipelines.jobs import brakes, progress
+from pipelines.jobs import brakes, damaged_shards, progress
 from pipelines.jobs.brakes import JobError
 from pipelines.planning import (
     clip_listing,
@@ -55,6 +55,8 @@ class VersionJob:
       refuse_leaks: whether a file that is in two splits is an error.
       max_withdrawn: share of the parent's clips that may go; None allows all.
       command: its words, to be repeated and recorded.
+      is_repair: published shards that are not the planned ones are made again.
+      damaged: places of shards that are made again in any case.
     """
 
     data_set: DataSet
@@ -66,6 +68,8 @@ class VersionJob:
     refuse_leaks: bool = False
     max_withdrawn: float | None = None
     command: tuple[str, ...] = ()
+    is_repair: bool = False
+    damaged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def run(job: VersionJob) -> JobResult:
         stack.enter_context(interrupts.cleaned_up(remove))
         shards = _write_references(plan, staging, folder)
         done = _make_shards(job, folder, shards)
-        made = _made(data_set, folder, shards, done)
+        made = _made(job, folder, shards, done)
         written = version_draft.write(plan, made, staging)
         _refuse(job, written)
         if not written.manifest.num_clips:
@@ -248,6 +252,8 @@ def _make_shards(
         settings=plan.settings,
         limits=plan.limits,
         salt=plan.listing.salt,
+        is_repair=job.is_repair,
+        damaged=job.damaged,
         num_workers=job.num_workers,
         ffmpeg=job.ffmpeg,
     )
@@ -278,18 +284,25 @@ def _make_shards(
 
 
 def _made(
-    data_set: DataSet,
+    job: VersionJob,
     folder: Path | str,
     shards: Sequence[ShardReferences],
     done: Sequence[ShardReceipt],
 ) -> Iterator[MadeShard]:
     """Yields every shard's summary and references, read a few shards ahead."""
 
+    unhashed = damaged_shards.UnhashedSummaries(job.data_set, job.plan.parent)
+
     def read(shard: ShardReferences, receipt: ShardReceipt) -> MadeShard:
-        summary = data_set.read_summary(receipt.split, receipt.key)
-        if summary is None:
+        file = job.data_set.read_summary(receipt.split, receipt.key)
+        if file is None:
             raise JobError(f"{receipt}: its shard is gone; something removed it")
-        return MadeShard(summary, clip_references.read(folder, shard))
+        if file.content != receipt.summary:
+            raise JobError(f"{receipt}: its summary was changed while this job ran")
+        references = clip_references.read(folder, shard)
+        own = () if job.is_repair else (f"{receipt.split}/{receipt.key}",)
+        unhashed.check({*own, *(r.stored_in for r in references)} - {""})
+        return MadeShard(file, references)
 
     waiting: collections.deque[futures.Future[MadeShard]]
     waiting = collections.deque()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import command_line, naming, records
+from mindrecord_io.versions.manifests import ManifestError, Version
 from pipelines.jobs import parsers
 from pipelines.publishing import data_sets
 
@@ -76,14 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_line.run(
         "prune",
         lambda: action(flags.dataset, flags.keep),
-        lambda result: _log(result, "would remove" if flags.dry_run else "removed"),
+        lambda result: _log(result, is_dry_run=flags.dry_run),
     )
 
 
-def _log(result: PruneResult, removed: str) -> int:
+def _log(result: PruneResult, *, is_dry_run: bool) -> int:
+    if is_dry_run:
+        versions = (f"versions/{name}" for name in result.removed_versions)
+        for place in (*versions, *result.removed_shards):
+            logger.info("would remove %s", place)
     logger.info(
         "%s versions %s and %d shards, %d bytes; versions %s stay",
-        removed,
+        "would remove" if is_dry_run else "removed",
         list(result.removed_versions),
         len(result.removed_shards),
         result.freed_bytes,
@@ -96,15 +101,33 @@ def _planned(data_set: data_sets.DataSet, keep: int) -> _Plan:
     names = data_set.list_versions()
     kept = sorted({*names[-keep:], data_set.read_manifest().version})
     needed = {
-        f"shards/{entry.split}/{entry.key}"
+        f"shards/{place}"
         for name in kept
-        for entry in data_set.read_manifest(name).shards
+        for place in _needed_places(data_set.open_version(name))
     }
     return _Plan(
         kept=tuple(kept),
         versions=tuple(f"versions/{name}" for name in names if name not in kept),
         shards=tuple(place for place in _published(data_set) if place not in needed),
     )
+
+
+def _needed_places(version: Version) -> set[str]:
+    """Returns the places of a version's shards, by its manifest and by its table.
+
+    Raises:
+      ManifestError, TableError: the table cannot be read, or has clips in a shard that
+        the manifest does not list: then neither is believed.
+    """
+    listed = {entry.path: entry.place for entry in version.manifest.shards}
+    for batch in version.clip_batches(["shard"]):
+        for path in batch.column("shard").unique().to_pylist():
+            if path is not None and path not in listed:
+                raise ManifestError(
+                    f"{version.location}: version {version.manifest.version} has clips "
+                    f"in {path}, which its manifest does not list; nothing was removed"
+                )
+    return set(listed.values())
 
 
 def _published(data_set: data_sets.DataSet) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import command_line, naming
-from mindrecord_io.storage import files
+from mindrecord_io.storage import files, own_folders
 from mindrecord_io.versions import manifests, version_checks
 from pipelines.jobs import parsers
 from pipelines.publishing import data_sets
@@ -63,6 +63,8 @@ def _log(result: RollbackResult) -> int:
 
 
 def _rollback(data_set: data_sets.DataSet, name: str) -> RollbackResult:
+    if isinstance(data_set.location, Path):
+        own_folders.check_place(data_set.location, f"versions/{name}")
     current = data_set.read_manifest()
     again = dataclasses.replace(
         data_set.read_manifest(name),

@@ -169,6 +169,7 @@ def _parsed(path: Path, line: str, number: int) -> tuple[tuple[str, ...], str]:
 
 def _read_lines(path: Path) -> Iterator[str]:
     try:
+        files.check_regular(path)
         with path.open(encoding="utf-8-sig", newline="\n") as file:
             for line in file:
                 yield line.removesuffix("\n").removesuffix("\r")

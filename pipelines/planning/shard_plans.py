@@ -14,7 +14,9 @@ from mindrecord_io.records import (
 )
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files, locations, object_store
+from pipelines import quarantine
 from pipelines.planning.clip_references import Reference
+from pipelines.quarantine import DecodeLimits
 from pipelines.sources import frame_folders, remote_clips
 
 __all__ = [
@@ -45,14 +47,20 @@ class ShardFailedError(RuntimeError):
     """A shard could not be made; the whole job fails."""
 
 
-def hash_clip(clip: Reference) -> PlannedClip:
+def hash_clip(
+    clip: Reference, max_num_bytes: int = DecodeLimits().max_gib << 30
+) -> PlannedClip:
     """Hashes a clip's file; its frames are stored if this is the published file.
+
+    Args:
+      max_num_bytes: of a file that is read; a larger one may take hours, and is then
+        quarantined by its size alone.
 
     Raises:
       ShardFailedError: the file cannot be read.
     """
     try:
-        source = _fingerprint(clip.uri)
+        source = _fingerprint(clip.uri, max_num_bytes)
     except (OSError, object_store.StorageError) as cause:
         why = getattr(cause, "strerror", None) or cause
         what = getattr(cause, "filename", None) or clip.uri
@@ -123,13 +131,18 @@ def _fits_now(clip: ClipOutcome) -> bool:
 
 def _planned(clip: Reference, source: Fingerprint, stored_in: str) -> PlannedClip:
     planned = PlannedClip(clip.clip_id, clip.label_id, clip.uri, source, stored_in)
-    if clip.expected_sha256 in ("", source.sha256):
+    if quarantine.is_unread(source) or clip.expected_sha256 in ("", source.sha256):
         return planned
     return replace(planned, stored_in="", expected_sha256=clip.expected_sha256)
 
 
-def _fingerprint(uri: str) -> Fingerprint:
+def _fingerprint(uri: str, max_num_bytes: int) -> Fingerprint:
     if locations.is_remote(uri):
-        return remote_clips.fingerprint(uri)
+        return remote_clips.fingerprint(uri, max_num_bytes)
     path = Path(uri)
-    return frame_folders.fingerprint(path) if path.is_dir() else files.fingerprint(path)
+    if path.is_dir():
+        return frame_folders.fingerprint(path)
+    num_bytes = path.stat().st_size
+    if num_bytes > max_num_bytes:
+        return quarantine.unread_file(num_bytes)
+    return files.fingerprint(path)

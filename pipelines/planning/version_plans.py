@@ -4,7 +4,7 @@ import collections
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from mindrecord_io.records import DecodeSettings, ShardPlan, ShardSummary
+from mindrecord_io.records import DecodeSettings, ShardPlan
 from mindrecord_io.shards import sharding
 from mindrecord_io.versions.manifests import Version
 from mindrecord_io.versions.provenance import Provenance
@@ -65,12 +65,13 @@ def foreseen_shards(version: VersionPlan) -> Iterator[ShardPlan]:
 
 
 def foreseen_actions(
-    version: VersionPlan, read_summary: Callable[[str, str], ShardSummary | None]
+    version: VersionPlan, read_summary: Callable[[str, str], object]
 ) -> dict[str, int]:
     """Returns how many shards would be reused, relabelled and decoded.
 
     Args:
-      read_summary: returns the summary of a published shard by split and key.
+      read_summary: returns the summary of a published shard by split and key, None
+        where there is no such shard.
     """
     listed = version.parent.manifest.shards if version.parent else ()
     published = {(shard.split, shard.planned_key or shard.key) for shard in listed}

@@ -12,9 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mindrecord_io.records import ShardSummary
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.storage import files, incomplete, locations, shard_cache
+from mindrecord_io.shards.shard_folders import SummaryFile
+from mindrecord_io.storage import (
+    files,
+    incomplete,
+    locations,
+    own_folders,
+    shard_cache,
+)
 from mindrecord_io.versions import opening, publication, shard_checks
 from mindrecord_io.versions.manifests import Manifest, Version
 from mindrecord_io.versions.version_checks import Damage
@@ -54,7 +60,7 @@ class DataSet(Protocol):
     def shard_keys(self, split: str) -> set[str]:
         """Returns the keys of the published shards of a split."""
 
-    def read_summary(self, split: str, key: str) -> ShardSummary | None:
+    def read_summary(self, split: str, key: str) -> SummaryFile | None:
         """Reads the summary of a published shard; None if there is no such shard."""
 
     def fetch(self, split: str, key: str) -> None:
@@ -73,7 +79,10 @@ class DataSet(Protocol):
         """Returns bytes of a file, its path below the data set; fewer at its end."""
 
     def check_sizes(self, version: Version) -> list[Damage]:
-        """Checks that all shards have the files they were published with, by size."""
+        """Checks that all shards have the files they were published with, by size.
+
+        On this machine every summary is compared with the manifest too.
+        """
 
     def num_bytes(self, places: Sequence[str]) -> int:
         """Returns the size of all files in folders below the data set."""
@@ -125,8 +134,8 @@ class LocalDataSet:
         folder = shard_folders.split_folder(self.folder, split)
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
-    def read_summary(self, split: str, key: str) -> ShardSummary | None:
-        return shard_folders.read_summary(self.folder, split, key)
+    def read_summary(self, split: str, key: str) -> SummaryFile | None:
+        return shard_folders.read_summary_file(self.folder, split, key)
 
     def fetch(self, split: str, key: str) -> None:
         pass  # it is there
@@ -143,20 +152,24 @@ class LocalDataSet:
         return folder
 
     def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
-        with (self.folder / path).open("rb") as file:
+        with files.open_regular(self.folder / path) as file:
             return os.pread(file.fileno(), num_bytes, begin)
 
     def check_sizes(self, version: Version) -> list[Damage]:
         return [
             damage
             for entry in version.manifest.shards
-            for damage in shard_checks.check_sizes(version, entry)
+            for damage in (
+                *shard_checks.check_sizes(version, entry),
+                *shard_checks.check_summary(version, entry),
+            )
         ]
 
     def num_bytes(self, places: Sequence[str]) -> int:
         return sum(removal.num_bytes(self.folder / place) for place in places)
 
     def write(self, path: str, content: bytes) -> str:
+        own_folders.check_place(self.folder, Path(path).parent.as_posix())
         files.replace_file(self.folder / path, content)
         return str(self.folder / path)
 

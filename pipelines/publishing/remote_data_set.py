@@ -30,9 +30,8 @@ from pathlib import Path
 from pyarrow import fs
 
 from mindrecord_io import naming
-from mindrecord_io.records import ShardSummary
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.shards.shard_folders import ShardError
+from mindrecord_io.shards.shard_folders import ShardError, SummaryFile
 from mindrecord_io.storage import incomplete, object_store, transfers
 from mindrecord_io.storage.object_store import StorageError
 from mindrecord_io.versions import manifests, opening, publication, shard_checks
@@ -80,15 +79,15 @@ class RemoteDataSet:
     def shard_keys(self, split: str) -> set[str]:
         return set(self._remote.list_names(f"shards/{split}"))
 
-    def read_summary(self, split: str, key: str) -> ShardSummary | None:
+    def read_summary(self, split: str, key: str) -> SummaryFile | None:
         folder = naming.shard_folder(Path(), split, key)
         try:
             content = self._remote.read_bytes(naming.summary_path(folder).as_posix())
         except FileNotFoundError:
             return None
         where = f"{self._remote.uri}/{folder.as_posix()}"
-        summary = shard_folders.parse_summary(content, split, key, where)
-        for name, expected in shard_folders.file_fingerprints(summary).items():
+        file = shard_folders.parse_summary(content, split, key, where)
+        for name, expected in shard_folders.file_fingerprints(file.summary).items():
             info = self._remote.info((folder / name).as_posix())
             if info.type == fs.FileType.NotFound:  # removed while it was uploaded
                 logger.warning("%s: %s is missing, it is made again", where, name)
@@ -96,9 +95,9 @@ class RemoteDataSet:
             if info.size != expected.num_bytes:
                 raise ShardError(
                     f"{where}: published shard is damaged: {name} has {info.size} "
-                    f"bytes, not {expected.num_bytes}; remove it and build again"
+                    f"bytes, not {expected.num_bytes}; {shard_folders.REMEDY}"
                 )
-        return summary
+        return file
 
     def fetch(self, split: str, key: str) -> None:
         target = naming.shard_folder(self.folder, split, key)
@@ -144,7 +143,10 @@ class RemoteDataSet:
         return [
             damage
             for entry in version.manifest.shards
-            for damage in shard_checks.check_listing(entry, sizes[entry.key])
+            for damage in (
+                *shard_checks.check_listing(entry, sizes[entry.key]),
+                *shard_checks.check_summary_size(entry, sizes[entry.key]),
+            )
         ]
 
     def num_bytes(self, places: Sequence[str]) -> int:

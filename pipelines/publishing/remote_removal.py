@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mindrecord_io import naming
 from mindrecord_io.storage.object_store import Storage
-from pipelines.publishing import remote_marks
+from pipelines.publishing import remote_marks, removal
 from pipelines.publishing.remote_marks import Mark
 from pipelines.publishing.removal import AtWorkError
 
@@ -78,6 +78,8 @@ class RemoteRemoval:
           LostMarkError: this process may have been taken for dead.
           StorageError: something cannot be removed.
         """
+        for place in places:  # a prefix: all that begins with it would go
+            removal.check_removable(place)
         firsts = [f"{place}/{_first_of(place)}" for place in places]
         with futures.ThreadPoolExecutor(_NUM_REQUESTS) as executor:
             list(executor.map(self._remove_file, firsts))

@@ -19,6 +19,7 @@ folders of work in progress is removed by the next job.
 import contextlib
 import datetime
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,9 +28,23 @@ from typing import Protocol
 
 from mindrecord_io import naming, records
 from mindrecord_io.shards import shard_folders
-from mindrecord_io.storage import files, incomplete
+from mindrecord_io.storage import files, incomplete, own_folders
 
-__all__ = ["AtWorkError", "Removal", "num_bytes", "remove_abandoned", "removing"]
+__all__ = [
+    "AtWorkError",
+    "Removal",
+    "check_removable",
+    "num_bytes",
+    "remove_abandoned",
+    "removing",
+]
+
+
+_REMOVABLE = re.compile(
+    rf"versions/\d{{6,15}}|shards/({'|'.join(records.SPLITS)})/[0-9a-f]{{32}}"
+    r"|versions/\.incomplete-[0-9A-Za-z._-]+",
+    re.ASCII,
+)
 
 
 class AtWorkError(RuntimeError):
@@ -55,7 +70,9 @@ def removing(dataset: Path) -> Iterator[Removal]:
 
     Raises:
       AtWorkError: a job is at work; if it began in the block, all is put back.
+      ForeignFolderError: a folder of the data set, or in it, is a link.
     """
+    own_folders.check_below(dataset)
     versions = dataset / "versions"
     num_abandoned_bytes = remove_abandoned(dataset)
     with contextlib.ExitStack() as stack:
@@ -74,6 +91,7 @@ def removing(dataset: Path) -> Iterator[Removal]:
 
 def remove_abandoned(dataset: Path) -> int:
     """Removes what dead jobs left of unfinished work; returns its bytes."""
+    own_folders.check(dataset)
     removed = 0
     for parent in (dataset / "versions", *_split_folders(dataset)):
         if parent.is_dir():
@@ -86,12 +104,20 @@ def remove_abandoned(dataset: Path) -> int:
 def num_bytes(folder: Path) -> int:
     """Returns the size of a folder's files; what vanishes meanwhile has none."""
     total = 0
+    if folder.is_symlink():  # which os.walk follows, if it begins there
+        return 0
     for parent, _, names in os.walk(folder):  # which is silent about folders that do
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 status = Path(parent, name).lstat()
                 total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
+
+
+def check_removable(place: str) -> None:
+    """Raises ValueError unless a place below a data set is one that prune removes."""
+    if not _REMOVABLE.fullmatch(place):
+        raise ValueError(f"{place!r} is no version, shard or unfinished work")
 
 
 class _Moves:
@@ -108,6 +134,8 @@ class _Moves:
         self.num_abandoned_bytes = num_abandoned_bytes
 
     def remove(self, places: Sequence[str]) -> None:
+        for place in places:
+            check_removable(place)
         _move([self._dataset / place for place in places], self._trash, self._moved)
 
 
@@ -122,7 +150,7 @@ def _refuse_others(versions: Path, own: Path) -> None:
     others = []
     for folder in sorted(filter(naming.is_incomplete, versions.iterdir())):
         with contextlib.suppress(FileNotFoundError):
-            if folder != own:
+            if folder != own and folder.is_dir() and not folder.is_symlink():
                 begun = folder.stat().st_ctime
                 since = datetime.datetime.fromtimestamp(begun, datetime.UTC)
                 others.append(f"{folder} (since {since:%Y-%m-%d %H:%M:%S} UTC)")

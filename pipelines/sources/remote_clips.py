@@ -14,14 +14,15 @@ from mindrecord_io.storage import (
     shard_cache,
     transfers,
 )
+from pipelines import quarantine
 
 __all__ = ["fingerprint", "local_clips"]
 
 _NUM_THREADS = 16  # a request to an object store is mostly waiting
 
 
-def fingerprint(uri: str) -> records.Fingerprint:
-    """Returns the size and SHA-256 of a remote clip.
+def fingerprint(uri: str, max_num_bytes: int) -> records.Fingerprint:
+    """Returns the size and SHA-256 of a remote clip; of a larger one, its size.
 
     Raises:
       FileNotFoundError: there is no such clip.
@@ -29,6 +30,9 @@ def fingerprint(uri: str) -> records.Fingerprint:
     """
     folder, _, name = uri.rpartition("/")
     remote = object_store.open_storage(folder)
+    num_bytes = remote.info(name).size
+    if num_bytes is not None and num_bytes > max_num_bytes:
+        return quarantine.unread_file(num_bytes)
     return object_store.retried(
         lambda: transfers.fingerprint(remote, name), f"read {uri}"
     )
@@ -44,7 +48,12 @@ def local_clips(plan: records.ShardPlan) -> Iterator[records.ShardPlan]:
       FileNotFoundError: a clip is not there any more.
       StorageError: one cannot be read, after several attempts.
     """
-    wanted = [c for c in plan.clips if not c.stored_in and locations.is_remote(c.uri)]
+    wanted = [
+        clip
+        for clip in plan.clips
+        if locations.is_remote(clip.uri)
+        and not (clip.stored_in or quarantine.is_unread(clip.source))
+    ]
     if not wanted:
         yield plan
         return

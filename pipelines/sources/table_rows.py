@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from mindrecord_io.storage import files
 from pipelines.sources import text_lines
 from pipelines.sources.annotations import AnnotationError
 
@@ -80,6 +81,7 @@ def _parquet_rows(
 ) -> Iterator[tuple[Mapping[str, str], str]]:
     number = 0
     try:
+        files.check_regular(path)
         with parquet.ParquetFile(path) as file:
             columns = file.schema_arrow.names
             _check_columns(path, columns, required)

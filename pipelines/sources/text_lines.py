@@ -25,7 +25,7 @@ def opened(path: Path) -> Iterator[TextIO]:
     """
     encoding = "utf-8-sig"
     try:
-        with path.open("rb") as content:
+        with files.open_regular(path) as content:
             if content.read(2) in _UTF_16:  # as Excel writes "Unicode text"
                 encoding = "utf-16"
         with path.open(encoding=encoding, newline="") as file:

@@ -71,7 +71,9 @@ def test_the_reasons_are_classed_as_reuse_and_partial_clips_need():
     def names(attribute):
         return {n for n, reason in REASONS.items() if getattr(reason, attribute)}
 
-    limits = "decoder_crashed frame_too_large out_of_memory timeout too_long"
+    limits = (
+        "decoder_crashed file_too_large frame_too_large out_of_memory timeout too_long"
+    )
     unsettled = "changed decoder_killed no_ffmpeg unreadable"
     assert names("depends_on_limits") == set(limits.split())
     assert REASONS.keys() - names("is_settled") == set(unsettled.split())

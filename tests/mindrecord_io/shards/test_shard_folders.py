@@ -179,7 +179,7 @@ def test_a_damaged_shard_is_refused_with_what_to_do(
         shard_folders.read_summary(tmp_path, "train", KEY)
     text = str(caught.value)
     assert text.startswith(f"{folder}: published shard is damaged: {message}")
-    assert text.endswith("; remove it and build again")
+    assert text.endswith("; `clipmill build --repair` makes it again")
 
 
 @pytest.mark.parametrize("key", ["..", "", KEY + "/..", KEY.upper()])

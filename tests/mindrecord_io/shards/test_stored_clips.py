@@ -87,8 +87,8 @@ def test_a_shards_summary_is_read_once(version, monkeypatch):
         asked.append((split, key))
         return real(dataset, split, key)
 
-    real = shard_folders.read_summary
-    monkeypatch.setattr(shard_folders, "read_summary", read_summary)
+    real = shard_folders.read_summary_file
+    monkeypatch.setattr(shard_folders, "read_summary_file", read_summary)
     stored = stored_clips.StoredClips(version.dataset)
 
     for clip_id in ("101", "105", "101"):
@@ -132,7 +132,7 @@ def test_a_shard_that_does_not_hold_the_clip_is_named(version):
 )
 def test_frames_of_another_file_of_the_clip_are_not_its_frames(version, source):
     with pytest.raises(
-        shard_folders.ShardError, match=r"^101: shard .* does not hold it$"
+        shard_folders.ShardError, match=r"^101: shard .* does not hold it; .*--repair"
     ):
         stored_clips.StoredClips(version.dataset).read(
             planned(version, "101", source=source)

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,57 @@ def test_fingerprint_covers_files_larger_than_a_buffer(tmp_path):
     found = files.fingerprint(tmp_path / "file")
     assert found.num_bytes == 1 << 20
     assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture(params=["pipe", "socket", "device", "folder"])
+def irregular(request, tmp_path):
+    """A path that leads to no regular file, by a link, and what the error calls it."""
+    path = tmp_path / request.param
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+    elif request.param == "folder":
+        path.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("/dev/zero" if request.param == "device" else path)
+    texts = {"folder": "Is a directory"}
+    return link, texts.get(request.param, f"is a {request.param}, not a regular file")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "read",
+    [
+        files.check_regular,
+        files.open_regular,
+        files.read_bytes,
+        files.fingerprint,
+        lambda path: files.read_text(path, ValueError),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_without_a_wait(irregular, read):
+    path, text = irregular
+    with pytest.raises((OSError, ValueError), match=text) as raised:
+        read(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_file_that_becomes_a_pipe_meanwhile_is_not_waited_for(tmp_path, monkeypatch):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    monkeypatch.setattr(files, "check_regular", lambda path: None)
+    with pytest.raises(OSError, match="is a pipe"):
+        files.open_regular(path)
+
+
+def test_read_bytes_has_a_limit(tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    assert files.read_bytes(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="has more than 4 bytes") as raised:
+        files.read_bytes(tmp_path / "file", 4)
+    assert raised.value.filename == str(tmp_path / "file")
 
 
 def test_write_synced_forces_the_content_to_disk(tmp_path, monkeypatch):

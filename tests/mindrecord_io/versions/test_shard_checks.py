@@ -204,26 +204,74 @@ def test_the_summary_may_not_drop_a_quarantined_clip(version):
         entry,
         lambda s: s.update(clips=[c for c in s["clips"] if c["status"] == "stored"]),
     )
-    ((_, why),) = found(version, entry)
-    assert why == ("tells of 1 clips, clips.parquet of 2; those that differ: ['105']")
+    whys = [why for _, why in found(version, entry)]
+    assert [why.partition(" {")[0] for why in whys[:-1]] == ["says summary"]
+    assert whys[-1] == (
+        "tells of 1 clips, clips.parquet of 2; those that differ: ['105']"
+    )
 
 
 def test_without_a_table_the_manifest_alone_is_compared(version, train_shard):
     change_summary(version, train_shard, lambda s: s["clips"][0].update(label_id=7))
-    assert checks.check_shard(version, train_shard, None) == []
+    of_format_1 = dataclasses.replace(train_shard, summary=None)
+    assert checks.check_shard(version, of_format_1, None) == []
+    (damage,) = checks.check_shard(version, train_shard, None)
+    assert damage.reason.startswith("says summary {'num_bytes': ")
+    assert checks.check_summary(version, train_shard) == [damage]
     flip(version.shard_path(train_shard), 3)
-    assert len(checks.check_shard(version, train_shard, None)) == 1
+    assert len(checks.check_shard(version, of_format_1, None)) == 1
+
+
+def test_a_summary_of_another_size_is_told_from_a_listing(train_shard):
+    sizes = {"summary.json": train_shard.summary.num_bytes}
+    assert checks.check_summary_size(train_shard, sizes) == []
+    assert checks.check_summary_size(train_shard, {}) == []  # it is missing
+    (damage,) = checks.check_summary_size(train_shard, {"summary.json": 7})
+    assert damage.reason.startswith("has 7 bytes, expected ")
+    of_format_1 = dataclasses.replace(train_shard, summary=None)
+    assert checks.check_summary_size(of_format_1, {"summary.json": 7}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c.update(row=1), "row is 1, expected 0"),
+        (lambda c: c.update(frames_offset=10**15), f"its frames are at bytes {10**15}"),
+        (lambda c: c.update(frames_offset=-1), "its frames are at bytes -1 to"),
+        (lambda c: c["frame_sizes"].__setitem__(0, 0), "a frame has 0 bytes"),
+        (lambda c: c.update(height=0), "its frames have 64 x 0 pixels"),
+        (lambda c: c.update(frames_sha256="x"), "frames_sha256 is 'x'"),
+        (
+            lambda c: c.update(status="quarantined", frame_sizes=[]),
+            "not stored, and yet has a place",
+        ),
+    ],
+)
+def test_a_summary_that_contradicts_itself_is_told(
+    version, train_shard, change, reason
+):
+    change_summary(version, train_shard, lambda s: change(s["clips"][0]))
+    of_format_1 = dataclasses.replace(train_shard, summary=None)
+    whys = [damage.reason for damage in checks.check_summary(version, of_format_1)]
+    assert any(
+        why.startswith("contradicts itself: clip 10") and reason in why for why in whys
+    )
 
 
 def republished(version, entry, content):
     """Returns the version and the entry as if the shard had been published so."""
     path = version.shard_path(entry)
     path.write_bytes(content)
-    after = dataclasses.replace(entry, mindrecord=files.fingerprint(path))
+    content_after = files.fingerprint(path)
     change_summary(
         version,
         entry,
-        lambda s: s.update(mindrecord=records.to_json(after.mindrecord)),
+        lambda s: s.update(mindrecord=records.to_json(content_after)),
+    )
+    after = dataclasses.replace(
+        entry,
+        mindrecord=content_after,
+        summary=files.fingerprint(naming.summary_path(path.parent)),
     )
     entries = [after if e == entry else e for e in version.manifest.shards]
     said = dataclasses.replace(version.manifest, shards=tuple(entries))
@@ -263,8 +311,13 @@ def test_only_the_first_wrong_frames_are_named(version):
 def test_frames_beyond_the_end_of_the_file_are_told(version, train_shard):
     content = version.shard_path(train_shard).read_bytes()
     changed, entry = republished(version, train_shard, content[:-4])
-    ((_, why),) = found(changed, entry)
+    (why,) = checks._wrong_frames(
+        changed.shard_path(entry),
+        checks.stored_clips(checks.shard_clips(changed, entry)),
+    )
     assert "end , expected ffd8 and ffd9" in why
+    ((_, why),) = found(changed, entry)
+    assert "contradicts itself: clip 10" in why
 
 
 def test_stored_clips_are_in_storage_order(version, train_shard):

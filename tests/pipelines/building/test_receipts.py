@@ -2,12 +2,14 @@ import json
 
 import pytest
 
+from mindrecord_io import records
 from pipelines.building import receipts
 from pipelines.building.receipts import ShardReceipt
 
 
 def receipt(split, index, action="reused"):
-    return ShardReceipt(split, index, "k", action, 1.0, 2.5)
+    summary = records.Fingerprint(7, "0" * 64)
+    return ShardReceipt(split, index, "k", action, 1.0, 2.5, summary)
 
 
 def test_receipts_are_read_in_the_order_of_their_names(tmp_path):
@@ -40,7 +42,8 @@ def test_receipts_of_shards_are_read_in_the_order_of_splits_and_shards(tmp_path)
         name = receipts.shard_receipt_name(split, index, 11)
         fields = {"split": split, "index": index, "key": "k", "action": "reused"}
         times = {"begin_seconds": 1, "end_seconds": 2.5}
-        (tmp_path / name).write_text(json.dumps(fields | times))
+        summary = {"summary": {"num_bytes": 7, "sha256": "0" * 64}}
+        (tmp_path / name).write_text(json.dumps(fields | times | summary))
 
     read = receipts.read_of_shards(tmp_path)
 

@@ -13,7 +13,7 @@ from pipelines.planning.clip_references import Reference
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
 from pipelines.sources.annotations import Annotations
-from tests import listings
+from tests import listings, versions_by_hand
 
 LABELS = records.LabelMap(("Moving something", "Rest \N{SNOWMAN}"))
 SETTINGS = records.DecodeSettings(short_side_px=128)
@@ -113,7 +113,10 @@ def draft_in(
         references.values(), missing={5: "19"}, unlisted=["99"], salt=salt
     )
     shards = [
-        version_draft.MadeShard(made, [references[clip.clip_id] for clip in made.clips])
+        version_draft.MadeShard(
+            versions_by_hand.summary_file(made),
+            [references[clip.clip_id] for clip in made.clips],
+        )
         for made in summaries or SUMMARIES
     ]
     return Draft(dataset, VersionPlan(parent, annotations, listing, settings), shards)
@@ -211,7 +214,7 @@ def test_a_draft_that_says_nothing_new_leaves_the_version(tmp_path, caplog):
     [
         {"settings": records.DecodeSettings()},
         {"salt": "other"},
-        {"summaries": [summary(0, "11"), summary(0, "21")]},
+        {"summaries": [dataclasses.replace(s, frames_key="f" * 32) for s in SUMMARIES]},
     ],
     ids=["settings", "salt", "summaries"],
 )
@@ -222,6 +225,12 @@ def test_whatever_differs_makes_a_new_version(tmp_path, changed):
 
     assert (second.manifest.version, second.manifest.parent) == ("000002", "000001")
     assert opening.open_version(tmp_path, "000001") == first
+
+
+def test_shards_that_lost_planned_clips_make_no_version(tmp_path):
+    with pytest.raises(manifests.DatasetError, match="5 clips are planned, the shards"):
+        publish(draft_in(tmp_path, summaries=[summary(0, "11"), summary(0, "21")]))
+    assert opening.list_versions(tmp_path) == []
 
 
 def test_a_moved_folder_of_clips_is_a_difference(tmp_path):

@@ -246,15 +246,16 @@ def test_what_a_living_job_works_on_is_left_alone(version):
 def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(version):
     (entry,) = (e for e in version.manifest.shards if e.split == "test")
     path = version.shard_path(entry)
+    num_bytes = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-1])
 
     with pytest.raises(make_version.JobError) as error:
         make_version.run(job_for(version, label_map=RENAMED))
 
     assert str(error.value) == (
-        "mindrecord_io.shards.shard_folders.ShardError: "
-        f"{path.parent}: published shard is damaged: "
-        f"{path.name} has 123 bytes, not 124; remove it and build again"
+        f"ShardFailedError: test shard 0: {path.parent}: published shard is damaged: "
+        f"{path.name} has {num_bytes - 1} bytes, not {num_bytes}; "
+        f"`clipmill build --repair` makes it again"
     )
     assert opening.current_name(version.dataset) == "000001"
     assert opening.list_versions(version.dataset) == ["000001"]

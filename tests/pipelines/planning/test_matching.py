@@ -28,6 +28,8 @@ def with_absent(version, *, missing=(), unlisted=()):
         clips_table=manifests.files.fingerprint(
             naming.clips_table_path(version.folder)
         ),
+        num_missing=version.manifest.num_missing + len(missing),
+        num_unlisted=version.manifest.num_unlisted + len(unlisted),
     )
     return dataclasses.replace(version, manifest=manifest)
 
