@@ -43,7 +43,10 @@ _OTHER_SIDE = {
     for side, other in (("left", "right"), ("right", "left"))
     for form in (str.lower, str.title, str.upper)
 }
-_SIDE = re.compile(rf"\b({'|'.join(_OTHER_SIDE)})\b")
+_PARTICLES = "away|back|down|into|off|out|through|up"
+# In "pulling it right out" no side is meant, in "from left to right out of" one is.
+_ADVERB = rf"(?<!to )(?<!the )(?<!from )right (?={_PARTICLES})"
+_SIDE = re.compile(rf"\b(?!{_ADVERB})({'|'.join(_OTHER_SIDE)})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +297,8 @@ def flip_label_map(category_names: Sequence[str]) -> tuple[int, ...]:
     """Returns for each label_id that of the mirrored clip, by the texts of the labels.
 
     A text with the words left or right becomes the text with the two exchanged, if that
-    is a label; else the clip must not be mirrored, as no label would be true of it.
+    is a label; else the clip must not be mirrored, as no label would be true of it. The
+    adverb in "pulling it right out" is no side.
     Such clips have UNLABELLED here; other labels stay what they are.
     """
     label_ids = {name: i for i, name in enumerate(category_names)}

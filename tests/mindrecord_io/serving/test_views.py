@@ -141,6 +141,41 @@ def test_flip_label_map_of_labels_without_sides_changes_nothing():
     assert views.flip_label_map(["Holding [something]", "Rest"]) == (0, 1)
 
 
+SIDED = (
+    "Plugging something into something but pulling it right out as you remove your "
+    "hand",
+    "Pulling something from left to right",
+    "Pulling something from right to left",
+    "Pushing something from left to right",
+    "Pushing something from right to left",
+    "Turning the camera left while filming something",
+    "Turning the camera right while filming something",
+)
+"""All labels of Something-Something-v2 with either word."""
+
+
+def test_flip_label_map_of_something_something_is_mmaction2s():
+    """Its map has the three pairs alone, so that the first label is mirrored as is."""
+    assert views.flip_label_map(SIDED) == (0, 2, 1, 4, 3, 6, 5)
+
+
+@pytest.mark.parametrize(
+    ("label", "is_sided"),
+    [
+        ("Pulling it right out", False),
+        ("Putting it right back into the box", False),
+        ("Moving from left to right out of sight", True),
+        ("Lifting it to the right", True),
+        ("Turning it right", True),
+        ("Right of the box", True),
+        ("Pushing the right upwards", True),
+    ],
+)
+def test_right_before_a_particle_is_no_side(label, is_sided):
+    expected = records.UNLABELLED if is_sided else 0
+    assert views.flip_label_map([label]) == (expected,)
+
+
 @pytest.mark.parametrize("label_map", [(1, 2, 0), (3, 1), (-2, 1)])
 def test_flip_label_map_must_lead_back(label_map):
     expected = f"must lead back: 0 becomes {label_map[0]}, which does not become 0"
