@@ -17,6 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     command_line.configure_logging()
     words = sys.argv[1:] if argv is None else list(argv)
+    if words and words[0] == "doctor":  # which loads no library
+        from eval import doctor
+
+        return doctor.main(words[1:])
     if words and words[0] in _TOOLS:
         # --help and wrong flags are answered here, before MindSpore is loaded.
         getattr(parsers, f"{words[0]}_parser")().parse_known_args(words[1:])

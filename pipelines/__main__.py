@@ -33,6 +33,7 @@ _OTHER_JOBS = {
     "infer": "print the most probable labels of some clips",
     "export": "write a trained network for other programs",
     "import_weights": "make a checkpoint of published weights",
+    "doctor": "print what this machine has, and what is missing for what",
 }
 """The jobs of the packages that are imported by name alone: `train`, and `eval`."""
 

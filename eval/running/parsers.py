@@ -14,6 +14,7 @@ __all__ = [
     "CONFIGS",
     "add_checkpoint",
     "add_config_path",
+    "doctor_parser",
     "eval_parser",
     "export_parser",
     "import_weights_parser",
@@ -80,6 +81,15 @@ def eval_parser() -> CommandParser:
         "labels of the training; without it every clip must be stored",
     )
     return parser
+
+
+def doctor_parser() -> CommandParser:
+    """Returns the parser of `doctor`."""
+    return CommandParser(
+        "doctor",
+        "Prints what this machine has, and what is missing for which jobs.",
+        example="",
+    )
 
 
 def infer_parser() -> CommandParser:

@@ -1,9 +1,13 @@
 """Prepares a process before MindSpore is imported in it."""
 
+import logging
 import os
 import sys
 
 __all__ = ["prepare_mindspore"]
+
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_mindspore() -> None:
@@ -13,6 +17,8 @@ def prepare_mindspore() -> None:
     """
     if "mindspore" in sys.modules and "ONEDNN_MAX_CPU_ISA" not in os.environ:
         raise RuntimeError("MindSpore was imported before prepare_mindspore()")
+    if "mindspore" not in sys.modules:
+        logger.info("loading MindSpore, which takes some seconds")
     # On processors with AVX-512 oneDNN falls back to a reference convolution that is
     # 20 to 50 times slower than the one it has for AVX2.
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
