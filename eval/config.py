@@ -6,11 +6,31 @@ from dataclasses import dataclass
 import mindspore
 
 from eval import evaluate
+from eval.running import config_file, devices
 from mindrecord_io.serving import segments, views
 
-__all__ = ["DEVICE_TARGETS", "EvalConfig", "use_device", "use_graph_mode"]
+__all__ = [
+    "DEVICE_TARGETS",
+    "PRECISION_MODES",
+    "EvalConfig",
+    "use_device",
+    "use_graph_mode",
+]
 
 DEVICE_TARGETS = ("CPU", "GPU", "Ascend")
+
+PRECISION_MODES = (
+    "must_keep_origin_dtype",
+    "allow_fp32_to_fp16",
+    "allow_fp32_to_bf16",
+    "allow_mix_precision",
+    "allow_mix_precision_fp16",
+    "allow_mix_precision_bf16",
+    "force_fp16",
+    "force_fp32",
+)
+"""MindSpore's, of which the first is its default. An Ascend 910 has no convolution in
+float32: it wants one that makes float16 of it."""
 
 _VIEWS: dict[str, Callable[..., views.View]] = {
     "centre": views.CentreView,
@@ -24,6 +44,7 @@ class EvalConfig:
 
     Attributes:
       device_target: one of DEVICE_TARGETS.
+      precision_mode: one of PRECISION_MODES, used on Ascend alone; null: MindSpore's.
       crop_px: height and width of the frames that the network sees.
       resize_px: short side of the frame, before its centre is cut out.
       eval_crops: "centre" of the frame, or "three" squares along it.
@@ -37,6 +58,7 @@ class EvalConfig:
     """
 
     device_target: str = "CPU"
+    precision_mode: str | None = None
     crop_px: int = 224
     resize_px: int = 256
     eval_crops: str = "centre"
@@ -78,19 +100,34 @@ class EvalConfig:
 
 _CHOICES = {
     "device_target": DEVICE_TARGETS,
+    "precision_mode": (None, *PRECISION_MODES),
     "eval_crops": tuple(_VIEWS),
     "eval_frames": tuple(segments.FIXED),
     "average": tuple(evaluate.AVERAGES),
 }
 
 
-def use_device(device_target: str, *, is_compiled: bool = True) -> None:
+def use_device(
+    device_target: str,
+    precision_mode: str | None = None,
+    *,
+    is_compiled: bool = True,
+) -> None:
     """Selects MindSpore's device and graph mode; call it before anything is run.
 
     Args:
       is_compiled: False leaves MindSpore to compute operation by operation.
+
+    Raises:
+      config_file.ConfigError: this machine has no such device, or lacks its libraries.
     """
-    mindspore.set_device(device_target)
+    devices.check(device_target)
+    try:
+        mindspore.set_device(device_target)
+    except (RuntimeError, ValueError) as cause:
+        raise config_file.ConfigError(devices.describe_lack(device_target)) from cause
+    if device_target == "Ascend" and precision_mode is not None:
+        mindspore.device_context.ascend.op_precision.precision_mode(precision_mode)
     if is_compiled:
         use_graph_mode()
 

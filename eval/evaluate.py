@@ -1,5 +1,6 @@
 """Scores a network on every clip of a split, each exactly once."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,16 @@ from mindspore import Tensor, nn
 
 from eval.metrics import ConfusionMatrix, TopK, ranked_label_ids
 
-__all__ = ["AVERAGES", "Evaluation", "Predict", "make_predict", "score_clips"]
+__all__ = [
+    "AVERAGES",
+    "Evaluation",
+    "Predict",
+    "batch_shape",
+    "make_predict",
+    "score_clips",
+]
+
+logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
@@ -81,14 +91,36 @@ class Evaluation:
         return len(self.label_ids)
 
 
+def batch_shape(max_views: int, num_views: int) -> tuple[int, int]:
+    """Returns how many clips to read at once, and how many views to score at once.
+
+    No view is black but in the last batch of a split: whole clips are scored together,
+    or equal parts of one that has too many views.
+
+    Args:
+      max_views: to be scored at once.
+      num_views: of a clip.
+    """
+    if num_views <= max_views:
+        num_clips = max_views // num_views
+        return num_clips, num_clips * num_views
+    sizes = range(max_views, 0, -1)
+    return 1, next(size for size in sizes if num_views % size == 0)
+
+
 def make_predict(network: nn.Cell) -> Predict:
     """Returns a function that runs `network` in evaluation mode.
 
     Each call uses the network's parameters of that moment and restores its training
     mode.
     """
+    was_called = False
 
     def predict(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        nonlocal was_called
+        if not was_called:
+            logger.info("compiling the network for scoring, which may take a minute")
+        was_called = True
         was_training = network.training
         network.set_train(False)
         try:

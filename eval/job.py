@@ -108,7 +108,7 @@ def run(options: EvalOptions) -> EvalResult | None:
     version = opening.open_version(options.dataset, options.version)
     coverage = split_coverage.read(version, options.split)
     _check_submission(options, coverage)
-    config.use_device(_device_target(sections["evaluation"]))
+    config.use_device(*_device(sections["evaluation"]))
     ranks = rank_group.join()
     network = trained.load(options.checkpoint)
     _check_agreement(options, network.config, sections["model"])
@@ -165,6 +165,8 @@ def evaluate_split(
     batches = open_scored(
         network_config, settings, version=version, split=split, ranks=ranks
     )
+    num_views = settings.view(network_config.num_segments).num_views
+    _, batch_size = evaluate.batch_shape(settings.eval_batch_size, num_views)
     rows = batches.rows()
     scores = np.zeros((len(batches.index), network_config.num_classes), np.float32)
     scores[rows] = evaluate.score_clips(
@@ -175,7 +177,7 @@ def evaluate_split(
             len(rows),
             is_shown=ranks.is_first,
         ),
-        batch_size=settings.eval_batch_size,
+        batch_size=batch_size,
         num_classes=network_config.num_classes,
         average=settings.average,
     )
@@ -194,7 +196,7 @@ def open_scored(
 ) -> reader.SplitReader:
     """Opens a split as `evaluate_split` reads it: a rank's part, in table order."""
     view = settings.view(network_config.num_segments)
-    num_clips = max(1, settings.eval_batch_size // view.num_views)
+    num_clips, _ = evaluate.batch_shape(settings.eval_batch_size, view.num_views)
     plan = BatchPlan(
         num_clips * ranks.num_ranks, rank=ranks.rank, num_ranks=ranks.num_ranks
     )
@@ -252,10 +254,12 @@ def _write_files(
         )
 
 
-def _device_target(evaluation: Mapping[str, Any]) -> str:
-    target = evaluation.get("device_target", "CPU")
-    config_file.build(config.EvalConfig, {"device_target": target})
-    return str(target)
+def _device(evaluation: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Returns the device and the precision mode of a configuration."""
+    names = ("device_target", "precision_mode")
+    fields = {name: evaluation[name] for name in names if name in evaluation}
+    settings: config.EvalConfig = config_file.build(config.EvalConfig, fields)
+    return settings.device_target, settings.precision_mode
 
 
 def _check_agreement(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from eval import evaluate
 from eval.evaluate import AVERAGES, Evaluation, make_predict, score_clips
 from eval.metrics import TopK
 from model.tsm import TSM, TSMConfig
@@ -111,6 +112,24 @@ def test_no_clips_have_no_scores():
     empty = {"frames": np.empty((0, 2, 3, 4, 4), np.uint8)}
     assert score(Oracle(), [empty], 2).shape == (0, NUM_CLASSES)
     assert score(Oracle(), [], 2).shape == (0, NUM_CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("max_views", "num_views", "expected"),
+    [
+        (16, 1, (16, 16)),
+        (16, 6, (2, 12)),  # three crops at two times, where 4 of 16 were black
+        (8, 6, (1, 6)),
+        (16, 30, (1, 15)),  # three crops at ten times
+        (16, 7, (2, 14)),
+        (4, 7, (1, 1)),
+    ],
+)
+def test_no_view_but_the_last_is_filled_up(max_views, num_views, expected):
+    num_clips, batch_size = evaluate.batch_shape(max_views, num_views)
+    assert (num_clips, batch_size) == expected
+    assert batch_size <= max_views
+    assert num_clips * num_views % batch_size == 0
 
 
 def test_logits_of_another_shape_are_an_error():
