@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from mindspore import Parameter, Tensor, nn
 
+from train.adamw import AdamW
+
 __all__ = ["OPTIMIZERS", "make_optimizer", "parameter_groups"]
 
 _CLASSIFIER = "new_fc."
@@ -95,8 +97,7 @@ def _sgd(params: list[dict[str, Any]], rates: Tensor, momentum: float) -> nn.Opt
 def _adamw(
     params: list[dict[str, Any]], rates: Tensor, momentum: float
 ) -> nn.Optimizer:
-    # The network's gradients are dense and small; eps is PyTorch's.
-    return nn.AdamWeightDecay(params, learning_rate=rates, beta1=0.9, eps=1e-8)
+    return AdamW(params, learning_rate=rates, beta1=0.9, beta2=0.999, eps=1e-8)
 
 
 OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], Tensor, float], nn.Optimizer]] = {

@@ -116,6 +116,28 @@ def test_adamw_decays_the_weights_only():
     assert values[0] == pytest.approx([1 - 0.1 * 0.5, 1.0, 1.0])
 
 
+def test_adamw_corrects_its_bias():
+    """Against the algorithm in numpy; without the correction the first step is 3.2."""
+    weight, gamma = parameter("c.weight"), parameter("b.gamma")
+    rates, gradients = [0.1, 0.05, 0.02], [[1.0, -2.0], [0.5, 0.3], [-3.0, 1e-6]]
+    groups = optimizer.parameter_groups([weight, gamma], is_classifier_faster=True)
+    updates = optimizer.make_optimizer(
+        *("adamw", groups, np.array(rates, np.float32)), weight_decay=0.5, momentum=0.9
+    )
+    expected = {"weight": np.ones(2), "gamma": np.ones(2)}
+    mean = square = np.zeros(2)
+    for step, (rate, gradient) in enumerate(zip(rates, gradients, strict=True), 1):
+        updates((Tensor(np.array(gradient, np.float32)),) * 2)
+        mean = 0.9 * mean + 0.1 * np.array(gradient)
+        square = 0.999 * square + 0.001 * np.array(gradient) ** 2
+        root = np.sqrt(square / (1 - 0.999**step)) + 1e-8
+        direction = mean / (1 - 0.9**step) / root
+        for name, decay in (("weight", 0.5), ("gamma", 0.0)):
+            expected[name] = (1 - rate * decay) * expected[name] - rate * direction
+        np.testing.assert_allclose(weight.asnumpy(), expected["weight"], atol=1e-6)
+        np.testing.assert_allclose(gamma.asnumpy(), expected["gamma"], atol=1e-6)
+
+
 def test_optimizers_by_name():
     assert list(optimizer.OPTIMIZERS) == ["sgd", "adamw"]
 
