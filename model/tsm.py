@@ -47,22 +47,29 @@ class TSM(nn.Cell):
         self.pixel_scale = Tensor(scale.reshape(1, 3, 1, 1), dtype.float32)
         self.pixel_offset = Tensor(offset.reshape(1, 3, 1, 1), dtype.float32)
 
-    def construct(self, frames: Tensor) -> Tensor:
-        """Returns the logits of clips (N, T, 3, H, W)."""
+    def construct(self, frames: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Returns the logits of clips (N, T, 3, H, W).
+
+        Args:
+          kept: (N*T, C), factors of the features in place of this network's dropout.
+        """
         _, segments, channels, height, width = frames.shape
         if segments != self.num_segments:
             raise ValueError(
                 f"clips must have {self.num_segments} segments, got {segments}"
             )
-        logits = self.frame_logits(frames.reshape((-1, channels, height, width)))
+        frames = frames.reshape((-1, channels, height, width))
+        logits = self.frame_logits(frames, kept)
         return self.consensus(
             logits.reshape((-1, self.num_pooled_segments, self.num_classes))
         )
 
-    def frame_logits(self, frames: Tensor) -> Tensor:
+    def frame_logits(self, frames: Tensor, kept: Tensor | None = None) -> Tensor:
         """Returns the logits (N*T, K) of clip-major frames (N*T, 3, H, W)."""
         x = frames.astype(dtype.float32) * self.pixel_scale + self.pixel_offset
-        return self.new_fc(self.dropout(self.base_model(x)))
+        x = self.base_model(x)
+        x = self.dropout(x) if kept is None else x * kept.astype(x.dtype)
+        return self.new_fc(x)
 
 
 def _frame_network(config: TSMConfig) -> nn.Cell:

@@ -7,7 +7,7 @@ from mindrecord_io.serving import clip_sampling, segments
 from mindrecord_io.serving.block_sampling import BlockShuffle
 from mindrecord_io.storage import locations
 from model import weights
-from train import optimizer, schedule
+from train import optimizer, rand_augment, schedule
 
 __all__ = ["RANDOM", "SAMPLINGS", "TrainConfig"]
 
@@ -33,11 +33,13 @@ class TrainConfig:
     """How a network is trained.
 
     Attributes:
-      batch_size: clips in a step, over all ranks together.
+      batch_size: clips that are computed at once, over all ranks together.
+      accumulate: batches of that size whose gradients make one update, as one batch of
+        all of them would but for batch norm's statistics; a step has all their clips.
       optimizer: one of `optimizer.OPTIMIZERS`.
       learning_rate: after the warm-up, at the beginning.
-      base_batch_size: the batch_size that learning_rate is meant for; it is scaled in
-        proportion to the actual one. null: learning_rate is used as it is.
+      base_batch_size: the clips of a step that learning_rate is meant for; it is scaled
+        in proportion to the actual ones. null: learning_rate is used as it is.
       momentum: of sgd.
       schedule: one of `schedule.SCHEDULES`.
       milestones: epochs at whose beginning "step" divides the learning rate by 10.
@@ -48,6 +50,7 @@ class TrainConfig:
       amp_level: "O0", "O2", "O3" or "auto".
       loss_scale: the first; doubled after 1000 steps without an overflow, halved by
         one. Not used with O0.
+      static_loss_scale: a scale that stays, with any amp_level; null: none.
       tune_from: a file of weights that training begins with (see model/weights.py for
         its kinds); null: random ones, as "random", which says so on purpose.
       fresh_parts: of `weights.FRESH_PARTS`; they begin at random all the same.
@@ -56,6 +59,10 @@ class TrainConfig:
         each rank's own.
       sampling: one of SAMPLINGS: each clip once an epoch, every label as often, or each
         clip once in blocks, which reads few shards at a time.
+      rand_augment_ops: changes of each clip by RandAugment; 0: none.
+      rand_augment_magnitude: of these changes, in [0, 10].
+      mixup_alpha: of the distribution Beta(alpha, alpha) of the shares in which
+        neighbours are mixed; 0: none is.
       label_smoothing: probability mass taken from the label and spread over all.
       scales: sides of the random crop as parts of the frame's short side.
       train_frames: one of segments.RANDOM: a random frame of each segment, or "dense"
@@ -71,6 +78,7 @@ class TrainConfig:
 
     epochs: int = 50
     batch_size: int = 64
+    accumulate: int = 1
     optimizer: str = "sgd"
     learning_rate: float = 0.01
     base_batch_size: int | None = None
@@ -83,10 +91,14 @@ class TrainConfig:
     clip_gradient: float | None = 20.0
     amp_level: str = "O0"
     loss_scale: float = 1024.0
+    static_loss_scale: float | None = None
     tune_from: str | None = None
     fresh_parts: tuple[str, ...] = ()
     trainable: str = "all"
     sync_norm: bool = False
+    rand_augment_ops: int = 0
+    rand_augment_magnitude: float = 7.0
+    mixup_alpha: float = 0.0
     label_smoothing: float = 0.0
     sampling: str = "each_once"
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
@@ -106,11 +118,18 @@ class TrainConfig:
         for name in ("momentum", "label_smoothing"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1): {getattr(self, name)}")
-        for name in ("learning_rate", "loss_scale"):
-            if getattr(self, name) <= 0.0:
-                raise ValueError(f"{name} must be positive: {getattr(self, name)}")
-        if self.weight_decay < 0.0:
-            raise ValueError(f"weight_decay cannot be negative: {self.weight_decay}")
+        for name in ("learning_rate", "loss_scale", "static_loss_scale"):
+            value = getattr(self, name)
+            if value is not None and value <= 0.0:
+                raise ValueError(f"{name} must be positive: {value}")
+        for name in ("weight_decay", "rand_augment_ops", "mixup_alpha"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
+        if not 0.0 <= self.rand_augment_magnitude <= rand_augment.MAX_MAGNITUDE:
+            raise ValueError(
+                f"rand_augment_magnitude must be in [0, {rand_augment.MAX_MAGNITUDE}]: "
+                f"{self.rand_augment_magnitude}"
+            )
         if self.clip_gradient is not None and self.clip_gradient <= 0.0:
             raise ValueError(
                 f"clip_gradient must be positive or null: {self.clip_gradient}"
@@ -152,15 +171,21 @@ class TrainConfig:
 
     @property
     def scaled_learning_rate(self) -> float:
-        """The learning rate for `batch_size` clips."""
+        """The learning rate for the clips of a step."""
         if self.base_batch_size is None:
             return self.learning_rate
-        return self.learning_rate * self.batch_size / self.base_batch_size
+        return self.learning_rate * self.clips_per_step / self.base_batch_size
+
+    @property
+    def clips_per_step(self) -> int:
+        """The clips of an update, over all ranks together."""
+        return self.batch_size * self.accumulate
 
 
 _AT_LEAST_1 = (
     "epochs",
     "batch_size",
+    "accumulate",
     "base_batch_size",
     "evaluate_every",
     "checkpoint_every",

@@ -8,10 +8,8 @@ is the same for any number of ranks, as each makes its part of the batch's.
 
 import hashlib
 
-import mindspore
 import numpy as np
 import numpy.typing as npt
-from mindspore import Parameter, Tensor, nn
 
 from model.tsm import TSM
 
@@ -43,10 +41,10 @@ def kept_features(
 
 
 class Dropout:
-    """Replaces a network's dropout while it is trained.
+    """Draws what training steps drop of a network's features.
 
     Args:
-      network: its cell `dropout` is replaced; in use it does nothing, as before.
+      network: whose probability and shapes hold.
       num_clips: of a batch on this rank.
       first_clip: this rank's first place in the batch of all ranks.
       seed: of the choices.
@@ -62,35 +60,14 @@ class Dropout:
             network.base_model.num_features,
         )
         self._seed = seed
-        self._choice: _Choice | None = None
-        if self._probability > 0.0:
-            self._choice = _Choice(num_clips * self._shape[0], self._shape[1])
-            network.dropout = _ChosenDropout(self._choice)
 
-    def choose(self, step: int) -> None:
-        """Decides what the next training step drops; `step` counts from 0."""
-        if self._choice is not None:
-            kept = kept_features(
-                self._seed, step, self._clips, self._shape, self._probability
-            )
-            self._choice.kept.set_data(Tensor(kept))
+    def draw(self, step: int) -> npt.NDArray[np.float32] | None:
+        """Returns the factors (N*T, C) of the features in a training step.
 
-
-@mindspore.jit_class
-class _Choice:
-    """Holds a tensor outside of the network, which is none of its parameters."""
-
-    def __init__(self, num_rows: int, num_features: int) -> None:
-        ones = Tensor(np.ones((num_rows, num_features), np.float32))
-        self.kept = Parameter(ones, name="kept_features", requires_grad=False)
-
-
-class _ChosenDropout(nn.Cell):
-    def __init__(self, choice: _Choice) -> None:
-        super().__init__()
-        self.choice = choice
-
-    def construct(self, x: Tensor) -> Tensor:
-        if self.training:
-            return x * self.choice.kept.astype(x.dtype)
-        return x
+        None where nothing is dropped; `step` counts from 0.
+        """
+        if self._probability == 0.0:
+            return None
+        return kept_features(
+            self._seed, step, self._clips, self._shape, self._probability
+        )

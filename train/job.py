@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +25,14 @@ from model import tsm
 from model.cards import ModelCard
 from train import (
     clips,
+    compile_cache,
     config,
     first_network,
     loop,
     resuming,
     run_folder,
     store_traffic,
+    summary,
 )
 from train.store_traffic import Prices, TrafficMeter
 
@@ -42,6 +45,8 @@ __all__ = [
     "run",
 ]
 
+
+logger = logging.getLogger(__name__)
 
 _SPLITS = ("train", "validation")
 
@@ -159,7 +164,8 @@ def run(options: TrainOptions) -> loop.TrainResult | dict[str, Any] | None:
     if settings.evaluation.check_hashes:
         for split in _SPLITS:
             shard_checks.check_hashes(version, split)
-    eval_config.use_device(settings.evaluation.device_target)
+    evaluation = settings.evaluation
+    eval_config.use_device(evaluation.device_target, evaluation.precision_mode)
     ranks = rank_group.join()
     check_divides(settings, ranks)
     mindspore.set_seed(settings.training.seed)
@@ -172,7 +178,11 @@ def run(options: TrainOptions) -> loop.TrainResult | dict[str, Any] | None:
         validation=_opened_validation(version, settings, ranks),
         num_steps_done=step or 0,
     )
+    if ranks.is_first:
+        _log_summary(version, settings, training, ranks)
+        logger.info("output: %s", folder.path)
     with folder.locked() if ranks.is_first else contextlib.nullcontext():
+        compile_cache.use(folder.path, _description(version, settings), ranks.num_ranks)
         if step:
             resuming.log_growth(begun_with, settings.training, step, training.rates)
             training.resume(step)
@@ -194,6 +204,23 @@ def _opened_validation(
         split="validation",
         ranks=ranks,
     )
+
+
+def _log_summary(
+    version: manifests.Version,
+    settings: RunConfig,
+    training: loop.Training,
+    ranks: Ranks,
+) -> None:
+    steps = summary.step_line(
+        settings.training,
+        len(training.rates) // settings.training.epochs,
+        device_target=settings.evaluation.device_target,
+        num_ranks=ranks.num_ranks,
+    )
+    network = summary.network_line(training.network)
+    for line in (network, *summary.data_lines(version), steps):
+        logger.info("%s", line)
 
 
 def _check_splits(version: manifests.Version) -> None:
@@ -236,6 +263,7 @@ def _make_training(
     return loop.Training(
         network,
         settings.training,
+        device_target=settings.evaluation.device_target,
         clips=clips.SplitClips(epoch_opener(version, settings, names, ranks)),
         score=score,
         folder=folder,
@@ -297,7 +325,7 @@ def epoch_opener(
 
     def open_at(epoch: int, step: int) -> reader.SplitReader:
         plan = BatchPlan(
-            batch_size=training.batch_size,
+            batch_size=training.clips_per_step,
             seed=training.seed,
             epoch=epoch,
             begin_step=step,

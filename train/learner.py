@@ -1,7 +1,9 @@
 """Trains a network step by step: loss, optimizer, precision and dropout together."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,16 +11,30 @@ from mindspore import Parameter, Tensor, amp, dtype, nn
 
 from eval.running.rank_group import Ranks
 from model.tsm import TSM
-from train import checkpoints, config, dropout, optimizer, schedule, step, sync_norm
+from train import (
+    checkpoints,
+    config,
+    dropout,
+    mixup,
+    optimizer,
+    rand_augment,
+    schedule,
+    step,
+    sync_norm,
+)
 from train.clips import Batch
 
-__all__ = ["Learner", "Outcome"]
+__all__ = ["Inputs", "Learner", "Outcome", "Pending"]
 
 logger = logging.getLogger(__name__)
 
 _SCALE_FACTOR = 2  # by which a loss scale rises and falls
 _SCALE_STEPS = 1000  # without an overflow, after which it rises
 _NORM_STATISTICS = ("moving_mean", "moving_variance")
+
+
+Inputs = Sequence[tuple[Tensor, ...]]
+"""What a step computes by: a tuple for each part of the batch, in their order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,13 +45,40 @@ class Outcome:
       loss: mean over the clips of all ranks, before the update.
       norm: of all gradients together, before they are clipped.
       logits: (N, K) of this rank's clips, before the update.
+      is_finite: no gradient overflowed, as the device finds that out.
       is_skipped: nothing was updated, as the loss scale was too high; it is halved.
     """
 
     loss: float
     norm: float
     logits: npt.NDArray[np.float32]
-    is_skipped: bool
+    is_finite: bool = True
+    is_skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A step that a device may still be at work on.
+
+    Attributes:
+      batch: its clips; their memory is the reader's, and is not used for other clips
+        while this refers to it.
+    """
+
+    batch: Batch
+    inputs: Inputs
+    figures: step.Figures
+
+    def read(self) -> Outcome:
+        """Waits for the step and returns its figures."""
+        logits = [part.asnumpy().astype(np.float32) for part in self.figures.logits]
+        return Outcome(
+            float(self.figures.loss.asnumpy()),
+            float(self.figures.norm.asnumpy()),
+            np.concatenate(logits),
+            is_finite=bool(self.figures.is_finite.asnumpy()),
+            is_skipped=bool(self.figures.is_skipped.asnumpy()),
+        )
 
 
 class Learner:
@@ -63,36 +106,77 @@ class Learner:
             warmup_epochs=settings.warmup_epochs,
         )
         self._ranks = ranks
-        num_clips = settings.batch_size // ranks.num_ranks
+        num_clips = settings.clips_per_step // ranks.num_ranks
+        self._settings = settings
+        self._num_parts = settings.accumulate
+        self._first_clip = ranks.rank * num_clips
         self._dropout = dropout.Dropout(
-            network, num_clips, first_clip=ranks.rank * num_clips, seed=settings.seed
+            network, num_clips, first_clip=self._first_clip, seed=settings.seed
         )
         if settings.sync_norm and ranks.num_ranks > 1:
             sync_norm.synchronise(network, ranks.num_ranks)
         self._optimizer = _make_optimizer(network, settings, self.rates)
-        trained, self._loss_scale = _at_precision(network, settings)
-        self._step = step.TrainStep(
+        trained, loss_scale = _at_precision(network, settings)
+        self._loss_scale = None if isinstance(loss_scale, float) else loss_scale
+        whole_step = step.TrainStep(
             trained,
             step.make_loss(settings.label_smoothing),
             self._optimizer,
             clip_gradient=settings.clip_gradient,
-            loss_scale=self._loss_scale,
+            loss_scale=loss_scale,
             num_ranks=ranks.num_ranks,
         )
+        self._step: step.TrainStep | step.AccumulatedStep = whole_step
+        if self._num_parts > 1:
+            self._step = step.AccumulatedStep(whole_step, self._num_parts)
+
+    def prepare(self, batch: Batch, step_index: int) -> Inputs:
+        """Returns what a step needs; `step_index` counts from 0 over all epochs."""
+        arrays: list[npt.NDArray[Any]] = [*self._augmented(batch, step_index)]
+        kept = self._dropout.draw(step_index)
+        if kept is not None:
+            arrays.append(kept)
+        parts = [np.split(array, self._num_parts) for array in arrays]
+        return [
+            tuple(map(Tensor.from_numpy, part)) for part in zip(*parts, strict=True)
+        ]
+
+    def _augmented(self, batch: Batch, step_index: int) -> tuple[npt.NDArray[Any], ...]:
+        """Returns frames and label_ids, or the labels' probabilities of mixed clips."""
+        frames, label_ids = batch
+        place = {"seed": self._settings.seed, "step": step_index}
+        if self._settings.rand_augment_ops:
+            changed = [
+                rand_augment.augment(
+                    clip,
+                    rand_augment.draw(
+                        self._settings.rand_augment_ops,
+                        clip=self._first_clip + row,
+                        **place,
+                    ),
+                    self._settings.rand_augment_magnitude,
+                )
+                for row, clip in enumerate(frames)
+            ]
+            frames = np.stack(changed)
+        if not self._settings.mixup_alpha:
+            return frames, label_ids
+        own = mixup.shares(
+            self._settings.mixup_alpha,
+            len(frames),
+            first_clip=self._first_clip,
+            **place,
+        )
+        return mixup.mix(frames, label_ids, own, self.network.config.num_classes)
+
+    def launch(self, batch: Batch, inputs: Inputs) -> Pending:
+        """Starts a step by a batch's inputs and returns without waiting for it."""
+        self._step.set_train(True)
+        return Pending(batch, inputs, self._step.run(inputs))
 
     def learn(self, batch: Batch, step_index: int) -> Outcome:
-        """Trains by a batch; `step_index` counts from 0 over all epochs."""
-        self._dropout.choose(step_index)
-        self._step.set_train(True)
-        frames, label_ids = map(Tensor.from_numpy, batch)
-        loss_value, logits, norm = self._step(frames, label_ids)
-        norm_value = float(norm.asnumpy())
-        return Outcome(
-            float(loss_value.asnumpy()),
-            norm_value,
-            logits.asnumpy().astype(np.float32),
-            is_skipped=not np.isfinite(norm_value) and self._can_scale_down(),
-        )
+        """Trains by a batch and waits; `step_index` counts from 0 over all epochs."""
+        return self.launch(batch, self.prepare(batch, step_index)).read()
 
     def tensors(self) -> dict[str, Parameter]:
         """Returns the tensors of the optimizer and of the loss scale, by name."""
@@ -117,17 +201,21 @@ class Learner:
             if parameter.name.endswith(_NORM_STATISTICS)
         )
 
-    def _can_scale_down(self) -> bool:
+    @property
+    def loss_scale(self) -> float | None:
+        """The loss scale at this moment, None where none moves; waits for the steps."""
         scale = self._loss_scale
-        return scale is not None and float(scale.scale_value.asnumpy()) > 1.0
+        return None if scale is None else float(scale.scale_value.asnumpy())
 
 
 def _at_precision(
     network: TSM, settings: config.TrainConfig
-) -> tuple[nn.Cell, amp.DynamicLossScaler | None]:
-    if settings.amp_level == "O0":
-        return network, None
-    trained = amp.auto_mixed_precision(network, settings.amp_level, dtype.float16)
+) -> tuple[nn.Cell, amp.DynamicLossScaler | float | None]:
+    trained = network
+    if settings.amp_level != "O0":
+        trained = amp.auto_mixed_precision(network, settings.amp_level, dtype.float16)
+    if settings.static_loss_scale is not None or settings.amp_level == "O0":
+        return trained, settings.static_loss_scale
     scale = amp.DynamicLossScaler(settings.loss_scale, _SCALE_FACTOR, _SCALE_STEPS)
     return trained, scale
 
@@ -139,7 +227,7 @@ def _make_optimizer(
         network.trainable_params(), is_classifier_faster=settings.is_classifier_faster
     )
     for group in groups:
-        logger.info(
+        logger.debug(
             "%s: %d tensors, learning rate x%g, weight decay x%g",
             group.name,
             len(group.parameters),

@@ -67,6 +67,7 @@ class Training:
       folder: written by the first rank only.
       description: the version and the configuration, kept in `folder` and checkpoints.
       ranks: this process among those that train together.
+      device_target: what a profile is of.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class Training:
         folder: run_folder.RunFolder,
         description: Mapping[str, Any],
         ranks: Ranks | None = None,
+        device_target: str = "CPU",
     ) -> None:
         self._settings = settings
+        self._device_target = device_target
         self._clips = clips
         self._score = score
         self._folder = folder
@@ -92,10 +95,16 @@ class Training:
         )
         self._progress = progress.Progress()
         self._num_own_steps = 0
+        self._begin_step = 0
         self._spent: list[watch.Spent] = []
         self._board = watch.Board(None)
         self._is_profiled = False
         self._profiler = contextlib.ExitStack()
+
+    @property
+    def network(self) -> TSM:
+        """The network that is trained."""
+        return self._learner.network
 
     @property
     def rates(self) -> npt.NDArray[np.float32]:
@@ -147,7 +156,7 @@ class Training:
             step and the clips.
         """
         began = time.monotonic()
-        begin_step = self._progress.num_steps
+        self._begin_step = begin_step = self._progress.num_steps
         if self._ranks.is_first:
             self._board = watch.Board(self._folder.board, begin_step)
         first_epoch = begin_step // self._steps_per_epoch
@@ -156,6 +165,12 @@ class Training:
             for epoch in range(first_epoch, self._settings.epochs):
                 stopwatch = self._run_epoch(epoch)
                 self._end_epoch(epoch, stopwatch)
+        if self._progress.num_updates == 0:
+            raise TrainingError(
+                f"every one of {self._progress.num_steps} steps was skipped, as the "
+                f"gradients overflowed: nothing was trained; try a lower loss_scale, "
+                f"which is {self._settings.loss_scale:g}, or amp_level O0"
+            )
         return self._result(time.monotonic() - began)
 
     def _run_epoch(self, epoch: int) -> watch.Stopwatch:
@@ -170,9 +185,8 @@ class Training:
             is_shown=self._ranks.is_first,
         )
         with contextlib.closing(bar):
-            for batch in stopwatch.timed(self._clips):
-                self._profile_if_due()
-                figures = self._learn(batch) | stopwatch.figures()
+            for pending in self._launched(stopwatch.timed(self._clips)):
+                figures = self._finish(pending) | stopwatch.figures()
                 self._num_own_steps += 1
                 if self._num_own_steps == 1:
                     stopwatch.restart()  # compiling is not training
@@ -181,32 +195,66 @@ class Training:
                 self._save_if_due()
         return stopwatch
 
-    def _learn(self, batch: Batch) -> dict[str, float]:
-        """Trains by one batch; returns the figures of the step."""
+    def _launched(self, batches: Iterator[Batch]) -> Iterator[learner.Pending]:
+        """Yields the steps to wait for, each while the device is at work on the next.
+
+        After a step is launched the next batch is fetched and prepared, and only then
+        the step before is yielded. Where a checkpoint is due, and after the first step,
+        which compiles, nothing is fetched before that step itself was yielded.
+        """
         step_index = self._progress.num_steps
-        outcome = self._learner.learn(batch, step_index)
-        numbers = (
-            (outcome.loss,) if outcome.is_skipped else (outcome.loss, outcome.norm)
+        waiting: list[learner.Pending] = []
+        prepared = self._prepared(batches, step_index)
+        while prepared is not None:
+            self._profile_if_due()
+            if step_index == self._begin_step and self._ranks.is_first:
+                logger.info("compiling the network: about a minute the first time")
+            waiting.append(self._learner.launch(*prepared))
+            step_index += 1
+            if self._num_own_steps == 0 or self._is_save_due(step_index):
+                yield from waiting
+                waiting.clear()
+            prepared = self._prepared(batches, step_index)
+            yield from waiting[:-1]
+            del waiting[:-1]
+        yield from waiting
+
+    def _prepared(
+        self, batches: Iterator[Batch], step_index: int
+    ) -> tuple[Batch, learner.Inputs] | None:
+        batch = next(batches, None)
+        return batch and (batch, self._learner.prepare(batch, step_index))
+
+    def _finish(self, pending: learner.Pending) -> dict[str, float]:
+        """Waits for a step; returns its figures."""
+        outcome = pending.read()
+        label_ids = pending.batch[1]
+        is_finite = math.isfinite(outcome.loss) and (
+            outcome.is_skipped or (outcome.is_finite and math.isfinite(outcome.norm))
         )
-        if not all(map(math.isfinite, numbers)):
-            raise self._not_finite(outcome, len(batch[1]))
-        seen = TopK.of(outcome.logits, batch[1])
-        self._progress = self._progress.after_step(outcome.loss, seen)
+        if not is_finite:
+            raise self._not_finite(outcome, len(label_ids))
+        rate_index = self._progress.num_updates  # which a skipped step leaves as it is
+        seen = TopK.of(outcome.logits, label_ids)
+        self._progress = self._progress.after_step(
+            outcome.loss, seen, is_skipped=outcome.is_skipped
+        )
         return {
             "loss": outcome.loss,
             "top1": self._progress.seen.top1 or 0.0,
             "gradient_norm": outcome.norm,
-            "learning_rate": float(self._learner.rates[step_index]),
+            "learning_rate": float(self._learner.rates[rate_index]),
         }
 
     def _not_finite(self, outcome: learner.Outcome, num_clips: int) -> TrainingError:
-        epoch, step = divmod(self._progress.num_steps, self._steps_per_epoch)
+        num_steps = self._progress.num_steps
+        epoch, step = divmod(num_steps, self._steps_per_epoch)
         clip_ids = self._clips.clip_ids(epoch, step, num_clips)
         more = ", ..." if len(clip_ids) > _MAX_NAMED else ""
         return TrainingError(
             f"the loss is {outcome.loss} and the gradient's norm {outcome.norm} at "
-            f"step {self._progress.num_steps}, step {step} of epoch {epoch}: try a "
-            f"lower learning_rate, a warm-up or clip_gradient; the clips were "
+            f"step {num_steps + 1}, step {step + 1} of epoch {epoch + 1}: try a lower "
+            f"learning_rate, a warm-up or clip_gradient; the clips were "
             f"{', '.join(clip_ids[:_MAX_NAMED])}{more}"
         )
 
@@ -217,18 +265,23 @@ class Training:
     def _profile_if_due(self) -> None:
         if self._is_profiled and self._num_own_steps == _PROFILED_STEPS.start:
             folder = self._folder.path / "profile"
-            self._profiler.enter_context(profile.profiled(folder))
+            self._profiler.enter_context(profile.profiled(folder, self._device_target))
         if self._num_own_steps == _PROFILED_STEPS.stop:
             self._profiler.close()
 
     def _save_if_due(self) -> None:
-        every, num_steps = self._settings.checkpoint_every, self._progress.num_steps
-        is_epochs_end = num_steps % self._steps_per_epoch == 0  # saved when evaluated
-        if every is not None and num_steps % every == 0 and not is_epochs_end:
+        num_steps = self._progress.num_steps
+        if self._is_save_due(num_steps):
             self._learner.synchronise_norms()
             epoch = num_steps // self._steps_per_epoch
             with self._explained_if_not_written():
                 self._save({"epoch": epoch, "step": num_steps, "top1": None})
+
+    def _is_save_due(self, num_steps: int) -> bool:
+        """Whether a checkpoint inside an epoch comes after that many steps."""
+        every = self._settings.checkpoint_every
+        is_epochs_end = num_steps % self._steps_per_epoch == 0  # saved when evaluated
+        return every is not None and num_steps % every == 0 and not is_epochs_end
 
     def _end_epoch(self, epoch: int, stopwatch: watch.Stopwatch) -> None:
         """Evaluates if it is due, and records the epoch."""
@@ -301,7 +354,9 @@ class Training:
         return {
             "epoch": epoch,
             "step": ended.num_steps,
-            "learning_rate": float(self._learner.rates[ended.num_steps - 1]),
+            "learning_rate": float(self._learner.rates[max(0, ended.num_updates - 1)]),
+            "num_skipped": ended.num_skipped_in_epoch,
+            "loss_scale": self._learner.loss_scale,
             "loss": ended.sum_loss / self._steps_per_epoch,
             "train_top1": ended.seen.top1,
             "top1": score.top1 if score else None,
@@ -329,6 +384,8 @@ def _describe_epoch(line: Mapping[str, Any]) -> str:
         f"loss {line['loss']:.4f}, train top-1 {line['train_top1']:.4f}, "
         f"{line['clips_per_second']:.1f} clips/s, waiting {line['waiting_share']:.1%}"
     )
+    if line["num_skipped"]:
+        text += f", {line['num_skipped']} steps skipped for overflow"
     if line["top1"] is None:
         return text
     return f"{text}, validation top-1 {line['top1']:.4f}, top-5 {line['top5']:.4f}"

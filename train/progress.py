@@ -16,6 +16,8 @@ class Progress:
     Attributes:
       num_steps: that are done, over all epochs.
       sum_loss: over the steps of the epoch under way.
+      num_skipped: of these steps, for overflow, over all epochs.
+      num_skipped_in_epoch: of the epoch under way.
       seen: the clips of the epoch under way, as the network took them before it learnt
         from them.
       best: of all evaluations; None before the first.
@@ -27,6 +29,13 @@ class Progress:
     seen: TopK = dataclasses.field(default_factory=TopK.empty)
     best: TopK | None = None
     best_epoch: int = 0
+    num_skipped: int = 0
+    num_skipped_in_epoch: int = 0
+
+    @property
+    def num_updates(self) -> int:
+        """The steps that changed the network."""
+        return self.num_steps - self.num_skipped
 
     def to_json(self) -> dict[str, Any]:
         """Returns JSON values."""
@@ -44,18 +53,24 @@ class Progress:
             }
         )
 
-    def after_step(self, loss: float, seen: TopK) -> "Progress":
+    def after_step(
+        self, loss: float, seen: TopK, *, is_skipped: bool = False
+    ) -> "Progress":
         """Returns the progress after one more step."""
         return dataclasses.replace(
             self,
             num_steps=self.num_steps + 1,
             sum_loss=self.sum_loss + loss,
+            num_skipped=self.num_skipped + is_skipped,
+            num_skipped_in_epoch=self.num_skipped_in_epoch + is_skipped,
             seen=self.seen.merge(seen),
         )
 
     def after_epoch(self, epoch: int, score: TopK | None) -> "Progress":
         """Returns the progress at the beginning of the next epoch."""
-        ended = dataclasses.replace(self, sum_loss=0.0, seen=TopK.empty())
+        ended = dataclasses.replace(
+            self, sum_loss=0.0, seen=TopK.empty(), num_skipped_in_epoch=0
+        )
         if not self.is_best(score):
             return ended
         return dataclasses.replace(ended, best=score, best_epoch=epoch)

@@ -2,10 +2,12 @@
 
     shifted    a step of TSM by a batch that is in memory
     unshifted  the same of the same network without its shift (TSN)
+    bare       a step of the compiled TSM by inputs that are ready, of which the loss
+               alone is read: what `shifted` adds is the program's own
     waiting    the share of the time in which TSM, trained from a data set by the reader
                as `python -m train` does it, has no batch to go on with
 
-Both networks are compiled (graph mode), then take turns step by step, so that whatever
+The networks are compiled (graph mode), then take turns step by step, so that whatever
 else the machine does meets both; the cost is the median of the ratios of each pair, by
 the clock and by the time of the processors. Without --dataset a few clips are drawn and
 built first. A table goes to standard error; the last line of standard output is one
@@ -13,11 +15,12 @@ JSON object.
 """
 
 import argparse
+import functools
 import logging
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +30,7 @@ from infra.benchmarks import measuring
 
 if TYPE_CHECKING:  # MindSpore is imported when its process is prepared
     from mindrecord_io.serving import reader
-    from train import learner
+    from train import clips, learner
 
 __all__ = ["Options", "Result", "Times", "main", "summarise", "table"]
 
@@ -76,13 +79,16 @@ class Result:
 
     Attributes:
       median: of each network's steps.
-      seconds_ratio, cpu_ratio: shifted over unshifted, the median over the pairs.
+      seconds_ratio, cpu_ratio: shifted over unshifted, the median over the turns.
+      bare_seconds_ratio, bare_cpu_ratio: shifted over bare.
       waiting_share: in [0, 1].
     """
 
     median: Mapping[str, Times]
     seconds_ratio: float
     cpu_ratio: float
+    bare_seconds_ratio: float
+    bare_cpu_ratio: float
     waiting_share: float
 
 
@@ -93,24 +99,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def summarise(pairs: Sequence[Mapping[str, Times]], waiting_share: float) -> Result:
     """Returns the medians of steps that were done in turns."""
-    ratios = [
-        (
-            pair["shifted"].seconds / pair["unshifted"].seconds,
-            pair["shifted"].cpu_seconds / pair["unshifted"].cpu_seconds,
+    ratios = {
+        (other, field): statistics.median(
+            getattr(pair["shifted"], field) / getattr(pair[other], field)
+            for pair in pairs
         )
-        for pair in pairs
-    ]
-    seconds, cpu_seconds = zip(*ratios, strict=True)
+        for other in ("unshifted", "bare")
+        for field in ("seconds", "cpu_seconds")
+    }
     return Result(
         median={
             name: Times(
                 round(statistics.median(pair[name].seconds for pair in pairs), 4),
                 round(statistics.median(pair[name].cpu_seconds for pair in pairs), 4),
             )
-            for name in PLACES
+            for name in pairs[0]
         },
-        seconds_ratio=round(statistics.median(seconds), 4),
-        cpu_ratio=round(statistics.median(cpu_seconds), 4),
+        seconds_ratio=round(ratios["unshifted", "seconds"], 4),
+        cpu_ratio=round(ratios["unshifted", "cpu_seconds"], 4),
+        bare_seconds_ratio=round(ratios["bare", "seconds"], 4),
+        bare_cpu_ratio=round(ratios["bare", "cpu_seconds"], 4),
         waiting_share=round(waiting_share, 4),
     )
 
@@ -124,6 +132,8 @@ def table(result: Result) -> str:
         [
             *lines,
             f"{'ratio':<12}{result.seconds_ratio:>9.3f}{result.cpu_ratio:>15.3f}",
+            f"{'to bare':<12}{result.bare_seconds_ratio:>9.3f}"
+            f"{result.bare_cpu_ratio:>15.3f}",
             f"waiting for clips: {result.waiting_share:.2%} of the time",
         ]
     )
@@ -147,10 +157,14 @@ def _measure(options: Options, folder: Path) -> dict[str, object]:
     for name, compiled in learners.items():
         logger.info("compiling %s ...", name)
         compiled.learn(batch, 0)
+    calls: dict[str, Callable[[int], object]] = {
+        name: functools.partial(each.learn, batch) for name, each in learners.items()
+    }
+    calls["bare"] = _bare(learners["shifted"], batch)
     pairs = []
     for step in range(1, options.num_steps + 1):
-        turns = list(learners.items())[:: 1 if step % 2 else -1]
-        pairs.append({name: _timed(each, batch, step) for name, each in turns})
+        turns = list(calls.items())[:: 1 if step % 2 else -1]
+        pairs.append({name: _timed(call, step) for name, call in turns})
         logger.info("%d of %d", step, options.num_steps)
     waiting_share = _waiting_share(options, dataset, learners["shifted"])
     result = summarise(pairs, waiting_share)
@@ -181,12 +195,18 @@ def _learner(options: Options, shift_place: str) -> "learner.Learner":
         )
     )
     settings = config.TrainConfig(batch_size=options.batch_size)
-    return learner.Learner(network, settings, 2 * options.num_steps + 2, Ranks())
+    return learner.Learner(network, settings, 3 * options.num_steps + 2, Ranks())
 
 
-def _timed(learning: "learner.Learner", batch: object, step: int) -> Times:
+def _bare(learning: "learner.Learner", batch: "clips.Batch") -> Callable[[int], object]:
+    """Returns a function that runs the compiled step by inputs that are ready."""
+    inputs = learning.prepare(batch, 0)
+    return lambda step: learning.launch(batch, inputs).figures.loss.asnumpy()
+
+
+def _timed(call: Callable[[int], object], step: int) -> Times:
     began, cpu_began = time.monotonic(), time.process_time()
-    learning.learn(batch, step)  # type: ignore[arg-type]
+    call(step)
     return Times(time.monotonic() - began, time.process_time() - cpu_began)
 
 

@@ -13,7 +13,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def pair(shifted, unshifted):
-    return {"shifted": Times(*shifted), "unshifted": Times(*unshifted)}
+    bare = Times(shifted[0] / 1.25, shifted[1] / 2)
+    return {"shifted": Times(*shifted), "unshifted": Times(*unshifted), "bare": bare}
 
 
 PAIRS = [
@@ -27,7 +28,12 @@ def test_the_cost_is_the_median_ratio_of_steps_done_in_turns():
     result = step.summarise(PAIRS, 0.01234)
     assert result.seconds_ratio == 1.1
     assert result.cpu_ratio == 1.05
-    assert result.median == {"shifted": Times(1.1, 2.1), "unshifted": Times(1.0, 2.0)}
+    assert (result.bare_seconds_ratio, result.bare_cpu_ratio) == (1.25, 2.0)
+    assert result.median == {
+        "shifted": Times(1.1, 2.1),
+        "unshifted": Times(1.0, 2.0),
+        "bare": Times(0.88, 1.05),
+    }
     assert result.waiting_share == 0.0123
 
 
@@ -36,7 +42,9 @@ def test_the_table_is_for_people():
         "step of       seconds  of processors",
         "shifted         1.100          2.100",
         "unshifted       1.000          2.000",
+        "bare            0.880          1.050",
         "ratio           1.100          1.050",
+        "to bare         1.250          2.000",
         "waiting for clips: 1.23% of the time",
     ]
 

@@ -80,10 +80,10 @@ class BarClips:
 class Trial:
     """A training on moving bars."""
 
-    def __init__(self, output, settings=SETTINGS, network=NETWORK):
+    def __init__(self, output, settings=SETTINGS, network=NETWORK, clips=None):
         mindspore.set_seed(1)
         self.network = TSM(network)
-        self.clips = BarClips(batch_size=settings.batch_size)
+        self.clips = clips or BarClips(batch_size=settings.clips_per_step)
         self.output = output
         self.training = loop.Training(
             self.network,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
 from eval import config
 from eval.evaluate import make_predict
@@ -48,39 +48,28 @@ def test_the_choice_is_stable():
     ]
 
 
-class Head(nn.Cell):
-    """The end of a network: features in, what is left of them out."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.dropout = network.dropout
-
-    def construct(self, features):
-        return self.dropout(features)
-
-
 def test_a_network_drops_what_was_chosen_in_training_and_nothing_in_use():
     network = TSM(NETWORK)
     chosen = dropout.Dropout(network, 3, first_clip=0, seed=1)
-    head, num_features = Head(network), network.base_model.num_features
-    features = np.ones((6, num_features), np.float32)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 32, 32), np.uint8)
+    bias = np.array([1, 2], np.float32)
+    network.new_fc.bias.set_data(Tensor(bias))
+    used = make_predict(network)(frames)
+    network.set_train(False)  # batch norm's statistics as in use; what is kept is given
     for step in (0, 5):
-        chosen.choose(step)
-        kept = dropout.kept_features(1, step, range(3), (2, num_features), 0.5)
-        head.set_train(True)
-        np.testing.assert_array_equal(head(Tensor(features)).asnumpy(), kept)
-        np.testing.assert_array_equal(make_predict(head)(features), features)
+        kept = chosen.draw(step)
+        expected = dropout.kept_features(
+            1, step, range(3), (2, network.base_model.num_features), 0.5
+        )
+        np.testing.assert_array_equal(kept, expected)
+        ones = network(Tensor(frames), Tensor(np.ones_like(kept))).asnumpy()
+        np.testing.assert_allclose(ones, used, rtol=1e-6)
+        none = network(Tensor(frames), Tensor(np.zeros_like(kept))).asnumpy()
+        np.testing.assert_array_equal(none, [bias] * 3)
+        some = network(Tensor(frames), Tensor(kept)).asnumpy()
+        assert (some != used).all()
 
 
-def test_the_choice_is_no_parameter_of_the_network():
-    network = TSM(NETWORK)
-    names = [p.name for p in network.get_parameters()]
-    dropout.Dropout(network, 3, first_clip=0, seed=1)
-    assert [p.name for p in network.get_parameters()] == names
-
-
-def test_a_network_without_dropout_is_left_alone():
+def test_a_network_without_dropout_drops_nothing():
     network = TSM(TSMConfig(num_classes=2, arch="resnet18", width=8, dropout=0.0))
-    before = network.dropout
-    dropout.Dropout(network, 3, first_clip=0, seed=1).choose(0)
-    assert network.dropout is before
+    assert dropout.Dropout(network, 3, first_clip=0, seed=1).draw(0) is None

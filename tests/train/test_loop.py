@@ -197,8 +197,13 @@ def test_a_resumed_training_may_have_more_epochs(undisturbed, tmp_path):
 
 def test_statistics_are_averaged_before_every_checkpoint(tmp_path, monkeypatch):
     done = []
-    outcome = learner.Outcome(0.5, 1.0, np.zeros((2, 2), np.float32), is_skipped=False)
-    monkeypatch.setattr(learner.Learner, "learn", lambda self, batch, step: outcome)
+    outcome = learner.Outcome(0.5, 1.0, np.zeros((2, 2), np.float32))
+    monkeypatch.setattr(learner.Pending, "read", lambda self: outcome)
+    monkeypatch.setattr(
+        learner.Learner,
+        "launch",
+        lambda self, batch, inputs: learner.Pending(batch, inputs, None),
+    )
     monkeypatch.setattr(
         learner.Learner, "synchronise_norms", lambda self: done.append("average")
     )
@@ -217,8 +222,8 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_clips(tmp_path):
     trial = Trial(tmp_path, settings)
     with pytest.raises(
         loop.TrainingError,
-        match=r"the loss is \S+ and the gradient's norm (nan|inf) at step 1, step 1 of "
-        r"epoch 0: try a lower learning_rate.*; the clips were 0-4, 0-5, 0-6, 0-7$",
+        match=r"the loss is \S+ and the gradient's norm (nan|inf) at step 2, step 2 of "
+        r"epoch 1: try a lower learning_rate.*; the clips were 0-4, 0-5, 0-6, 0-7$",
     ):
         trial.begin()
     assert not (tmp_path / "best.ckpt").exists()

@@ -68,6 +68,7 @@ def test_a_published_version_becomes_a_checkpoint(
         ".lock",
         "best.ckpt",
         "checkpoints",
+        "compile_cache",
         "config.json",
         "metrics.jsonl",
         "tensorboard",
@@ -152,24 +153,30 @@ training:
 """
 
 
+ACCUMULATED = ["--batch_size", "1", "--accumulate", "2", "--epochs", "2"]
+
+
 @pytest.mark.slow
-def test_a_killed_training_resumes_to_the_same_bytes(published_version, tmp_path):
+@pytest.mark.parametrize("flags", [[], [*ACCUMULATED, "--optimizer", "adamw"]])
+def test_a_killed_training_resumes_to_the_same_bytes(
+    published_version, tmp_path, flags
+):
     (tmp_path / "run.yaml").write_text(RESUMED)
     words = {
         "--config_path": tmp_path / "run.yaml",
         "--dataset": published_version.dataset,
         "--output": tmp_path / "whole",
     }
-    whole = subprocess.run(command(words, []), capture_output=True)
+    whole = subprocess.run(command(words, flags), capture_output=True)
     words["--output"] = tmp_path / "killed"
-    with subprocess.Popen(command(words, []), stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command(words, flags), stderr=subprocess.PIPE) as process:
         while not (tmp_path / "killed/checkpoints/step-00000003").exists():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
     begun = sorted((tmp_path / "killed/checkpoints").glob("step-*"))
     assert len(begun) < 6
-    resumed = subprocess.run(command(words, ["--resume"]), capture_output=True)
+    resumed = subprocess.run(command(words, [*flags, "--resume"]), capture_output=True)
     assert (whole.returncode, resumed.returncode) == (0, 0), resumed.stderr
     files = sorted((tmp_path / "whole").rglob("*.ckpt"))
     assert len(files) == 13  # of six steps two each, and the best network
@@ -180,14 +187,14 @@ def test_a_killed_training_resumes_to_the_same_bytes(published_version, tmp_path
     for key in ("epochs", "steps", "best_top1", "best_epoch"):
         assert results[0][key] == results[1][key]
     changed = subprocess.run(
-        command(words, ["--resume", "--momentum", "0.5", "--num_workers", "1"]),
+        command(words, [*flags, "--resume", "--momentum", "0.5", "--num_workers", "1"]),
         capture_output=True,
         text=True,
     )
     assert changed.returncode == 2
     assert "begun with other values: momentum was 0.9 and is 0.5\n" in changed.stderr
     missing = subprocess.run(
-        command(words, ["--resume", "7"]), capture_output=True, text=True
+        command(words, [*flags, "--resume", "7"]), capture_output=True, text=True
     )
     assert missing.returncode == 2
     assert "--resume must be one of 1, 2, 3, 4, 5, 6, or" in missing.stderr

@@ -5,12 +5,12 @@ import math
 import mindspore
 import numpy as np
 import pytest
-from mindspore import Tensor, amp, nn
+from mindspore import Tensor, amp, nn, ops
 
 from eval import config
 from eval.evaluate import make_predict
 from model.tsm import TSM, TSMConfig
-from train.step import TrainStep, make_loss
+from train.step import AccumulatedStep, TrainStep, make_loss
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,7 +40,7 @@ def one_step(clip_gradient):
     step = TrainStep(network, sum_of_logits, optimizer, clip_gradient=clip_gradient)
     step.set_train(True)
     frames = Tensor(np.array([[3.0, 4.0]], np.float32))
-    loss, logits, norm = step(frames, Tensor(np.ones((1, 2), np.float32)))
+    loss, norm, *_, logits = step(frames, Tensor(np.ones((1, 2), np.float32)))
     figures = float(loss.asnumpy()), float(norm.asnumpy())
     return figures, logits.asnumpy().tolist(), network.weight.asnumpy()
 
@@ -98,7 +98,7 @@ def scaled_step(gradient, scale):
     step = TrainStep(network, sum_of_logits, optimizer, loss_scale=loss_scale)
     step.set_train(True)
     frames = Tensor(np.full((1, 2), gradient, np.float32))
-    loss, _, norm = step(frames, Tensor(np.ones((1, 2), np.float32)))
+    loss, norm, *_ = step(frames, Tensor(np.ones((1, 2), np.float32)))
     actual = [float(x.asnumpy()) for x in (loss, norm, loss_scale.scale_value)]
     return actual, network.weight.asnumpy().tolist()
 
@@ -116,6 +116,92 @@ def test_an_overflow_halves_the_loss_scale_and_updates_nothing():
     assert not np.isfinite(norm)
     assert scale == 512.0
     assert weight == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("scale", [1024.0, 0.125])
+def test_a_static_loss_scale_changes_nothing_but_what_overflows(scale):
+    network = Linear()
+    optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1)
+    step = TrainStep(network, sum_of_logits, optimizer, loss_scale=scale)
+    step.set_train(True)
+    label_ids = Tensor(np.ones((1, 2), np.float32))
+    figures = step.run([(Tensor(np.array([[3.0, 4.0]], np.float32)), label_ids)])
+    assert float(figures.loss.asnumpy()) == 7.0
+    assert float(figures.norm.asnumpy()) == pytest.approx(5.0)
+    assert bool(figures.is_finite.asnumpy())
+    assert not bool(figures.is_skipped.asnumpy())
+    np.testing.assert_allclose(network.weight.asnumpy(), [0.7, 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("is_finite", [True, False])
+def test_an_overflow_is_what_mindspore_makes_of_the_gradients(monkeypatch, is_finite):
+    """On an Ascend 910 there is no infinity: gradients are finite, a status is not."""
+    limit = 0.0 if is_finite else 1e9
+
+    def all_finite(gradients):
+        return gradients[0].sum() > limit
+
+    monkeypatch.setattr(amp, "all_finite", all_finite)
+    network = Linear()
+    optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1)
+    loss_scale = amp.DynamicLossScaler(4.0, 2, 1000)
+    step = TrainStep(network, sum_of_logits, optimizer, loss_scale=loss_scale)
+    step.set_train(True)
+    ones = Tensor(np.ones((1, 2), np.float32))
+    figures = step.run([(ones, ones)])
+    assert bool(figures.is_finite.asnumpy()) == is_finite
+    assert bool(figures.is_skipped.asnumpy()) != is_finite
+    expected = [0.9, 0.9] if is_finite else [1.0, 1.0]
+    np.testing.assert_allclose(network.weight.asnumpy(), expected, rtol=1e-6)
+
+
+class Dense(nn.Cell):
+    """Two layers without batch norm."""
+
+    def __init__(self):
+        super().__init__()
+        rng = np.random.default_rng(3)
+        for name, shape in (("first", (6, 5)), ("second", (5, 3))):
+            values = rng.standard_normal(shape).astype(np.float32)
+            setattr(self, name, mindspore.Parameter(values, name=f"{name}.weight"))
+
+    def construct(self, x):
+        return ops.tanh(x @ self.first) @ self.second
+
+
+@pytest.mark.parametrize("loss_scale", [None, 64.0])
+def test_accumulated_parts_update_as_the_whole_batch_does(loss_scale):
+    rng = np.random.default_rng(4)
+    batches = [
+        (
+            rng.standard_normal((8, 6)).astype(np.float32),
+            rng.integers(0, 3, 8, np.int32),
+        )
+        for _ in range(3)
+    ]
+    results = []
+    for num_parts in (1, 4):
+        network = Dense()
+        optimizer = nn.SGD(network.trainable_params(), learning_rate=0.1, momentum=0.9)
+        step = TrainStep(
+            *(network, make_loss(0.1), optimizer),
+            clip_gradient=1.0,
+            loss_scale=loss_scale,
+        )
+        if num_parts > 1:
+            step = AccumulatedStep(step, num_parts)
+        step.set_train(True)
+        figures = []
+        for batch in batches:
+            split = zip(*(np.split(array, num_parts) for array in batch), strict=True)
+            made = step.run([tuple(map(Tensor, part)) for part in split])
+            logits = np.concatenate([part.asnumpy() for part in made.logits])
+            figures.append([logits, made.loss.asnumpy(), made.norm.asnumpy()])
+        weights = [p.asnumpy() for p in network.get_parameters()]
+        results.append([weights, *figures])
+    for whole, parts in zip(*results, strict=True):
+        for one, other in zip(whole, parts, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
