@@ -1,5 +1,6 @@
 """`clipmill JOB`, which is `python -m pipelines JOB`: one name for every job."""
 
+import functools
 import importlib
 import importlib.machinery
 import importlib.util
@@ -77,7 +78,10 @@ def _run(job: str, words: list[str]) -> int:
     # none before --help and wrong flags are answered.
     from pipelines.jobs import parsers
 
-    getattr(parsers, f"{job}_parser")().parse_known_args(words)
+    make_parser = getattr(parsers, f"{job}_parser")
+    if job == "relabel" and any(word.startswith("--corrections") for word in words):
+        make_parser = functools.partial(make_parser, has_corrections=True)
+    make_parser().parse_known_args(words)
     from pipelines.jobs import progress
 
     progress.configure_logging()

@@ -64,3 +64,11 @@ def test_flags_reach_the_job_and_its_status_the_shell(tools):
         "E clipmill: build failed: /no/annotations: cannot list the folder "
         "of annotations: No such file or directory\n"
     )
+
+
+def test_corrections_take_the_place_of_annotations(tmp_path, capsys):
+    corrections = tmp_path / "corrections.tsv"
+    corrections.write_text("clip_id\tlabel\n")
+    words = ["--corrections", str(corrections), "--dataset", str(tmp_path / "none")]
+    assert command.main(["relabel", *words]) == 1
+    assert "relabel failed: " in capsys.readouterr().err
