@@ -10,6 +10,7 @@ setup(
     classifiers=["Private :: Do Not Upload"],
     packages=[
         "eval",
+        "eval.device",
         "eval.running",
         "infra.configs",  # no code: the files that --config_path takes by their names
         "mindrecord_io",
@@ -61,6 +62,8 @@ setup(
         "bench": ["mosaicml-streaming>=0.13", "webdataset>=1.0"],
         "cloud": ["apache-beam[aws,gcp]>=2.77,<2.78"],
         "dask": ["apache-beam[dask]>=2.77,<2.78"],  # for --runner=DaskRunner
+        # .onnx files: comparing them when they are written, and those of a stream.
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.20"],
         "test": [
             "axe-playwright-python>=0.1.8",  # brings axe itself
             "flask>=3",  # moto's server, with flask-cors
@@ -69,6 +72,7 @@ setup(
             "kubernetes-validate>=1.34",  # the schemas come with it
             "moto[s3]>=5.1",
             "mypy>=1.15",
+            "onnx>=1.16",
             "onnxruntime>=1.20",
             "playwright>=1.50",  # drives Debian's Chromium
             "pytest>=8",

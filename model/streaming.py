@@ -64,6 +64,12 @@ class Stream:
         values: npt.NDArray[np.float32] = logits.asnumpy()
         return values
 
+    @property
+    def state_shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of what the shifts keep of a frame, once there was one."""
+        kept = (memory.previous for memory in self._memories.values())
+        return [tuple(state.shape) for state in kept if state is not None]
+
     def reset(self) -> None:
         """Starts anew: the next frame is the first of its clip."""
         for memory in self._memories.values():

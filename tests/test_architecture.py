@@ -73,6 +73,7 @@ MAY_BE_IMPORTED_BY = {
     "imageio_ffmpeg": ["pipelines/ffmpeg.py"],
     "mindspore": [
         "eval/*",
+        "eval/device/*",
         "eval/running/rank_group.py",
         "mindrecord_io/serving/reader.py",
         "mindrecord_io/shards/row_reading.py",
@@ -80,6 +81,8 @@ MAY_BE_IMPORTED_BY = {
         "train/*",
     ],
     "numpy": ["*/*", "*/*/*"],
+    "onnx": ["eval/device/onnx_states.py"],
+    "onnxruntime": ["eval/device/runners.py"],
     "pyarrow": ["eval/*", "mindrecord_io/*/*", "pipelines/*/*"],
     "safetensors": ["model/weight*.py"],
     "simplejpeg": [

@@ -134,12 +134,7 @@ def infer_parser() -> CommandParser:
         metavar="FPS",
         help="frames of the stream to look at in a second; by default all",
     )
-    parser.add_argument(
-        "--device_target",
-        choices=("CPU", "GPU", "Ascend"),
-        default="CPU",
-        help="what computes",
-    )
+    _add_device_target(parser)
     _add_pixels(parser, "crop_px", "side of the frames")
     _add_pixels(parser, "resize_px", "short side before that is cut out")
     parser.add_argument(
@@ -166,15 +161,27 @@ def export_parser() -> CommandParser:
         example="--checkpoint run/best.ckpt --output network.onnx",
     )
     add_checkpoint(parser)
-    _add_output(parser, "file: .mindir, .onnx, .safetensors")
+    _add_output(parser, "file: .mindir, .onnx, .safetensors, .air")
     _add_pixels(parser, "crop_px", "side of the frames")
     parser.add_argument(
         "--batch_size",
         type=command_line.positive_int,
-        default=1,
         metavar="N",
-        help="clips at once in an .onnx file",
+        help="clips at once; by default any number in an .mindir file, 1 elsewhere",
     )
+    parser.add_argument(
+        "--input",
+        choices=("uint8", "float24"),
+        default="uint8",
+        help="frames as bytes, or as the model zoo's normalised float32 [1, 24, 224, "
+        "224]",
+    )
+    parser.add_argument(
+        "--streaming",
+        action="store_true",
+        help="one frame and the shifts' states in, logits and states out (.onnx)",
+    )
+    _add_device_target(parser)
     return parser
 
 
@@ -212,6 +219,15 @@ def import_weights_parser() -> CommandParser:
         "set: by default unknown",
     )
     return parser
+
+
+def _add_device_target(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--device_target",
+        choices=("CPU", "GPU", "Ascend"),
+        default="CPU",
+        help="what computes",
+    )
 
 
 def _add_map_classes(parser: CommandParser) -> None:

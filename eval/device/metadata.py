@@ -1,0 +1,123 @@
+"""What is written with an exported network: all that another program needs to use it.
+
+In an .onnx file as its metadata, a key a value in JSON; an .mindir file, which has no
+place for it, has FILE.json beside it:
+
+    {"input": {"name": "frames", "dtype": "uint8", "shape": [null, 8, 3, 224, 224]},
+     "outputs": ["logits"], "labels": [...], "num_segments": 8, "crop_px": 224, ...}
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model import whole_file
+from model.tsm import TSM
+
+__all__ = [
+    "MetadataError",
+    "append_to_onnx",
+    "beside",
+    "read",
+    "sidecar",
+    "values",
+    "write",
+]
+
+_METADATA_PROPS = 14  # the field's number in ONNX's ModelProto
+
+
+class MetadataError(ValueError):
+    """A network's file has no metadata, or that of another file."""
+
+
+def values(network: TSM, *, crop_px: int, checkpoint: str) -> dict[str, Any]:
+    """Returns what holds of a network in every file that is made of it."""
+    card = network.card
+    return {
+        "labels": list(card.class_names),
+        "num_classes": network.config.num_classes,
+        "num_segments": network.config.num_segments,
+        "consensus": network.config.consensus,
+        "arch": network.config.arch,
+        "crop_px": crop_px,
+        "resize_px": card.view.get("resize_px"),
+        "view": dict(card.view),
+        "mean": list(card.mean),
+        "std": list(card.std),
+        "dataset": card.dataset,
+        "dataset_version": card.dataset_version,
+        "dataset_digest": card.dataset_digest,
+        "checkpoint": checkpoint,
+    }
+
+
+def sidecar(path: Path) -> Path:
+    """Returns the file beside an .mindir file that has its metadata."""
+    return path.with_name(f"{path.name}.json")
+
+
+def beside(path: Path, content: Mapping[str, Any]) -> str:
+    """Returns the text of the metadata beside an .mindir file, with that one's hash."""
+    return json.dumps({**content, "sha256": _sha256(path)}, indent=1) + "\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Writes that text, whole or not at all."""
+    with whole_file.replaced(path) as incomplete:
+        incomplete.write_text(text, "utf-8")
+
+
+def append_to_onnx(path: Path, content: Mapping[str, Any]) -> None:
+    """Adds metadata to an .onnx file.
+
+    The file is one protobuf message, and what follows a message is merged into it.
+    """
+    with path.open("ab") as file:
+        for key, value in content.items():
+            entry = _field(1, key.encode()) + _field(2, json.dumps(value).encode())
+            file.write(_field(_METADATA_PROPS, entry))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Returns the metadata of an .mindir or .onnx file.
+
+    Raises:
+      MetadataError: it has none, or another file's.
+    """
+    if path.suffix == ".onnx":
+        from eval.device import runners
+
+        entries = runners.OnnxRunner(path).metadata
+        if "num_segments" not in entries:
+            raise MetadataError(f"{path} was not written by clipmill export")
+        return {key: json.loads(value) for key, value in entries.items()}
+    described = sidecar(path)
+    if not path.is_file() or not described.is_file():
+        raise MetadataError(f"{path} and {described.name} beside it must both be there")
+    content: dict[str, Any] = json.loads(described.read_text("utf-8"))
+    if content["sha256"] != _sha256(path):
+        raise MetadataError(
+            f"{described} is of another file than {path}: export it again"
+        )
+    return content
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Returns a field of a protobuf message that has bytes."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    parts = []
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
