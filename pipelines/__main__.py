@@ -35,8 +35,18 @@ _OTHER_JOBS = {
     "export": "write a trained network for other programs",
     "import_weights": "make a checkpoint of published weights",
     "doctor": "print what this machine has, and what is missing for what",
+    "launch": "run train or eval on several devices and hosts",
+    "rank_table": "write the rank table of hosts with Ascend devices",
+    "device": "score a split by an exported network, as on an Ascend 310",
 }
 """The jobs of the packages that are imported by name alone: `train`, and `eval`."""
+
+_MODULES = {
+    "launch": "eval.running.launch",
+    "rank_table": "eval.running.rank_table",
+    "device": "eval.device.__main__",
+}
+"""Those of them that are no tool of `python -m eval`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,6 +104,8 @@ def _run_elsewhere(job: str, words: list[str]) -> int:
         _load_own(package)
     if job == "train":
         module = importlib.import_module("train.__main__")
+    elif job in _MODULES:
+        module = importlib.import_module(_MODULES[job])
     else:
         module = importlib.import_module("eval.__main__")
         words = words if job == "eval" else [job, *words]

@@ -11,7 +11,8 @@ import pytest
 from pipelines import __main__ as clipmill
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-JOBS = [*clipmill._JOBS, *clipmill._OTHER_JOBS]
+JOBS = [job for job in (*clipmill._JOBS, *clipmill._OTHER_JOBS) if job != "device"]
+STEPS = [["device", step] for step in ("preprocess", "run", "postprocess")]
 HEAVY = ("apache_beam", "mindspore", "cv2", "pyarrow", "numpy", "yaml")
 
 # What the installed program consists of.
@@ -37,7 +38,9 @@ def run(*words, cwd=None, path=(REPOSITORY,), script=SCRIPT, options=()):
     )
 
 
-@pytest.mark.parametrize("words", [["--help"], *([job, "--help"] for job in JOBS)])
+@pytest.mark.parametrize(
+    "words", [["--help"], *([*job, "--help"] for job in [*([j] for j in JOBS), *STEPS])]
+)
 def test_help_loads_no_library_and_ends_with_an_example(words):
     done = run(*words, script=LOADED + SCRIPT)
 
@@ -46,9 +49,19 @@ def test_help_loads_no_library_and_ends_with_an_example(words):
     assert loaded == "[]"
     assert "(default: None)" not in done.stdout
     if len(words) > 1:
-        assert lines[0].startswith(f"usage: clipmill {words[0]} ")
+        job = " ".join(words[:-1])
+        assert lines[0].startswith(f"usage: clipmill {job} ")
         assert lines[-2] == "example:"
-        assert lines[-1].startswith(f"  clipmill {words[0]} --")
+        assert lines[-1].startswith(f"  clipmill {job} --")
+
+
+def test_steps_of_a_job_are_listed_without_a_library():
+    done = run("device", "--help", script=LOADED + SCRIPT)
+    assert (done.returncode, done.stderr) == (0, "")
+    line, loaded = done.stdout.splitlines()
+    assert line.endswith("the steps are: preprocess, run, postprocess")
+    assert loaded == "[]"
+    assert run("device", "runn").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -92,7 +105,9 @@ def test_one_mistake_has_one_wording(job, value):
 @pytest.mark.parametrize("job", [job for job in JOBS if job not in ("synthesize",)])
 def test_a_path_that_is_none_is_refused_before_any_work(job, tmp_path):
     has_output_only = ("export", "import_weights", "checksums", "suspects")
+    has_output_only += ("rank_table",)
     flag = "--dataset" if job not in has_output_only else "--output"
+    flag = "--log_dir" if job == "launch" else flag
     done = run(job, flag, "~no-such-user/x", cwd=tmp_path)
 
     assert done.returncode == 2
