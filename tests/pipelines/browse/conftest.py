@@ -57,8 +57,9 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.line = self._process.stderr.readline()
-        (self.url,) = re.findall(r"http://\S+?/", self.line) or [""]
+        lines = iter(self._process.stderr.readline, "")
+        self.line = next(line for line in lines if "http://" in line)
+        (self.url,) = re.findall(r"http://\S+?/", self.line)
 
     def stop(self):
         self._process.send_signal(signal.SIGINT)
