@@ -82,7 +82,7 @@ class ShardName:
 def shard_folder(dataset: Path, split: str, key: str) -> Path:
     """Returns the final folder of the shard with this key, published or not."""
     if split not in records.SPLITS or not _KEY.fullmatch(key):
-        raise ValueError(f"no shard can be in split {split!r} with key {key!r}")
+        raise ValueError(f"no shard can be in split {split!r:.80} with key {key!r:.80}")
     return dataset / "shards" / split / key
 
 

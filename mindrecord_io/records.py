@@ -130,7 +130,7 @@ class Fingerprint:
 
     def __post_init__(self) -> None:
         if self.num_bytes < 0 or not _SHA256.fullmatch(self.sha256):
-            raise ValueError(f"not a fingerprint: {self.num_bytes}, {self.sha256!r}")
+            raise ValueError(f"not a fingerprint: {self.num_bytes}, {self.sha256:.80}")
 
 
 @dataclass(frozen=True, slots=True)

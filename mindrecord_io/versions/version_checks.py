@@ -92,7 +92,7 @@ def _wrong_counts(version: Version, totals: TableTotals) -> list[str]:
         name = f"num_rows of {entry.path}"
         counts[name] = (entry.num_rows, by_shard.pop(entry.path, 0))
     for path, num_rows in by_shard.items():
-        counts[f"num_rows of {path}, which is not listed"] = (0, num_rows)
+        counts[f"num_rows of {path!s:.200}, which is not listed"] = (0, num_rows)
     for status, num_rows in by_status.items():
         counts[f"the number of clips that are {status!r}"] = (0, num_rows)
     return [

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_no_edit_of_a_data_set_leads_a_command_astray(tmp_path):
-    num_edits = os.environ.get("CLIPMILL_NUM_EDITS", "60")
+    num_edits = os.environ.get("CLIPMILL_NUM_EDITS", "30")
     command = [sys.executable, "-m", "tests.edited_data_sets"]
     done = subprocess.run(
         [*command, "--folder", str(tmp_path), "--num_edits", num_edits],
