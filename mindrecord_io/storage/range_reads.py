@@ -223,6 +223,8 @@ class RangeReads:
             text = f"{self._remote.uri}/{pending.part.path}: is not there"
             self._settle(pending, WrongContentError(text))
             return True
+        except _WrongSizeError as cause:
+            problem = str(cause)
         except (OSError, futures.CancelledError) as cause:
             self._reopen(pending.part)
             pending.last_problem = object_store.redacted(str(cause))
@@ -274,7 +276,7 @@ class RangeReads:
         with self._lock:
             self.num_requests += 1
         if num_bytes != part.file_num_bytes:
-            raise OSError(
+            raise _WrongSizeError(
                 f"it has {num_bytes} bytes, published were {part.file_num_bytes}"
             )
         return file
@@ -303,6 +305,10 @@ class RangeReads:
     def _name(self, part: FilePart) -> str:
         end = part.begin + part.num_bytes
         return f"{self._remote.uri}/{part.path}, bytes {part.begin} to {end}"
+
+
+class _WrongSizeError(OSError):
+    pass
 
 
 def _readable(speed: tuple[float, float]) -> tuple[float, float]:

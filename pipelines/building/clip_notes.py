@@ -148,7 +148,8 @@ class _TsvFile:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with files.errors_name(self._path):
+                self._file.close()
             files.sync(self._path)
 
     def write(self, row: Row) -> None:

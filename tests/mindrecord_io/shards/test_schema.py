@@ -2,7 +2,7 @@ import pytest
 
 from mindrecord_io.shards import schema
 
-PAGE = 32_768
+LARGEST_ROW = 256 * 1024 * 1024
 
 
 def test_columns_are_those_that_readers_of_the_format_know():
@@ -27,8 +27,11 @@ def test_frames_is_the_last_of_the_variable_width_fields_in_a_row():
 
 
 @pytest.mark.parametrize(
-    ("num_frames", "expected"), [(1, 32_696), (45, 32_344), (4_088, 0)]
+    ("num_frames", "length_fields"), [(1, 72), (45, 424), (4_088, 32_768)]
 )
-def test_a_clip_may_fill_a_page_less_its_length_fields(num_frames, expected):
-    # 32,768 - 64 - 8 for each frame
-    assert schema.max_frames_num_bytes(PAGE, num_frames) == expected
+def test_a_clip_may_fill_the_largest_row_less_its_length_fields(
+    num_frames, length_fields
+):
+    # 64, and 8 for each frame
+    expected = LARGEST_ROW - length_fields
+    assert schema.max_frames_num_bytes(num_frames) == expected
