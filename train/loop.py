@@ -206,7 +206,7 @@ class Training:
         waiting: list[learner.Pending] = []
         prepared = self._prepared(batches, step_index)
         while prepared is not None:
-            self._profile_if_due()
+            self._profile_if_due(step_index - self._begin_step)
             if step_index == self._begin_step and self._ranks.is_first:
                 logger.info("compiling the network: about a minute the first time")
             waiting.append(self._learner.launch(*prepared))
@@ -262,11 +262,11 @@ class Training:
         if self._progress.num_steps % self._settings.log_every == 0:
             self._board.add("train", figures, self._progress.num_steps)
 
-    def _profile_if_due(self) -> None:
-        if self._is_profiled and self._num_own_steps == _PROFILED_STEPS.start:
+    def _profile_if_due(self, num_launched: int) -> None:
+        if self._is_profiled and num_launched == _PROFILED_STEPS.start:
             folder = self._folder.path / "profile"
             self._profiler.enter_context(profile.profiled(folder, self._device_target))
-        if self._num_own_steps == _PROFILED_STEPS.stop:
+        if num_launched == _PROFILED_STEPS.stop:
             self._profiler.close()
 
     def _save_if_due(self) -> None:
