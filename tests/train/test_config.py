@@ -29,7 +29,10 @@ CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
         ({"loss_scale": 0.0}, "loss_scale must be positive: 0.0"),
         ({"amp_level": "O1"}, r"one of \('O0', 'O2', 'O3', 'auto'\), got 'O1'"),
         ({"trainable": "head"}, r"one of \('all', 'classifier'\), got 'head'"),
-        ({"sampling": "odd"}, r"one of \('each_once', 'class_balanced'\), got 'odd'"),
+        (
+            {"sampling": "odd"},
+            r"one of \('each_once', 'class_balanced', 'blocks'\), got 'odd'",
+        ),
         ({"fresh_parts": ("fc",)}, r"of \('classifier', 'non_local'\), got 'fc'"),
         ({"scales": ()}, r"scales must be in \(0, 1\]: \(\)"),
         ({"scales": (1.5,)}, r"scales must be in \(0, 1\]: \(1.5,\)"),
