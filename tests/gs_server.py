@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pyarrow import fs
 
 _PROGRAM = """
-import logging, sys
+import http.server, logging, sys
 from gcp_storage_emulator import server
 logging.disable()
+# As Google's own, it answers a second connection while the first stays open.
+http.server.HTTPServer = http.server.ThreadingHTTPServer
 made = server.create_server(
     "127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="clips"
 )

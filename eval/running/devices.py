@@ -4,8 +4,6 @@ import importlib.util
 from importlib import metadata
 from pathlib import Path
 
-from eval.running import config_file
-
 __all__ = ["check", "count", "describe_lack", "describe_machine", "needed"]
 
 _DEVICE_FILES = {"GPU": "nvidia[0-9]*", "Ascend": "davinci[0-9]*"}
@@ -46,6 +44,8 @@ def check(device_target: str, folder: Path = Path("/dev")) -> None:
       config_file.ConfigError: there is none.
     """
     if not count(device_target, folder):
+        from eval.running import config_file  # PyYAML, which doctor does without
+
         raise config_file.ConfigError(describe_lack(device_target, folder))
 
 

@@ -102,11 +102,14 @@ class Brightness:
         return np.stack([left, right, np.zeros_like(left)], axis=1)
 
 
-@pytest.mark.parametrize("eval_batch_size", [4, 6, 16])
+@pytest.mark.parametrize(("eval_batch_size", "num_views"), [(4, 3), (6, 6), (16, 12)])
 def test_three_crops_twice_are_averaged_over_all_of_the_frame(
-    published_version, eval_batch_size
+    published_version, eval_batch_size, num_views
 ):
-    """Stored frames are 24 x 32, dark on the left, bright on the right."""
+    """A step scores whole clips, or equal parts of one.
+
+    Stored frames are 24 x 32, dark on the left, bright on the right.
+    """
     predict = Brightness()
     settings = config.EvalConfig(
         crop_px=32,
@@ -119,7 +122,7 @@ def test_three_crops_twice_are_averaged_over_all_of_the_frame(
         predict, NETWORK, settings, version=published_version, split="validation"
     )
     assert evaluation.num_clips == 4
-    assert set(predict.shapes) == {(eval_batch_size, 4, 3, 32, 32)}
+    assert set(predict.shapes) == {(num_views, 4, 3, 32, 32)}
     assert evaluation.ranked[:, 0].tolist() == [1, 1, 1, 1]
 
 

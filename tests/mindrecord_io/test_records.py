@@ -282,7 +282,7 @@ def test_facts_of_the_source_are_fields_of_the_clip_in_json():
         '"duration_seconds_from_header": 0.0, "fps_from_content": 0.0, '
         '"duration_seconds_from_content": 0.0, "rotation_degrees": 0, '
         '"num_frames_lost": 0, "row": 0, "frames_offset": 262175, "frame_sizes": '
-        '[9000, 9100, 8900], "frames_sha256": "", "limits": ""}'
+        '[9000, 9100, 8900], "frames_sha256": "", "limits": "", "frame_crc32s": []}'
     )
 
 
