@@ -94,7 +94,7 @@ def test_of_200_flipped_bits_every_one_is_refused_with_the_shards_name(
     version, words, caplog, capsys, monkeypatch
 ):
     # A device is chosen once in a process, before anything runs on it.
-    monkeypatch.setattr(config, "use_device", lambda _: config.use_graph_mode())
+    monkeypatch.setattr(config, "use_device", lambda *_: config.use_graph_mode())
     rng = random.Random(SEED)
     refused, wrong = Counter(), []
     for number in range(NUM_FLIPS):
