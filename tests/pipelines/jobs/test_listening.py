@@ -51,7 +51,9 @@ def test_build_relabel_and_verify_listen_nowhere(heard, package_copy, tmp_path):
     assert heard("build", *clips, *annotations, *dataset, *two) == set()
     package_copy.annotate({"train": {"101": 2, "102": 1, "103": 2}})
     shutil.rmtree(package_copy.clips)
-    assert heard("relabel", *annotations, *dataset, *two) == set()
+    assert (
+        heard("relabel", *annotations, *dataset, *two, "--max_withdrawn", "1") == set()
+    )
     assert heard("verify", *dataset, *two) == set()
 
 
