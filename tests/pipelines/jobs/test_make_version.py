@@ -323,4 +323,7 @@ def test_the_result_counts_clips_by_the_time_of_the_shards_only(first):
         "num_bytes": first.manifest.num_bytes,
         "seconds": 10.0,
         "clips_per_second": 2.0,
+        "lost": {},
+        "num_leaks": 0,
+        "num_label_conflicts": 0,
     }

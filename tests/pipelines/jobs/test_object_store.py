@@ -200,7 +200,7 @@ def test_a_published_shard_that_lost_a_byte_is_an_error(bucket, local):
         )
     with (
         data_sets.opened("s3://clips/cut") as data_set,
-        pytest.raises(ValueError, match=r"\.db has 1000 bytes, not .*build again"),
+        pytest.raises(ValueError, match=r"\.db has 1000 bytes, not .*build --repair"),
     ):
         data_set.read_summary(shard.split, shard.key)
 
