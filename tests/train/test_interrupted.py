@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import reading_hook
+
 CONFIG = """
 model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
 evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
@@ -106,10 +108,15 @@ def test_a_training_is_interrupted_while_libraries_are_loaded(
     interrupt(process)
 
 
-def test_an_evaluation_is_interrupted(start, published_version, tmp_path):
+def test_an_evaluation_is_interrupted(start, published_version, tmp_path, monkeypatch):
     dataset = shutil.copytree(published_version.dataset, tmp_path / "dataset")
-    (dataset / "CURRENT").unlink()
-    os.mkfifo(dataset / "CURRENT")
-    process = start("eval", dataset, "--checkpoint", tmp_path / "best.ckpt")
-    wait_until(lambda: is_read(dataset / "CURRENT"))
+    flags = ["--output", tmp_path / "o", "--epochs", 1]
+    assert start("train", dataset, *flags).wait(MAX_SECONDS) == 0
+    pipe = reading_hook.planted(tmp_path / "hook", dataset, "eval")
+    path = [str(tmp_path / "hook"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+
+    process = start("eval", dataset, "--checkpoint", tmp_path / "o" / "best.ckpt")
+
+    wait_until(lambda: is_read(pipe))
     interrupt(process)

@@ -10,6 +10,7 @@ import pytest
 from pyarrow import fs
 
 from pipelines import __main__ as command
+from tests import reading_hook
 from tests import versions_by_hand as by_hand
 
 LINE = "interrupted: nothing half-done counts, run the same command again to finish"
@@ -37,18 +38,6 @@ def interrupt(tools):
     return interrupt_one
 
 
-# What a job's process imports first: it waits at a named pipe before it reads CURRENT.
-WAITING = """
-import sys
-if "pipelines" in sys.orig_argv:
-    from mindrecord_io.storage import files
-    read_bytes = files.read_bytes
-    def read_after_the_pipe(path, *limits):
-        if path.name == "CURRENT":
-            open(path.with_name("pipe")).read()
-        return read_bytes(path, *limits)
-    files.read_bytes = read_after_the_pipe
-"""
 READERS = [j for j in command._JOBS if j not in ("synthesize", "checksums", "suspects")]
 
 
@@ -85,10 +74,7 @@ def test_every_job_that_reads_a_data_set_can_be_interrupted(
 ):
     dataset, hook = tmp_path / "dataset", tmp_path / "hook"
     by_hand.publish(dataset)
-    pipe = dataset / "pipe"
-    os.mkfifo(pipe)
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(WAITING)
+    pipe = reading_hook.planted(hook, dataset, "pipelines")
     before = sorted(path for path in dataset.rglob("*"))
     words = words_of(job, package, dataset)
     process = tools.start_command(job, *words, python_path=[hook])
