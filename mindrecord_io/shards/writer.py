@@ -7,6 +7,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent import futures
+from dataclasses import replace
 from pathlib import Path
 
 from mindrecord_io import records
@@ -112,15 +113,18 @@ class ShardWriter:
 
     def finish(
         self,
-        decoders: Iterable[DecoderIdentity] = (),
+        decoders: Sequence[Iterable[DecoderIdentity]] = ((),),
         listed: Sequence[Fingerprint | None] = (),
+        listed_summary: Fingerprint | None = None,
     ) -> ShardSummary:
         """Completes the files, reads every row back, and writes the summary.
 
         Args:
-          decoders: that made the frames.
+          decoders: that made the frames, then others that may have made equal ones.
           listed: contents that versions list under the plan's key; if this is another
             content, the shard gets another key.
+          listed_summary: that of the summary; the first decoders by which the summary
+            is the listed one are recorded, and without such the key is another too.
 
         Raises:
           ShardWriteError: a clip of the plan is missing, the file system refuses, or
@@ -140,19 +144,20 @@ class ShardWriter:
                 file = files.fingerprint(self._path)
                 index_file = files.fingerprint(self._index_path)
         key = self._plan.key
-        is_other = bool(listed) and file not in listed
         summary = ShardSummary(
             split=self._plan.split,
             index=self._plan.index,
             num_shards=self._plan.num_shards,
-            key=sharding.key_of_content(key, file) if is_other else key,
+            key=key,
             frames_key=self._plan.frames_key,
             mindrecord=file,
             mindrecord_index=index_file,
             clips=tuple(self._outcomes),
-            planned_key=key if is_other else "",
-            decoders=tuple(sorted(decoders)),
         )
+        summaries = [
+            replace(summary, decoders=tuple(sorted(those))) for those in decoders
+        ]
+        summary = _listed_one(summaries, listed, listed_summary)
         shard_folders.write_summary(self._folder, summary)
         return summary
 
@@ -228,3 +233,24 @@ def _first_reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     marked = [line for line in lines if line.startswith(_REASON)]
     return (marked or lines or [repr(error)])[0].removeprefix(_REASON).strip()
+
+
+def _listed_one(
+    summaries: Sequence[ShardSummary],
+    listed: Sequence[Fingerprint | None],
+    listed_summary: Fingerprint | None,
+) -> ShardSummary:
+    """Returns the summary that versions list, else the first, under another key."""
+    first = summaries[0]
+    if not listed:
+        return first
+    if first.mindrecord in listed:
+        if listed_summary is None:
+            return first
+        for summary in summaries:
+            content = shard_folders.encoded_summary(summary)
+            digest = hashlib.sha256(content).hexdigest()
+            if Fingerprint(len(content), digest) == listed_summary:
+                return summary
+    key = sharding.key_of_content(first.key, first.mindrecord)
+    return replace(first, key=key, planned_key=first.key)

@@ -243,10 +243,11 @@ class _BuildShard(beam.DoFn):
             )
         shards, place = listed_shards.listed_by(data_set), (plan.split, plan.key)
         listed = [shards.files[place]] if place in shards.files else []
+        places = {clip.stored_in for clip in plan.clips} | {"/".join(place)}
         summaries = {
-            f"{split}/{key}": records.to_json(shards.summaries[split, key])
-            for split, _, key in (clip.stored_in.partition("/") for clip in plan.clips)
-            if (split, key) in shards.summaries
+            f"{split}/{key}": records.to_json(summary)
+            for (split, key), summary in shards.summaries.items()
+            if f"{split}/{key}" in places
         }
         answer = self._answer(
             plan,
@@ -254,6 +255,7 @@ class _BuildShard(beam.DoFn):
             plan=records.to_json(plan),
             listed=[file and records.to_json(file) for file in listed],
             summaries=summaries,
+            known_decoders=[records.to_json(d) for d in sorted(shards.decoders)],
             is_repair=self._job.is_repair,
         )
         return str(answer["key"])

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mindrecord_io.records import Fingerprint
+from mindrecord_io.records import DecoderIdentity, Fingerprint
 from mindrecord_io.versions.manifests import ManifestError
 from pipelines.publishing.data_sets import DataSet
 
@@ -35,11 +35,13 @@ class ListedShards:
       summaries: what each one's summary.json is listed with; only of manifests that
         have it.
       made_again: keys of shards that another decoder made, by the key of their plan.
+      decoders: that made frames of any version, as far as this was recorded.
     """
 
     files: Mapping[Place, Fingerprint | None]
     summaries: Mapping[Place, Fingerprint]
     made_again: Mapping[Place, str]
+    decoders: frozenset[DecoderIdentity]
 
     def keys(self, split: str, key: str) -> tuple[str, ...]:
         """Returns the keys under which a planned shard may be published."""
@@ -62,16 +64,18 @@ def _read(data_set: DataSet, names: tuple[str, ...]) -> ListedShards:
     files: dict[Place, Fingerprint | None] = {}
     summaries: dict[Place, Fingerprint] = {}
     made_again: dict[Place, str] = {}
+    decoders: set[DecoderIdentity] = set()
     for name in names:  # the newest last
         try:
             manifest = data_set.read_manifest(name)
         except ManifestError as error:
             logger.warning("version %s is left out: %s", name, error)
             continue
+        decoders.update(manifest.decoders)
         for shard in manifest.shards:
             files[shard.split, shard.key] = shard.mindrecord
             if shard.summary is not None:
                 summaries[shard.split, shard.key] = shard.summary
             if shard.planned_key:
                 made_again[shard.split, shard.planned_key] = shard.key
-    return ListedShards(files, summaries, made_again)
+    return ListedShards(files, summaries, made_again, frozenset(decoders))

@@ -47,6 +47,7 @@ def _begin_shard(
     *,
     listed: Sequence[records.Fingerprint | None] = (),
     summaries: Mapping[str, records.Fingerprint] | None = None,
+    known_decoders: Sequence[records.DecoderIdentity] = (),
     is_repair: bool = False,
 ) -> Finish:
     """Writes one shard; returns a function that reads it back and publishes it.
@@ -55,7 +56,8 @@ def _begin_shard(
 
     Args:
       listed: contents that versions list under the plan's key.
-      summaries: as StoredClips takes them.
+      summaries: as StoredClips takes them; the one under the plan's key as well.
+      known_decoders: that made the frames of published versions.
       is_repair: the shard takes the place of one that may be there and damaged.
 
     Raises:
@@ -83,7 +85,9 @@ def _begin_shard(
 
     def finish() -> records.ShardSummary:
         with unfinished:
-            summary = shard.finish(decoders, listed)
+            known = [decoders, *({one} for one in known_decoders)]
+            place = f"{plan.split}/{plan.key}"
+            summary = shard.finish(known, listed, (summaries or {}).get(place))
             publish = shard_folders.replace if is_repair else shard_folders.publish
             publish(dataset, folder, summary)
         return summary
@@ -167,6 +171,10 @@ class _Worker:
                 decoder,
                 listed=listed,
                 summaries=summaries,
+                known_decoders=[
+                    records.from_json(records.DecoderIdentity, decoder)
+                    for decoder in request.get("known_decoders", ())
+                ],
                 is_repair=request.get("is_repair", False),
             )
         except _ERRORS as cause:
