@@ -242,7 +242,7 @@ def build_while_killing(clips, folder, tools, plant):
         status, _, log = running.end()
         family |= running.family
         assert status in (0, 1, -signal.SIGKILL), log
-        assert status != 1 or "the worker process killed by SIGKILL" in log, log
+        assert status != 1 or "killed by SIGKILL" in log, log
         num_versions += status == 0
         if status == 0 and not kinds:
             return num_versions, family
@@ -379,4 +379,6 @@ def test_of_a_shard_only_the_clips_that_changed_are_decoded(package_copy, tools,
                 num_workers=1,
             )
         ).version
-    assert tiny.files_of(opening.open_version(dataset)) == tiny.files_of(fresh)
+    made = tiny.files_of(opening.open_version(dataset))
+    del made["changes.tsv"]  # against the version before, which a fresh one has not
+    assert made == tiny.files_of(fresh)

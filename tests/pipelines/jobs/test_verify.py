@@ -93,14 +93,15 @@ def flip(path, position):
 def adopt(dataset, path):
     """Makes a shard's changed file the published one, in manifest and summary."""
     fingerprint = records.to_json(files.fingerprint(dataset / path))
-    manifest_path = naming.manifest_path(naming.version_folder(dataset, "000001"))
-    said = json.loads(manifest_path.read_text())
-    (entry,) = (shard for shard in said["shards"] if shard["path"] == path)
-    entry["mindrecord"] = fingerprint
-    manifest_path.write_text(json.dumps(said))
     summary_path = naming.summary_path((dataset / path).parent)
     summary = json.loads(summary_path.read_text())
     summary_path.write_text(json.dumps(summary | {"mindrecord": fingerprint}))
+    manifest_path = naming.manifest_path(naming.version_folder(dataset, "000001"))
+    manifest = json.loads(manifest_path.read_text())
+    (entry,) = (shard for shard in manifest["shards"] if shard["path"] == path)
+    entry["mindrecord"] = fingerprint
+    entry["summary"] = records.to_json(files.fingerprint(summary_path))
+    manifest_path.write_text(json.dumps(manifest))
 
 
 def last_line(text):
@@ -186,14 +187,22 @@ def change_label(dataset, table_path, *, clip_id, label_id):
     row["label_id"] = label_id
     parquet.write_table(pa.Table.from_pylist(rows, schema=table.schema), table_path)
     said = opening.open_version(dataset).manifest
-    said = dataclasses.replace(said, clips_table=files.fingerprint(table_path))
-    path = naming.manifest_path(naming.version_folder(dataset, said.version))
-    path.write_text(json.dumps(records.to_json(said)))
     summary_path = naming.summary_path((dataset / row["shard"]).parent)
     summary = json.loads(summary_path.read_text())
     (clip,) = (clip for clip in summary["clips"] if clip["clip_id"] == clip_id)
     clip["label_id"] = label_id
     summary_path.write_text(json.dumps(summary))
+    shards = [
+        dataclasses.replace(shard, summary=files.fingerprint(summary_path))
+        if shard.path == row["shard"]
+        else shard
+        for shard in said.shards
+    ]
+    said = dataclasses.replace(
+        said, clips_table=files.fingerprint(table_path), shards=tuple(shards)
+    )
+    path = naming.manifest_path(naming.version_folder(dataset, said.version))
+    path.write_text(json.dumps(records.to_json(said)))
 
 
 def test_quick_looks_at_sizes_and_counts_alone(by_hand_dataset, capsys):
