@@ -107,6 +107,7 @@ def test_all_ranks_have_the_same_weights_after_every_step(together):
 def test_one_rank_goes_on_where_two_have_stopped(together, folder, tmp_path):
     begun = folder / "run/checkpoints/step-00000012"
     shutil.copytree(begun, tmp_path / "alone/run/checkpoints" / begun.name)
+    shutil.copy(folder / "run/config.json", tmp_path / "alone/run")
     alone = train_alone(tmp_path / "alone")
     assert len(alone["hashes"]) == 8
     assert_close(together[0], alone)
