@@ -20,8 +20,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 logger = logging.getLogger("demo")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,19 +105,26 @@ def result_path(folder: Path) -> Path:
     return folder / "result.json"
 
 
-def train_both(dataset: Path, workdir: Path, version: str) -> dict[str, Path]:
+def train_both(
+    dataset: Path, workdir: Path, version: str, seed: int
+) -> dict[str, Path]:
     """Trains with and without shift, side by side; returns the best checkpoints.
 
     Each gets half of the cores: where both have all, they wait for each other's threads
     and take twice as long.
     """
     cores, other_cores = halves_of_cores()
-    tsm, unshifted = workdir / f"tsm-{version}", workdir / f"unshifted-{version}"
+    tsm = workdir / f"tsm-{version}-seed{seed}"
+    unshifted = workdir / f"unshifted-{version}-seed{seed}"
     log = workdir / "unshifted.log"
-    flags = NETWORKS["unshifted"]
-    beside = start_training(dataset, unshifted, *flags, log=log, cores=other_cores)
+    flags = ("--seed", str(seed))
+    beside = start_training(
+        *(dataset, unshifted, *NETWORKS["unshifted"], *flags),
+        log=log,
+        cores=other_cores,
+    )
     try:
-        shown = start_training(dataset, tsm, cores=cores)
+        shown = start_training(dataset, tsm, *flags, cores=cores)
         shifted = finish_training(shown, tsm)
         return {"TSM": shifted, "unshifted": finish_training(beside, unshifted)}
     finally:
@@ -134,10 +139,12 @@ def halves_of_cores() -> tuple[list[int], list[int]]:
     return cores[half:], cores[:half]
 
 
-def train_online(dataset: Path, workdir: Path, version: str) -> dict[str, Path]:
+def train_online(
+    dataset: Path, workdir: Path, version: str, seed: int
+) -> dict[str, Path]:
     """Trains with the shift that looks at past frames only."""
-    folder = workdir / f"online-{version}"
-    flags = NETWORKS["online TSM"]
+    folder = workdir / f"online-{version}-seed{seed}"
+    flags = (*NETWORKS["online TSM"], "--seed", str(seed))
     process = start_training(dataset, folder, *flags)
     return {"online TSM": finish_training(process, folder)}
 
@@ -147,8 +154,7 @@ def measure(dataset: Path, checkpoints: Mapping[str, Path]) -> list[tuple[str, s
     halves = halves_of_cores()
     started = {
         name: start_command(
-            *("eval", "--config_path", CONFIG, "--dataset", dataset),
-            *("--checkpoint", path, *NETWORKS[name]),
+            *("eval", "--dataset", dataset, "--checkpoint", path),
             log=path.parent / "eval.log",
             cores=halves[number % 2],
         )
@@ -162,7 +168,7 @@ def measure(dataset: Path, checkpoints: Mapping[str, Path]) -> list[tuple[str, s
 
 
 def demonstrate(
-    workdir: Path, num_clips: int, *, has_online: bool
+    workdir: Path, num_clips: int, *, has_online: bool, seed: int
 ) -> list[tuple[str, str]]:
     """Runs every step; returns the rows of the closing table."""
     source, dataset = workdir / "source", workdir / "dataset"
@@ -175,9 +181,9 @@ def demonstrate(
     )
     verified = run_command("pipelines", "verify", "--dataset", dataset)
     report = run_command("pipelines", "report", "--dataset", dataset)["report"]
-    checkpoints = train_both(dataset, workdir, built["version"])
+    checkpoints = train_both(dataset, workdir, built["version"], seed)
     if has_online:
-        checkpoints |= train_online(dataset, workdir, built["version"])
+        checkpoints |= train_online(dataset, workdir, built["version"], seed)
     return [
         ("clips, frames", f"{built['num_clips']}, {built['num_frames']}"),
         ("shards", ", ".join(f"{n} {done}" for done, n in built["shards"].items())),
@@ -191,23 +197,21 @@ def demonstrate(
     ]
 
 
-def commands_to_try(workdir: Path) -> list[str]:
+def commands_to_try(workdir: Path, seed: int) -> list[str]:
     """Returns two commands that use what the demo has made."""
     dataset = workdir / "dataset"
     version = (dataset / "CURRENT").read_text().strip()
     listed = dataset / "versions" / version / "labels" / "val_videofolder.txt"
-    size = yaml.safe_load(CONFIG.read_text())["evaluation"]
     program = _shown(Path(sys.executable).with_name("clipmill"))
     return [
         f"{program} {words}"
         for words in (
             f"infer --dataset {_shown(dataset)} "
-            f"--checkpoint {_shown(workdir / f'tsm-{version}' / 'best.ckpt')} "
-            f"--crop_px {size['crop_px']} --resize_px {size['resize_px']} "
+            f"--checkpoint {_shown(workdir / f'tsm-{version}-seed{seed}')} "
             f"--clip_id {listed.read_text().split()[0]}",
-            f"eval --config_path {_shown(CONFIG)} --dataset {_shown(dataset)} "
-            f"--checkpoint {_shown(workdir / f'unshifted-{version}' / 'best.ckpt')} "
-            f"--shift_place none --report {_shown(workdir / 'confused.json')}",
+            f"eval --dataset {_shown(dataset)} "
+            f"--checkpoint {_shown(workdir / f'unshifted-{version}-seed{seed}')} "
+            f"--report {_shown(workdir / 'confused.json')}",
         )
     ]
 
@@ -222,6 +226,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--online", action="store_true", help="train with the online shift too"
     )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the weights, the order and the crops"
+    )
     flags = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     begin = time.monotonic()
@@ -232,7 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     workdir = flags.workdir.resolve()
     try:
-        rows = demonstrate(workdir, flags.num_clips, has_online=flags.online)
+        rows = demonstrate(
+            *(workdir, flags.num_clips), has_online=flags.online, seed=flags.seed
+        )
     except DemoError as error:
         logger.error("the demo failed: %s", error)
         return 1
@@ -240,7 +249,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")  # noqa: T201
-    logger.info("\nto try next:\n  %s", "\n  ".join(commands_to_try(workdir)))
+    logger.info(
+        "\nto try next:\n  %s", "\n  ".join(commands_to_try(workdir, flags.seed))
+    )
     return 0
 
 

@@ -201,8 +201,8 @@ def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:
     result = _STEPS[name](folder, num_shards)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return result | {
-        "seconds": round(time.perf_counter() - begin, 1),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "seconds": round(time.perf_counter() - begin, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
         "peak_mib": round(usage.ru_maxrss / 1024),
     }
 

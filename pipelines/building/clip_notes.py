@@ -146,11 +146,12 @@ class _TsvFile:
     def __enter__(self) -> "_TsvFile":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._file is not None:
             with files.errors_name(self._path):
                 self._file.close()
-            files.sync(self._path)
+            if kind is None:  # else what is half written is swept, or swept already
+                files.sync(self._path)
 
     def write(self, row: Row) -> None:
         with files.errors_name(self._path):
