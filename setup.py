@@ -14,6 +14,7 @@ setup(
         "eval.running",
         "infra.configs",  # no code: the files that --config_path takes by their names
         "mindrecord_io",
+        "mindrecord_io.commands",
         "mindrecord_io.serving",
         "mindrecord_io.shards",
         "mindrecord_io.storage",

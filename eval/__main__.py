@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from eval.running import parsers, process_start
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 _TOOLS = ("export", "import_weights", "infer")
 

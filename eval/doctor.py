@@ -11,7 +11,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from eval.running import devices, parsers
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 __all__ = ["Examined", "examine", "main"]
 

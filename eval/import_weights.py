@@ -11,7 +11,7 @@ from pathlib import Path
 from eval import trained
 from eval.config import EvalConfig
 from eval.running import command, config_file, outputs, parsers
-from mindrecord_io import program
+from mindrecord_io.commands import program
 from mindrecord_io.storage import files, job_files
 from model import checkpoint, weights
 from model.cards import ModelCard

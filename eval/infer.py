@@ -14,7 +14,8 @@ from typing import Any
 from eval import config, evaluate, infer_files, inference, trained
 from eval.inference import InferOptions
 from eval.running import command, config_file, parsers
-from mindrecord_io import command_line, records
+from mindrecord_io import records
+from mindrecord_io.commands import command_line
 from mindrecord_io.serving import reader
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import opening

@@ -117,14 +117,10 @@ def train_both(
     tsm = workdir / f"tsm-{version}-seed{seed}"
     unshifted = workdir / f"unshifted-{version}-seed{seed}"
     log = workdir / "unshifted.log"
-    flags = ("--seed", str(seed))
-    beside = start_training(
-        *(dataset, unshifted, *NETWORKS["unshifted"], *flags),
-        log=log,
-        cores=other_cores,
-    )
+    flags = (*NETWORKS["unshifted"], "--seed", str(seed))
+    beside = start_training(dataset, unshifted, *flags, log=log, cores=other_cores)
     try:
-        shown = start_training(dataset, tsm, *flags, cores=cores)
+        shown = start_training(dataset, tsm, "--seed", str(seed), cores=cores)
         shifted = finish_training(shown, tsm)
         return {"TSM": shifted, "unshifted": finish_training(beside, unshifted)}
     finally:

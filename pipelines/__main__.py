@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindrecord_io import command_line, interrupts
+from mindrecord_io import interrupts
+from mindrecord_io.commands import command_line
 
 __all__ = ["main", "start"]
 

@@ -30,7 +30,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from mindrecord_io import command_line, naming, records
+from mindrecord_io import naming, records
+from mindrecord_io.commands import command_line
 from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table
 from pipelines.jobs import history, progress, prune, relabel, report, rollback, verify

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.running import parsers, process_start
-from mindrecord_io import command_line
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

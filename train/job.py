@@ -17,7 +17,7 @@ from eval import job as eval_job
 from eval.metrics import TopK
 from eval.running import config_file, rank_group
 from eval.running.rank_group import Ranks
-from mindrecord_io import program
+from mindrecord_io.commands import program
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_checks

@@ -6,7 +6,7 @@ from typing import Any
 
 from eval.device.parsers import PARSERS
 from eval.running import process_start
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 __all__ = ["main"]
 

@@ -2,8 +2,9 @@
 
 import argparse
 
-from mindrecord_io import command_line, records
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io import records
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 
 __all__ = ["PARSERS"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eval.running import config_file
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 __all__ = ["run"]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from eval.running import launch_hosts
 from eval.running.launch_hosts import Hosts
-from mindrecord_io import command_line
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 
 __all__ = ["Launch", "last_words", "launch_parser", "main"]
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindrecord_io import command_line
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 from mindrecord_io.storage import files
 
 __all__ = ["RankTableError", "main", "make", "rank_table_parser", "read_hccn_conf"]

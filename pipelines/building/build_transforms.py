@@ -18,7 +18,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam import metrics
 
-from mindrecord_io import command_line, naming, records
+from mindrecord_io import naming, records
+from mindrecord_io.commands import command_line
 from mindrecord_io.records import (
     DecoderIdentity,
     DecodeSettings,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from mindrecord_io import command_line, naming
+from mindrecord_io import naming
+from mindrecord_io.commands import command_line
 from mindrecord_io.versions import clips_table, manifests, shard_checks, version_checks
 from pipelines.building import child_process, receipts
 from pipelines.publishing import data_sets

@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from pipelines.browse import server
 from pipelines.browse.collection import Collection
 from pipelines.browse.corrections import Corrections

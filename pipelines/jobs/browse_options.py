@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import command_line
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 
 __all__ = ["BrowseOptions", "SuspectsOptions", "browse_parser", "suspects_parser"]
 

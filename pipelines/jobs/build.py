@@ -5,7 +5,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindrecord_io import command_line, records
+from mindrecord_io import records
+from mindrecord_io.commands import command_line
 from mindrecord_io.storage import locations
 from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import (

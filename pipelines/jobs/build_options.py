@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindrecord_io import command_line, records
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io import records
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 from pipelines import quarantine
 from pipelines.jobs import common_flags
 from pipelines.sources.choices import Choices

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from pipelines.jobs import parsers
 from pipelines.planning import checksum_lists
 

@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mindrecord_io import command_line
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 from pipelines.sources.choices import Choices
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from mindrecord_io.serving import pixel_hashes
 from mindrecord_io.versions import opening
 from pipelines.jobs import parsers

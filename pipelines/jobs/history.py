@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from mindrecord_io.versions import manifests
 from pipelines.jobs import clip_changes, parsers
 from pipelines.publishing import data_sets

@@ -7,8 +7,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import command_line, naming
-from mindrecord_io.command_line import CommandParser
+from mindrecord_io import naming
+from mindrecord_io.commands import command_line
+from mindrecord_io.commands.command_line import CommandParser
 from pipelines.jobs import common_flags
 from pipelines.jobs.browse_options import browse_parser, suspects_parser
 from pipelines.jobs.build_options import build_parser

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import tqdm
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 __all__ = ["configure_logging", "line", "watched"]
 

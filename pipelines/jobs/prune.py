@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import command_line, naming, records
+from mindrecord_io import naming, records
+from mindrecord_io.commands import command_line
 from mindrecord_io.versions.manifests import ManifestError, Version
 from pipelines.jobs import parsers
 from pipelines.publishing import data_sets

@@ -7,7 +7,7 @@ where a shard's labels or clips have changed.
 import argparse
 from collections.abc import Sequence
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import common_flags, make_version, origin, parsers
 from pipelines.planning import corrections, matching

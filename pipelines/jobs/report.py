@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mindrecord_io import command_line, naming, records
+from mindrecord_io import naming, records
+from mindrecord_io.commands import command_line
 from mindrecord_io.storage import files, spilled_rows
 from mindrecord_io.versions import clips_table, manifests
 from pipelines.jobs import brakes, parsers

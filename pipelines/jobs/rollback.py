@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import command_line, naming
+from mindrecord_io import naming
+from mindrecord_io.commands import command_line
 from mindrecord_io.storage import files, own_folders
 from mindrecord_io.versions import manifests, version_checks
 from pipelines.jobs import parsers

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from mindrecord_io.storage import files
 from pipelines.browse import suspects as ranking
 from pipelines.browse.predictions import read_predictions

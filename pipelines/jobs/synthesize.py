@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from pipelines.jobs import parsers
 from pipelines.synthetic import drawing
 from pipelines.synthetic.drawing_options import SynthesizeOptions

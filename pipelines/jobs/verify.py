@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import command_line, interrupts, naming
+from mindrecord_io import interrupts, naming
+from mindrecord_io.commands import command_line
 from mindrecord_io.versions import manifests, version_checks
 from pipelines.building import beam_runner, receipts, verify_transforms
 from pipelines.jobs import common_flags, parsers, progress

@@ -14,7 +14,7 @@ from pipelines.jobs import progress
 # Shows a job of 5 clips that is done at once, and says something in the middle.
 JOB = """\
 import logging
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 from pipelines.jobs import progress
 
 progress.configure_logging()

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from mindrecord_io import interrupts, naming, plain_text, standard_streams
+from mindrecord_io import interrupts, naming
+from mindrecord_io.commands import plain_text, standard_streams
 from mindrecord_io.storage import locations
 
 __all__ = [

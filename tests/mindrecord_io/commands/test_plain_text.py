@@ -1,6 +1,6 @@
 import pytest
 
-from mindrecord_io import plain_text
+from mindrecord_io.commands import plain_text
 
 
 @pytest.mark.parametrize(

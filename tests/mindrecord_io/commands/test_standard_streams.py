@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import logging, os, subprocess, sys
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 def main():
     command_line.configure_logging()
@@ -91,7 +91,7 @@ def test_a_result_that_cannot_be_written_is_told_of_in_a_sentence(run):
 
 HELP = """
 import sys
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 def main():
     parser = command_line.CommandParser("j", "d" * {num_chars}, example="")

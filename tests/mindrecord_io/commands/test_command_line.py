@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mindrecord_io import command_line
+from mindrecord_io.commands import command_line
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What every command shares: flags, log, terminal, last line, exit status."""
