@@ -15,6 +15,7 @@ from eval import (
     class_report,
     config,
     evaluate,
+    pages,
     predictions,
     split_coverage,
     trained,
@@ -47,6 +48,7 @@ class EvalOptions:
       output: where to write the predictions as Parquet; None for nowhere.
       report: where to write the report by class as JSON; None for nowhere.
       submission: where to write the predictions for the test server; None for nowhere.
+      page: where to write a page for people; None for nowhere.
     """
 
     dataset: Path | str
@@ -58,6 +60,7 @@ class EvalOptions:
     output: Path | str | None = None
     report: Path | str | None = None
     submission: Path | str | None = None
+    page: Path | str | None = None
     map_classes: bool = False
     guess_left_out: bool = False
 
@@ -141,6 +144,16 @@ def run(options: EvalOptions) -> EvalResult | None:
         guesses = dict.fromkeys(coverage.left_out, frequent)
     table = predictions.to_table(evaluation, clip_ids, names)
     _write_files(options, evaluation, table, names, guesses=guesses)
+    if options.page:
+        pages.write_evaluation(
+            options.page,
+            version,
+            table,
+            split=options.split,
+            checkpoint=str(options.checkpoint),
+            recipe={"model": network.config, "evaluation": settings},
+        )
+        logger.info("wrote a page to %s", options.page)
     logger.info("%s: %s", options.split, coverage.describe())
     result = _result(options, version.manifest.version, evaluation, began)
     return dataclasses.replace(
@@ -207,7 +220,7 @@ def open_scored(
 
 def _check_files(options: EvalOptions) -> None:
     """Checks, before anything is scored, that the files can be written after it."""
-    for name in ("output", "report", "submission"):
+    for name in ("output", "report", "submission", "page"):
         location = getattr(options, name)
         if location is not None:
             outputs.check(f"--{name}", location)

@@ -21,10 +21,12 @@ MAY_IMPORT = {
 OUR_OWN = {*MAY_IMPORT, "infra", "tests"}
 
 # A clip that a network is asked about is decoded as those it was trained with, in a
-# child process. This part of `pipelines` needs neither Beam nor MindSpore.
+# child process; the page of a training is drawn as that of a version. These parts of
+# `pipelines` need neither Beam nor MindSpore.
 DOORS_BETWEEN_PACKAGES = {
+    "eval/pages.py": "jobs.run_report",
     "eval/video_files.py": "building.killable_decoder ffmpeg quarantine "
-    "sources.frame_folders"
+    "sources.frame_folders",
 }
 
 ROOMS_MAY_IMPORT = {

@@ -12,9 +12,8 @@ from typing import Any
 import mindspore
 
 from eval import config as eval_config
-from eval import evaluate, trained
 from eval import job as eval_job
-from eval.metrics import TopK
+from eval import pages, trained
 from eval.running import config_file, rank_group
 from eval.running.rank_group import Ranks
 from mindrecord_io.commands import program
@@ -35,6 +34,7 @@ from train import (
     summary,
 )
 from train.store_traffic import Prices, TrafficMeter
+from train.validation import Validation
 
 __all__ = [
     "RunConfig",
@@ -191,6 +191,7 @@ def run(options: TrainOptions) -> loop.TrainResult | dict[str, Any] | None:
         result = training.run(is_profiled=options.profile)
     if not ranks.is_first:
         return None
+    pages.write_run(version, folder.path)
     return dataclasses.replace(result, store=meter.traffic())
 
 
@@ -247,25 +248,15 @@ def _make_training(
     folder: run_folder.RunFolder,
     ranks: Ranks,
 ) -> loop.Training:
-    predict = evaluate.make_predict(network)
-
-    def score() -> TopK:
-        return eval_job.evaluate_split(
-            predict,
-            settings.model,
-            settings.evaluation,
-            version=version,
-            split="validation",
-            ranks=ranks,
-        ).top_k
-
+    validation = Validation(network, settings.evaluation, version=version, ranks=ranks)
     names = version.category_names()
     return loop.Training(
         network,
         settings.training,
         device_target=settings.evaluation.device_target,
         clips=clips.SplitClips(epoch_opener(version, settings, names, ranks)),
-        score=score,
+        score=validation.score,
+        keep_best=lambda: validation.write_predictions(folder.predictions_path),
         folder=folder,
         description=_description(version, settings),
         ranks=ranks,

@@ -64,6 +64,7 @@ class Training:
     Args:
       network: changed by training.
       score: measures the network on the validation split.
+      keep_best: called by the first rank where that was the best measurement so far.
       folder: written by the first rank only.
       description: the version and the configuration, kept in `folder` and checkpoints.
       ranks: this process among those that train together.
@@ -77,6 +78,7 @@ class Training:
         *,
         clips: TrainClips,
         score: Callable[[], TopK],
+        keep_best: Callable[[], None] = lambda: None,
         folder: run_folder.RunFolder,
         description: Mapping[str, Any],
         ranks: Ranks | None = None,
@@ -86,6 +88,7 @@ class Training:
         self._device_target = device_target
         self._clips = clips
         self._score = score
+        self._keep_best = keep_best
         self._folder = folder
         self._description = dict(description)
         self._ranks = ranks or Ranks()
@@ -260,7 +263,7 @@ class Training:
 
     def _add_to_board(self, figures: Mapping[str, float]) -> None:
         if self._progress.num_steps % self._settings.log_every == 0:
-            self._board.add("train", figures, self._progress.num_steps)
+            self._board.add(watch.STEP_TAGS, figures, self._progress.num_steps)
 
     def _profile_if_due(self, num_launched: int) -> None:
         if self._is_profiled and num_launched == _PROFILED_STEPS.start:
@@ -294,13 +297,14 @@ class Training:
         line = self._metrics(epoch, self._summed(ended), score) | speed
         text = _describe_epoch(line)
         logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, text)
-        self._board.add("epoch", line, ended.num_steps)
+        self._board.add(watch.EPOCH_TAGS, line, ended.num_steps)
         facts = {key: line[key] for key in _FACTS}
         with self._explained_if_not_written():
             if self._ranks.is_first:
                 self._folder.append_metrics(line)
                 # The best one first: after a crash in between, it is made again.
                 if ended.is_best(score):
+                    self._keep_best()
                     best = facts | {"run": self._description}
                     checkpoint.save(
                         self._learner.network, self._folder.best_checkpoint, best

@@ -22,6 +22,9 @@ class RunFolder:
     metrics.jsonl    one line per epoch
     checkpoints/     all that is needed to go on, after the newest few epochs
     best.ckpt        the network of the epoch with the best validation accuracy
+    predictions.parquet
+                     what it predicted for the validation clips, as `eval --output`
+    report.html      a page on all of this, written at the end
     tensorboard/     the same and more, for TensorBoard
     """
 
@@ -41,6 +44,11 @@ class RunFolder:
     def best_checkpoint(self) -> Path:
         """The checkpoint with the best validation accuracy."""
         return self.path / "best.ckpt"
+
+    @property
+    def predictions_path(self) -> Path:
+        """The file with the predictions of the best network."""
+        return self.path / "predictions.parquet"
 
     @property
     def checkpoints(self) -> checkpoints.Checkpoints:
@@ -85,7 +93,8 @@ class RunFolder:
 
     def begin_again(self, config: Mapping[str, Any]) -> None:
         """Removes what a training left that has no checkpoint, and begins anew."""
-        for path in (self.metrics_path, self.best_checkpoint):
+        written = (self.metrics_path, self.predictions_path, self.best_checkpoint)
+        for path in written:
             path.unlink(missing_ok=True)
         shutil.rmtree(self.board, ignore_errors=True)
         self.begin(config)

@@ -12,9 +12,28 @@ import tensorboardX
 from eval.running import progress_bar
 from train import clips
 
-__all__ = ["Board", "EpochBar", "Spent", "Stopwatch"]
+__all__ = ["EPOCH_TAGS", "STEP_TAGS", "Board", "EpochBar", "Spent", "Stopwatch"]
 
 logger = logging.getLogger(__name__)
+
+STEP_TAGS = {
+    "loss": "train/loss",
+    "top1": "train/top1",
+    "gradient_norm": "train/gradient_norm",
+    "learning_rate": "train/learning_rate",
+    "clips_per_second": "speed/clips_per_second",
+    "waiting_share": "speed/waiting_share",
+}
+EPOCH_TAGS = {
+    "loss": "epoch/train_loss",
+    "train_top1": "epoch/train_top1",
+    "top1": "epoch/validation_top1",
+    "top5": "epoch/validation_top5",
+    "num_skipped": "epoch/skipped_steps",
+    "clips_per_second": "epoch/clips_per_second",
+    "waiting_share": "epoch/waiting_share",
+}
+"""What TensorBoard calls the figures of a step and of an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +167,15 @@ class Board:
                 str(folder), purge_step=begin_step + 1 if begin_step else None
             )
 
-    def add(self, prefix: str, figures: Mapping[str, Any], step: int) -> None:
-        """Records the figures that are numbers as `prefix/name`."""
+    def add(
+        self, tags: Mapping[str, str], figures: Mapping[str, Any], step: int
+    ) -> None:
+        """Records the figures that have a tag and are numbers."""
         if self._writer is None:
             return
-        for name, value in figures.items():
-            if isinstance(value, int | float):
-                self._writer.add_scalar(f"{prefix}/{name}", value, step)
+        for name, tag in tags.items():
+            if isinstance(value := figures.get(name), int | float):
+                self._writer.add_scalar(tag, value, step)
 
     def close(self) -> None:
         """Writes what is still in memory."""

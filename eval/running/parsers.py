@@ -71,6 +71,7 @@ def eval_parser() -> CommandParser:
         ("output", "Parquet file for the predictions"),
         ("report", "JSON file for the classes and their confusions"),
         ("submission", "file for the test server: id;p1;p2;p3;p4;p5"),
+        ("page", "HTML file: classes, confusions, the clips that are most wrong"),
     ):
         parser.add_argument(
             f"--{name}", type=command_line.location, metavar="FILE", help=text

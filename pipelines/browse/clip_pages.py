@@ -36,6 +36,7 @@ def clip_page(collection: Collection, row: int, chosen: ClipFilter) -> str:
     body += _predicted(collection, row)
     rows = [(n, str(v)) for n, v in fields.items() if v not in (None, "")]
     body.append(html_pieces.section("Its row", html_pieces.table(("", ""), rows)))
+    body += _history(collection, row)
     if int(table.num_frames[row]):
         body.append(html_pieces.section("Every frame", _every_frame(clip_id, clip)))
     return layout.page(collection, f"Clip {clip_id}", "/", body)
@@ -114,9 +115,30 @@ def _predicted(collection: Collection, row: int) -> Iterator[str]:
         )
 
 
+def _history(collection: Collection, row: int) -> Iterator[str]:
+    """Yields what the newest versions have of a clip, where there are several."""
+    history = collection.history(row)
+    shown = collection.version.manifest.version
+    if len(history) > 1:
+        rows = [
+            (
+                f"{entry.version} (this one)"
+                if entry.version == shown
+                else entry.version,
+                entry.label or "not labelled" if entry.status else "not in it",
+                entry.split,
+                entry.status,
+            )
+            for entry in history
+        ]
+        head = ("version", "label", "split", "status")
+        listed = html_pieces.table(head, rows)
+        yield html_pieces.section("Its labels in the newest versions", listed)
+
+
 def _around(collection: Collection, row: int, chosen: ClipFilter) -> str:
     """Returns links to the clips before and after in the list, and to the list."""
-    rows = collection.table.rows(chosen)
+    rows = collection.rows(chosen)
     place = int(rows.searchsorted(row))
     links = []
     if 0 < place <= len(rows):

@@ -11,13 +11,16 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from mindrecord_io import records
+from mindrecord_io import naming, records
 from mindrecord_io.versions import clips_table
 from mindrecord_io.versions.manifests import Version
-from pipelines.browse.predictions import Predictions
 from pipelines.quarantine import REASONS
+from pipelines.report.predictions import Predictions
 
-__all__ = ["ClipFilter", "ClipTable", "FilterError"]
+__all__ = ["CHANGES", "ClipFilter", "ClipTable", "FilterError"]
+
+CHANGES = ("added", "moved", "relabelled")
+"""What can have become of a clip since another version; "moved" is to another split."""
 
 _TEXTS = ("split", "status", "reason", "shard")
 _COLUMNS = ("clip_id", *_TEXTS, "label_id", "num_frames", "fps_from_header")
@@ -31,6 +34,7 @@ _CHOICES = {
     ),
     "reason": tuple(REASONS),
     "prediction": (_RIGHT, _WRONG),
+    "change": CHANGES,
 }
 
 
@@ -47,6 +51,8 @@ class ClipFilter:
       label_id: of its class, as a number.
       prediction: whether it was "right" or "wrong".
       min_frames, max_frames: bounds of its length, as numbers.
+      since: the name of a version since which it changed.
+      change: how; one of CHANGES.
     """
 
     text: str = ""
@@ -57,6 +63,8 @@ class ClipFilter:
     prediction: str = ""
     min_frames: str = ""
     max_frames: str = ""
+    since: str = ""
+    change: str = ""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -68,6 +76,10 @@ class ClipFilter:
             is_number = value.isascii() and value.isdigit() and len(value) < 11
             if value and not (is_number and int(value) <= _MAX_NUMBER):
                 raise FilterError(f"{name} must be a whole number, got {value[:20]!r}")
+        if self.since and not naming.is_version_name(self.since[:20]):
+            raise FilterError(f"since must be a version, got {self.since[:20]!r}")
+        if self.change and not self.since:
+            raise FilterError("change needs a version in since")
         if len(self.text) > _MAX_TEXT:
             raise FilterError(f"text may have at most {_MAX_TEXT} characters")
 
@@ -96,7 +108,7 @@ class ClipTable:
             ).combine_chunks()
             for name in _COLUMNS
         }
-        self._ids = columns["clip_id"]
+        self.clip_ids = columns["clip_id"]
         self._texts = {name: columns[name].dictionary_encode() for name in _TEXTS}
         self.label_ids = columns["label_id"].to_numpy()
         self.num_frames = columns["num_frames"].to_numpy()
@@ -105,16 +117,16 @@ class ClipTable:
         self._predictions = predictions
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.clip_ids)
 
     def row_of(self, clip_id: str) -> int | None:
         """Returns the number of a clip's row, None if there is no such clip."""
-        row = compute.index(self._ids, clip_id).as_py()
+        row = compute.index(self.clip_ids, clip_id).as_py()
         return None if row < 0 else int(row)
 
     def clip_id(self, row: int) -> str:
         """Returns a row's clip_id."""
-        return str(self._ids[row].as_py())
+        return str(self.clip_ids[row].as_py())
 
     def text(self, name: str, row: int) -> str:
         """Returns a row's split, status, reason or shard; "" for none."""
@@ -130,7 +142,7 @@ class ClipTable:
         return None if place < 0 else place
 
     def rows(self, chosen: ClipFilter) -> npt.NDArray[np.int64]:
-        """Returns the rows that a filter leaves, in order."""
+        """Returns the rows that a filter leaves, in order, whatever changed since."""
         is_left = np.ones(len(self), bool)
         for name in ("split", "status", "reason"):
             if value := getattr(chosen, name):
@@ -144,7 +156,7 @@ class ClipTable:
         if chosen.prediction:
             is_left &= self._is_predicted(chosen.prediction)
         if chosen.text:
-            matches = compute.match_substring(self._ids, chosen.text)
+            matches = compute.match_substring(self.clip_ids, chosen.text)
             is_left &= matches.to_numpy(zero_copy_only=False)
         return np.flatnonzero(is_left)
 
@@ -181,6 +193,6 @@ class ClipTable:
     def _rows_of(self, predictions: Predictions | None) -> npt.NDArray[np.int64]:
         if predictions is None:
             return np.full(len(self), -1)
-        places = compute.index_in(self._ids, value_set=predictions.clip_ids)
+        places = compute.index_in(self.clip_ids, value_set=predictions.clip_ids)
         rows: npt.NDArray[np.int64] = compute.fill_null(places, -1).to_numpy()
         return rows

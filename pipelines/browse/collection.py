@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mindrecord_io import naming, records
 from mindrecord_io.versions import clips_table
 from mindrecord_io.versions.manifests import Version
 from pipelines.browse import suspects
-from pipelines.browse.clip_table import ClipTable
+from pipelines.browse.clip_table import ClipFilter, ClipTable, FilterError
 from pipelines.browse.corrections import Corrections
-from pipelines.browse.predictions import Predictions
+from pipelines.browse.other_versions import Changes, LabelOf, OtherVersions
+from pipelines.report.predictions import Predictions
 
 __all__ = ["Collection", "NoFramesError", "StoredClip"]
 
@@ -43,6 +45,7 @@ class Collection:
       version, table, predictions, corrections: as they were opened.
       names: label texts by label_id.
       suspects: the least score first; empty without predictions.
+      others: the data set's versions, this one among them.
     """
 
     def __init__(
@@ -52,17 +55,44 @@ class Collection:
         *,
         predictions: Predictions | None,
         corrections: Corrections,
+        others: OtherVersions,
     ) -> None:
         self.version = version
         self.names = version.category_names()
         self.table = ClipTable(version, predictions)
         self.predictions = predictions
         self.corrections = corrections
+        self.others = others
         ranked = suspects.suspects_of(predictions) if predictions else []
         self.suspects = [s for s in ranked if self.table.row_of(s.clip_id) is not None]
         self._table_path = naming.clips_table_path(version.folder)
         self._read_part = read_part
         self._shard = functools.lru_cache(_NUM_SHARDS_KEPT)(self._read_shard)
+
+    def rows(self, chosen: ClipFilter) -> npt.NDArray[np.int64]:
+        """Returns the rows that a filter leaves, in order.
+
+        Raises:
+          FilterError: there are no predictions, or no such version.
+          ManifestError, TableError, StorageError: another version cannot be read.
+        """
+        rows = self.table.rows(chosen)
+        if not chosen.since:
+            return rows
+        mask = self.changes(chosen.since).mask(chosen.change)
+        changed: npt.NDArray[np.int64] = rows[mask[rows]]
+        return changed
+
+    def changes(self, since: str) -> Changes:
+        """Returns what changed since another version, as `rows` goes by it."""
+        if since not in self.others.names:
+            raise FilterError(f"there is no version {since}")
+        shown = self.version.manifest.version
+        return self.others.changes(since, shown, self.table)
+
+    def history(self, row: int) -> list[LabelOf]:
+        """Returns what each of the newest versions has of a row's clip."""
+        return self.others.history(self.table.clip_id(row))
 
     def label(self, row: int) -> str:
         """Returns the label of a row, "" without one."""

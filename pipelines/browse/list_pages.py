@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from mindrecord_io import records
 from pipelines.browse import layout
-from pipelines.browse.clip_table import ClipFilter
+from pipelines.browse.clip_table import CHANGES, ClipFilter
 from pipelines.browse.collection import Collection
 from pipelines.quarantine import REASONS
-from pipelines.report import html_pieces
+from pipelines.report import confusions, html_pieces
 from pipelines.report.html_pieces import Link, escape
 
 __all__ = ["CLIPS_PER_PAGE", "class_page", "classes_page", "clips_page"]
@@ -19,7 +19,7 @@ _NUM_CONFUSED = 20
 
 def clips_page(collection: Collection, chosen: ClipFilter, begin: int) -> str:
     """Returns the clips that a filter leaves, from place `begin` of them on."""
-    rows = collection.table.rows(chosen)
+    rows = collection.rows(chosen)
     begin = min(begin, max(0, len(rows) - 1))
     begin -= begin % CLIPS_PER_PAGE
     shown = rows[begin : begin + CLIPS_PER_PAGE].tolist()
@@ -35,6 +35,7 @@ def clips_page(collection: Collection, chosen: ClipFilter, begin: int) -> str:
         around.append(f'<a rel="next" href="{escape(after)}">on (n)</a>')
     body = (
         _form(collection, chosen),
+        *_withdrawn(collection, chosen),
         f'<p role="status">{text} {" ".join(around)}</p>',
         f'<div class="cards">{cards}</div>',
         '<p class="soft">Keys: / to search, arrows between clips, Enter for a clip, '
@@ -118,12 +119,10 @@ def _accuracies(collection: Collection) -> dict[int, str]:
     predictions = collection.predictions
     if predictions is None:
         return {}
-    num_clips = Counter(predictions.label_ids.tolist())
-    num_right = Counter(predictions.label_ids[predictions.is_right].tolist())
     return {
-        i: f"{num_right[i]:,} of {n:,} ({100 * num_right[i] / n:.0f} %)"
-        for i, n in num_clips.items()
-        if i >= 0
+        label_id: f"{score.num_right:,} of {score.num_clips:,} "
+        f"({100 * score.accuracy:.0f} %)"
+        for label_id, score in confusions.class_scores(predictions).items()
     }
 
 
@@ -149,10 +148,31 @@ def _form(collection: Collection, chosen: ClipFilter) -> str:
     if collection.predictions is not None:
         choices = [("right", "right"), ("wrong", "wrong")]
         fields.append(_select("prediction", "prediction", choices, chosen.prediction))
+    others = [n for n in collection.others.names if n != _shown_name(collection)]
+    if others:
+        versions = [(name, f"version {name}") for name in reversed(others)]
+        fields.append(_select("since", "changed since", versions, chosen.since))
+        kinds = [(change, change) for change in CHANGES]
+        fields.append(_select("change", "how it changed", kinds, chosen.change))
     return (
         f'<form action="/" role="search">{"".join(fields)}<button>Filter</button> '
         '<a href="/">all clips</a></form>'
     )
+
+
+def _withdrawn(collection: Collection, chosen: ClipFilter) -> Iterator[str]:
+    if chosen.since:
+        number = collection.changes(chosen.since).num_withdrawn
+        clips = html_pieces.count(number, "clip")
+        text = (
+            f"Gone since version {chosen.since}: {clips}; see `clipmill history "
+            "--changes`."
+        )
+        yield f'<p class="soft">{escape(text)}</p>' if number else ""
+
+
+def _shown_name(collection: Collection) -> str:
+    return collection.version.manifest.version
 
 
 def _input(name: str, text: str, value: str, kind: str) -> str:

@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from mindrecord_io.storage.object_store import StorageError
 from mindrecord_io.versions.clips_table import TableError
+from mindrecord_io.versions.manifests import ManifestError
 from pipelines.browse import clip_pages, list_pages
 from pipelines.browse.clip_table import ClipFilter, FilterError
 from pipelines.browse.collection import Collection, NoFramesError
@@ -66,6 +68,8 @@ def make_app(collection: Collection, settings: GuardSettings) -> App:
         CorrectionsError: _answer(400),
         NoFramesError: _answer(404),
         _NotThereError: _answer(404),
+        ManifestError: _answer(404),
+        StorageError: _answer(500),
         TableError: _answer(500),
         OSError: _answer(500),
     }

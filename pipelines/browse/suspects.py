@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.browse.predictions import Predictions
+from pipelines.report.predictions import Predictions
 
 __all__ = ["HEAD", "Suspect", "suspects_of"]
 

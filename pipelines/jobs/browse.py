@@ -1,19 +1,26 @@
 """`clipmill browse`: serves a version's pages, to be looked at in a browser."""
 
 import logging
+import os
 import secrets
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from mindrecord_io.commands import command_line
+from mindrecord_io.versions.manifests import Version
 from pipelines.browse import server
 from pipelines.browse.collection import Collection
 from pipelines.browse.corrections import Corrections
 from pipelines.browse.guard import GuardSettings
-from pipelines.browse.predictions import read_predictions
+from pipelines.browse.other_versions import OtherVersions
 from pipelines.jobs import browse_options
 from pipelines.jobs.browse_options import BrowseOptions
 from pipelines.publishing import data_sets
+from pipelines.report.predictions import Predictions, read_predictions
 
 __all__ = ["browse", "main"]
 
@@ -28,19 +35,19 @@ def browse(options: BrowseOptions) -> None:
     Raises:
       ManifestError, TableError: there is no such version, or its table is damaged.
       PredictionsError, CorrectionsError: these files do not fit the version.
+      RuntimeError: the checkpoint could not be evaluated.
       OSError, StorageError: the port is taken, or the data set cannot be read.
     """
     with data_sets.opened(options.dataset) as data_set:
         version = data_set.open_version(options.version)
         names = version.category_names()
-        predictions = None
-        if options.predictions is not None:
-            predictions = read_predictions(options.predictions, names)
+        predictions = _predictions(options, version)
         collection = Collection(
             version,
             data_set.read_part,
             predictions=predictions,
             corrections=Corrections(options.corrections, names),
+            others=OtherVersions(data_set.open_version, data_set.list_versions()),
         )
         with _listener(options) as listener:
             host, port = listener.getsockname()[:2]
@@ -53,8 +60,45 @@ def browse(options: BrowseOptions) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command until it is interrupted; there is no result."""
-    options = BrowseOptions(**vars(browse_options.browse_parser().parse_args(argv)))
+    parser = browse_options.browse_parser()
+    options = parser.make(BrowseOptions, **vars(parser.parse_args(argv)))
     return command_line.run("browse", lambda: browse(options))
+
+
+def _predictions(options: BrowseOptions, version: Version) -> Predictions | None:
+    """Returns the predictions of the file that is given, or of the checkpoint."""
+    names = version.category_names()
+    if options.predictions is not None:
+        return read_predictions(options.predictions, names)
+    if options.checkpoint is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "predictions.parquet"
+        _evaluate(options, options.checkpoint, version, path)
+        return read_predictions(path, names)
+
+
+def _evaluate(
+    options: BrowseOptions, checkpoint: Path | str, version: Version, path: Path
+) -> None:
+    """Has `clipmill eval`, a process with MindSpore, write predictions."""
+    words = ["eval", "--dataset", options.dataset, "--split", options.split]
+    words += ["--version", version.manifest.version]
+    words += ["--checkpoint", checkpoint, "--output", path]
+    logger.info("%s is scored first: its pages come after that", options.split)
+    python_path = os.pathsep.join(entry or os.curdir for entry in sys.path)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pipelines", *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": python_path},
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"{checkpoint} could not be evaluated: `clipmill eval` ended with "
+            f"exit status {done.returncode}; its lines are above"
+        )
 
 
 def _listener(options: BrowseOptions) -> socket.socket:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindrecord_io import records
 from mindrecord_io.commands import command_line
 from mindrecord_io.commands.command_line import CommandParser
 
@@ -17,6 +18,7 @@ class BrowseOptions:
       version: None means the current one.
       host, port: the address; port 0 means any that is free.
       predictions: what `eval --output` wrote; None for none.
+      checkpoint: what `eval` takes, to make predictions for `split`; None for none.
       corrections: the file that decisions on labels are written to.
     """
 
@@ -25,7 +27,13 @@ class BrowseOptions:
     host: str = "127.0.0.1"
     port: int = 8021
     predictions: Path | None = None
+    checkpoint: Path | str | None = None
+    split: str = "validation"
     corrections: Path = Path("corrections.tsv")
+
+    def __post_init__(self) -> None:
+        if self.predictions is not None and self.checkpoint is not None:
+            raise ValueError("give either --predictions or --checkpoint, not both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,18 @@ def browse_parser() -> CommandParser:
         help="another address than this machine's own; then with a token",
     )
     _add_predictions(parser, required=False)
+    parser.add_argument(
+        "--checkpoint",
+        type=command_line.location,
+        metavar="FILE_OR_RUN",
+        help="instead, a network, which `clipmill eval` scores before the pages come",
+    )
+    parser.add_argument(
+        "--split",
+        choices=records.SPLITS,
+        default=defaults.split,
+        help="what --checkpoint scores; not one that it was trained on",
+    )
     parser.add_argument(
         "--corrections",
         type=command_line.local_path,

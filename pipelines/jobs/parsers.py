@@ -67,17 +67,21 @@ class ReportOptions:
       version: None means the current one.
       output: None means report.html in the version's folder.
       num_samples: clips that are shown, chosen by `seed`.
+      run: the folder of a training on this data set, whose page is wanted instead.
     """
 
     dataset: Path | str
     version: str | None = None
     output: Path | None = None
+    run: Path | None = None
     num_samples: int = 12
     seed: int = 1
 
     def __post_init__(self) -> None:
         if self.version is not None:
             naming.version_number(self.version)
+        if self.run is not None and self.version is not None:
+            raise ValueError("--run has its own version: leave out --version")
         if self.num_samples < 0 or self.seed < 0:
             raise ValueError(
                 f"num_samples and seed must be at least 0, got {self.num_samples} and "
@@ -184,8 +188,8 @@ def report_parser() -> CommandParser:
     defaults = ReportOptions(Path())
     parser = CommandParser(
         "report",
-        "Writes a page that shows what a version holds: one file that needs nothing "
-        "else, with pictures of some clips in it.",
+        "Writes a page that shows what a version holds, or how a training went: one "
+        "file that needs nothing else, with pictures of some clips in it.",
         example="--dataset dataset --output page.html",
     )
     command_line.add_dataset(parser)
@@ -194,14 +198,21 @@ def report_parser() -> CommandParser:
         "--output",
         type=command_line.local_path,
         metavar="FILE",
-        help="the page; by default report.html in the version's folder",
+        help="the page; by default report.html in the version's or the run's folder",
+    )
+    parser.add_argument(
+        "--run",
+        type=command_line.local_path,
+        metavar="RUN",
+        help="instead, a page on the training in this folder, which may not have ended",
     )
     parser.add_argument(
         "--num_samples",
         type=command_line.non_negative_int,
         default=defaults.num_samples,
         metavar="N",
-        help="clips to show, beside one of each class; 0: no pictures at all",
+        help="clips to show, beside one of each class or pair of classes; 0: no "
+        "pictures at all",
     )
     _add_seed(parser, defaults.seed, "equal seeds show equal clips")
     return parser

@@ -18,7 +18,7 @@ from mindrecord_io import naming, records
 from mindrecord_io.commands import command_line
 from mindrecord_io.storage import files, spilled_rows
 from mindrecord_io.versions import clips_table, manifests
-from pipelines.jobs import brakes, parsers
+from pipelines.jobs import brakes, parsers, run_report
 from pipelines.jobs.parsers import ReportOptions
 from pipelines.publishing import data_sets
 from pipelines.report import (
@@ -75,8 +75,28 @@ def report(options: ReportOptions) -> ReportResult:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
-    options = ReportOptions(**vars(parsers.report_parser().parse_args(argv)))
-    return command_line.run("report", lambda: report(options))
+    parser = parsers.report_parser()
+    options = parser.make(ReportOptions, **vars(parser.parse_args(argv)))
+    write = report if options.run is None else _report_of_run
+    return command_line.run("report", lambda: write(options))
+
+
+def _report_of_run(options: ReportOptions) -> ReportResult:
+    """Writes the page of a training, as `report` does of a version."""
+    begin = time.monotonic()
+    assert options.run is not None
+    run_page = run_report.page_of_run(
+        options.dataset, options.run, num_films=options.num_samples
+    )
+    output = options.output or options.run / run_report.PAGE_FILE
+    files.replace_file(output, run_page.content)
+    return ReportResult(
+        report=str(output),
+        version=run_page.version,
+        num_clips=run_page.num_clips,
+        num_bytes=len(run_page.content),
+        seconds=round(time.monotonic() - begin, 1),
+    )
 
 
 def _refuse_unpublished(data_set: data_sets.DataSet) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from mindrecord_io.commands import command_line
 from mindrecord_io.storage import files
 from pipelines.browse import suspects as ranking
-from pipelines.browse.predictions import read_predictions
 from pipelines.jobs import browse_options
 from pipelines.jobs.browse_options import SuspectsOptions
+from pipelines.report.predictions import read_predictions
 
 __all__ = ["SuspectsResult", "main", "suspects"]
 

@@ -79,6 +79,11 @@ def lines(curves: Sequence[Line], caption: str, *, x_label: str = "") -> str:
             f'<polyline class="line {_KINDS[index]}" '
             f'vector-effect="non-scaling-stroke" points="{path}"/>'
         )
+        if len(curve.points) == 1:  # a line of no length is not drawn
+            shapes.append(
+                f'<path class="line dot {_KINDS[index]}" '
+                f'vector-effect="non-scaling-stroke" d="M{path}h0"/>'
+            )
     ticks = [number(begin + width * i / _NUM_STEPS) for i in range(_NUM_STEPS + 1)]
     if begin == end:
         ticks = [number(begin)]

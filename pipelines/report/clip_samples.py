@@ -21,6 +21,7 @@ __all__ = [
     "NUM_SEGMENTS",
     "Sample",
     "class_samples",
+    "named_samples",
     "samples_of",
     "strip_height_px",
 ]
@@ -114,6 +115,31 @@ def class_samples(
         height_px //= 2
 
 
+def named_samples(
+    version: manifests.Version,
+    batches: Iterable[pa.RecordBatch],
+    read_part: ReadPart,
+    clip_ids: Iterable[str],
+    *,
+    num_frames: int = NUM_SEGMENTS,
+    height_px: int = 72,
+) -> dict[str, Sample]:
+    """Returns strips of some clips by id, of as many frames as are wanted.
+
+    Clips that the version does not store are left out.
+    """
+    wanted = pa.array(sorted(set(clip_ids)), pa.string())
+    rows = []
+    for table in clips_table.gathered(batches):
+        is_chosen = compute.and_(
+            compute.equal(table["status"], records.STORED),
+            compute.is_in(table["clip_id"], wanted),
+        )
+        rows += table.filter(is_chosen).to_pylist()
+    samples = _samples(version, rows, read_part, height_px, num_frames)
+    return {sample.clip_id: sample for sample in samples}
+
+
 def strip_height_px(num_strips: int) -> int:
     """Returns the height at which this many strips keep a page below 5 MB."""
     heights = (px for most, px in _HEIGHTS_PX.items() if num_strips <= most)
@@ -164,6 +190,7 @@ def _samples(
     rows: Iterable[dict[str, Any]],
     read_part: ReadPart,
     height_px: int,
+    num_frames: int = NUM_SEGMENTS,
 ) -> list[Sample]:
     entries = {entry.path: entry for entry in version.manifest.shards}
     samples = []
@@ -172,7 +199,8 @@ def _samples(
         try:
             if row["shard"] not in entries:
                 raise ValueError(f"{row['shard']} is no shard of this version")
-            jpegs = _jpegs(version, read_part, entries[row["shard"]], row["clip_id"])
+            stored = _frames(version, entries[row["shard"]], row["clip_id"], num_frames)
+            jpegs = [(read_part(path, *place), name) for path, place, name in stored]
             strip = _strip([_reduced(*named, height_px) for named in jpegs])
         except (object_store.StorageError, OSError, ValueError, cv2.error) as error:
             problem = " ".join(str(error).split())
@@ -182,26 +210,23 @@ def _samples(
     return samples
 
 
-def _jpegs(
-    version: manifests.Version,
-    read_part: ReadPart,
-    entry: manifests.ShardEntry,
-    clip_id: str,
-) -> list[tuple[bytes, str]]:
-    """Returns the stored frames that TSM would see, each with its name."""
+def _frames(
+    version: manifests.Version, entry: manifests.ShardEntry, clip_id: str, number: int
+) -> list[tuple[str, tuple[int, int], str]]:
+    """Returns shard, (place, size) and name of the centre frames of equal parts."""
     clips = shard_checks.shard_clips(version, entry)
     rows = [c for c in clips if c["clip_id"] == clip_id and c["frame_sizes"]]
     if len(rows) != 1:
         raise clips_table.TableError(f"{entry.path}: no frames of clip {clip_id}")
     sizes: Sequence[int] = rows[0]["frame_sizes"]
     begins = rows[0]["frames_offset"] + np.cumsum([0, *sizes])
-    indices = segments.centre_segment_indices(len(sizes), NUM_SEGMENTS).tolist()
     return [
         (
-            read_part(entry.path, int(begins[index]), sizes[index]),
+            entry.path,
+            (int(begins[index]), sizes[index]),
             f"{entry.path}: clip {clip_id}, frame {index}",
         )
-        for index in indices
+        for index in segments.centre_segment_indices(len(sizes), number).tolist()
     ]
 
 

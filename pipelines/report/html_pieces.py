@@ -17,6 +17,7 @@ __all__ = [
     "document",
     "escape",
     "facts",
+    "film",
     "num_bytes",
     "section",
     "share",
@@ -93,9 +94,25 @@ def strip_figure(strip: str, problem: str, text: str, *markup: str) -> str:
       strip: a data URI, or "".
     """
     image = f'<img class="strip" src="{escape(strip)}" alt="frames">'
-    shown = image if strip else f'<p class="bad">{escape(problem)}</p>'
+    shown = image if strip else _problem(problem)
     caption = f"<figcaption>{escape(text)}</figcaption>"
     return f"<figure>{shown}{caption}{_joined(markup)}</figure>"
+
+
+def film(strip: str, problem: str, text: str) -> str:
+    """Returns a strip of page_style.FILM_FRAMES frames that plays when looked at.
+
+    Args:
+      strip: a data URI, or "".
+      text: its caption.
+    """
+    image = f'<img src="{escape(strip)}" alt="">'
+    name = f'tabindex="0" role="img" aria-label="{escape(text)}"'
+    shown = f'<div class="film" {name}>{image}</div>' if strip else ""
+    return (
+        f"<figure>{shown or _problem(problem)}"
+        f"<figcaption>{escape(text)}</figcaption></figure>"
+    )
 
 
 def table(
@@ -131,6 +148,10 @@ def share(part: float, name: str) -> str:
         f'<rect class="rest" width="100" height="4"/>'
         f'<rect width="{100 * part:.1f}" height="4"/></svg>'
     )
+
+
+def _problem(text: str) -> str:
+    return f'<p class="bad">{escape(text)}</p>'
 
 
 def _cell(value: Cell) -> str:

@@ -1,6 +1,9 @@
 """The style of every page: light and dark, phone, desktop and print, no fonts."""
 
-__all__ = ["STYLE"]
+__all__ = ["FILM_FRAMES", "STYLE"]
+
+FILM_FRAMES = 16
+"""The frames of a film: a strip that plays under the mouse or with the focus."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --soft: #575e66; --paper: #fff;
@@ -45,7 +48,8 @@ figure { margin: 1rem 0 } summary { cursor: pointer; color: var(--bar) }
   font-variant-numeric: tabular-nums; white-space: nowrap }
 svg .bar { fill: var(--bar) } svg .grid { stroke: var(--line) }
 svg .line { fill: none; stroke: var(--bar); stroke-width: 2 }
-svg .second { stroke: var(--second) } svg .dot { fill: var(--bar) }
+svg .second { stroke: var(--second) }
+svg .dot { stroke-width: 8; stroke-linecap: round }
 .key span { margin-right: 1.2rem } .key i { display: inline-block; width: 1.4rem;
   height: .25rem; vertical-align: middle; margin-right: .4rem; background: var(--bar) }
 .key i.second { background: var(--second) }
@@ -53,10 +57,22 @@ svg .second { stroke: var(--second) } svg .dot { fill: var(--bar) }
   minmax(min(32rem, 100%), 1fr)) } .sheet figure { margin: 0 }
 .sheet figcaption, .sheet p { overflow-wrap: anywhere }
 .strip { display: block; width: 100%; height: auto; border-radius: 4px }
+.charts { display: grid; gap: 0 2.5rem; grid-template-columns: repeat(auto-fit,
+  minmax(min(26rem, 100%), 1fr)) }
+.films { display: grid; gap: 1rem 1.4rem; grid-template-columns: repeat(auto-fill,
+  minmax(min(14rem, 100%), 1fr)) } .films figure { margin: 0 }
+.films figcaption { overflow-wrap: anywhere; line-height: 1.35; margin-top: .3rem }
+.film { overflow: hidden; border-radius: 4px }
+.film img { display: block; width: calc(100% * FRAMES); max-width: none; height: auto;
+  transform: translateX(-50%) }
+.film:focus-visible { outline: 3px solid var(--bar); outline-offset: 1px }
+@keyframes film { from { transform: none } to { transform: translateX(-100%) } }
+@media (prefers-reduced-motion: no-preference) { .film:hover img, .film:focus img {
+  animation: film 2.4s steps(FRAMES) infinite } }
 .share { display: block; height: .35rem; width: 100%; margin: .2rem 0 }
 .share rect { fill: var(--bar) } .share .rest { fill: var(--line) }
 @media (max-width: 30rem) { body { margin-top: 1rem } th, td { padding-right: .8rem } }
 @media print { body { max-width: none; font-size: 11px } .wide { overflow: visible }
   figure, tr { break-inside: avoid } h2 { break-after: avoid }
   details::details-content { content-visibility: visible } }
-"""
+""".replace("FRAMES", str(FILM_FRAMES))

@@ -73,6 +73,7 @@ def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
     path, output = make_checkpoint(), tmp_path / "predictions.parquet"
     report, submission = tmp_path / "report.json", tmp_path / "submission.csv"
     files = ("--output", output, "--report", report, "--submission", submission)
+    files = (*files, "--page", tmp_path / "page.html")
     run = run_eval(path, *files, "--eval_crops", "three", "--eval_frames=twice")
     assert run.returncode == 0, run.stderr
     line, last = run.stdout.splitlines()
@@ -89,6 +90,9 @@ def test_every_clip_of_the_split_is_scored(run_eval, make_checkpoint, tmp_path):
     hits = sum(row["label_id"] == row["predicted_label_id"] for row in rows)
     assert hits / 4 == result["top1"]
     assert json.loads(report.read_text())["top1"] == result["top1"]
+    page = (tmp_path / "page.html").read_text()
+    assert f"<dt>top-1</dt><dd>{100 * result['top1']:.1f} %</dd>" in page
+    assert "<td>eval_crops</td><td>three</td>" in page
     assert submission.read_text() == "".join(
         f"{row['clip_id']};{';'.join(map(str, row['top_label_ids']))}\n" for row in rows
     )

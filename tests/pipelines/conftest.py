@@ -22,7 +22,7 @@ import pytest
 
 from pipelines import ffmpeg
 from pipelines.synthetic import webm_writer
-from tests import s3_server
+from tests import pages_in_chromium, s3_server
 
 _PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 os.environ.setdefault(_PROTOBUF, "python")
@@ -210,6 +210,20 @@ def plant(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("plant")
     (folder / "sitecustomize.py").write_text(_PLANT)
     return [folder, HERE]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium, Debian's own; while it runs, asyncio.run cannot."""
+    with pages_in_chromium.launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Opens pages that log no error and request nothing off the machine."""
+    with pages_in_chromium.opener(chromium) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

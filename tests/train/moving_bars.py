@@ -85,11 +85,13 @@ class Trial:
         self.network = TSM(network)
         self.clips = clips or BarClips(batch_size=settings.clips_per_step)
         self.output = output
+        self.kept = []
         self.training = loop.Training(
             self.network,
             settings,
             clips=self.clips,
             score=self.score,
+            keep_best=lambda: self.kept.append(self.training.network is self.network),
             folder=RunFolder(output),
             description={"version": "000001"},
         )

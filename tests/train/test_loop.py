@@ -12,6 +12,7 @@ from eval import evaluate
 from eval.metrics import TopK
 from model import checkpoint
 from tests.train.moving_bars import NETWORK, SETTINGS, Trial, moving_bars
+from tests.train.test_watch import events
 from train import learner, loop, resuming
 from train.checkpoints import Checkpoints
 from train.config import TrainConfig
@@ -61,6 +62,29 @@ def test_evaluation_is_every_few_epochs_and_after_the_last(trained):
     lines = metrics(trained[0].output)
     assert [line["num_clips"] for line in lines] == [0, 6, 0, 6, 6]
     assert [line["top1"] is None for line in lines] == [True, False, True, False, False]
+
+
+def test_what_was_predicted_is_kept_whenever_it_was_the_best(trained):
+    trial, _ = trained
+    accuracies = [line["top1"] for line in metrics(trial.output)]
+    best, num_best = -1.0, 0
+    for top1 in accuracies:
+        if top1 is not None and top1 > best:
+            best, num_best = top1, num_best + 1
+    assert len(trial.kept) == num_best
+
+
+def test_tensorboard_has_each_figure_under_one_tag(trained):
+    names = {tag for tag, _, _ in events(trained[0].output / "tensorboard")}
+    assert names == {
+        "epoch/clips_per_second",
+        "epoch/skipped_steps",
+        "epoch/train_loss",
+        "epoch/train_top1",
+        "epoch/validation_top1",
+        "epoch/validation_top5",
+        "epoch/waiting_share",
+    }
 
 
 def test_the_loss_falls(trained):

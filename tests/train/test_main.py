@@ -13,6 +13,7 @@ import pytest
 
 from model import checkpoint
 from model.tsm import TSM, TSMConfig
+from pipelines.report import predictions
 
 CONFIG = """
 model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
@@ -71,8 +72,15 @@ def test_a_published_version_becomes_a_checkpoint(
         "compile_cache",
         "config.json",
         "metrics.jsonl",
+        "predictions.parquet",
+        "report.html",
         "tensorboard",
     ]
+    predicted = predictions.read_predictions(tmp_path / "output/predictions.parquet")
+    assert sorted(predicted.clip_ids.to_pylist()) == ["201", "202", "203", "204"]
+    assert predicted.is_right.mean() == result["best_top1"]
+    page = (tmp_path / "output" / "report.html").read_text()
+    assert "<title>output, trained on dataset</title>" in page
     assert config["version"] == "000001"
     assert config["training"]["epochs"] == 1
     assert config["model"]["dropout"] == 0.25

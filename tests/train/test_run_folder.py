@@ -116,6 +116,7 @@ def test_beginning_again_removes_what_there_is_without_a_checkpoint(tmp_path):
     folder.begin({"try": 1})
     folder.append_metrics({"epoch": 0, "step": 4})
     folder.best_checkpoint.write_bytes(b"best")
+    folder.predictions_path.write_bytes(b"best")
     folder.board.mkdir()
     folder.begin_again({"try": 2})
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

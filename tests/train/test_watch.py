@@ -107,14 +107,15 @@ def events(folder):
 
 def test_the_board_has_the_figures_that_are_numbers(tmp_path):
     board = watch.Board(tmp_path)
-    board.add("train", {"loss": 1.5, "top1": None}, 20)
-    board.add("epoch", {"top5": 1}, 40)
+    tags = {"loss": "train/loss", "top1": "train/top1"}
+    board.add(tags, {"loss": 1.5, "top1": None, "seconds": 3.0}, 20)
+    board.add({"top5": "epoch/top5"}, {"top5": 1}, 40)
     board.close()
     assert events(tmp_path) == [("train/loss", 20, 1.5), ("epoch/top5", 40, 1.0)]
 
 
 def test_a_board_of_no_folder_writes_nothing(tmp_path):
     board = watch.Board(None)
-    board.add("train", {"loss": 1.5}, 20)
+    board.add({"loss": "train/loss"}, {"loss": 1.5}, 20)
     board.close()
     assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,8 @@
 import pytest
 
 from pipelines.browse.clip_table import ClipFilter, ClipTable, FilterError
-from pipelines.browse.predictions import read_predictions
-from tests.pipelines.browse.conftest import NAMES
+from pipelines.report.predictions import read_predictions
+from tests.predictions_by_hand import NAMES
 
 
 @pytest.fixture(scope="module")

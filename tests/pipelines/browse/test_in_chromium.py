@@ -1,61 +1,15 @@
 """The pages as people use them: in a real browser, by mouse and by keyboard."""
 
-import time
-from importlib import resources
-from urllib.parse import urlsplit
-
 import pytest
 
 from pipelines.jobs import report
-from tests.pipelines.browse.conftest import NAMES
-
-SIZES = {"phone": (390, 844), "desktop": (1400, 900)}
-
-
-@pytest.fixture
-def open_page(chromium):
-    """Opens pages; at the end none has logged an error or left the machine."""
-    pages, errors, requested = [], [], []
-
-    def start(url, size="desktop", scheme="light"):
-        width, height = SIZES[size]
-        viewport = {"width": width, "height": height}
-        page = chromium.new_page(viewport=viewport, color_scheme=scheme)
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else 0)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: requested.append(request.url))
-        page.goto(url)
-        pages.append(page)
-        return page
-
-    yield start
-    for page in pages:
-        page.close()
-    assert errors == []
-    hosts = {urlsplit(url).hostname for url in requested if url.startswith("http")}
-    assert hosts <= {"127.0.0.1"}
-
-
-def axe_violations(page):
-    """What axe objects to, with the markup that it objects to."""
-    script = resources.files("axe_playwright_python").joinpath("axe.min.js")
-    page.evaluate(script.read_text("utf-8"))
-    found = page.evaluate("axe.run().then(r => r.violations)")
-    return [(v["id"], [n["html"][:200] for n in v["nodes"]][:3]) for v in found]
-
-
-def is_wider_than_its_window(page):
-    return page.evaluate(
-        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    )
-
-
-def wait_until(page, expression):
-    """Waits until an expression is true; Playwright's own way needs `eval`."""
-    deadline = time.monotonic() + 20
-    while not page.evaluate(f"Boolean({expression})"):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(20)
+from tests.pages_in_chromium import (
+    SIZES,
+    axe_violations,
+    is_wider_than_its_window,
+    wait_until,
+)
+from tests.predictions_by_hand import NAMES
 
 
 def shown_frame(element):

@@ -5,9 +5,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from model import checkpoint
+from model.cards import ModelCard
+from model.tsm import TSM, TSMConfig
 from pipelines.browse import layout
+from pipelines.jobs import browse
 from tests import versions_by_hand as by_hand
-from tests.pipelines.browse.conftest import NAMES, Served
+from tests.pipelines.browse.conftest import Served
+from tests.predictions_by_hand import NAMES
 
 EVIL = by_hand.records.LabelMap(('<script>alert("1")</script>', "Tilting 'x' & \"y\""))
 
@@ -129,6 +134,61 @@ def test_what_clips_and_classes_are_called_is_text(tmp_path):
     finally:
         server._process.kill()
         server._process.communicate()
+
+
+def test_pages_have_what_changed_and_what_a_clip_was(tmp_path):
+    """Clip 101 is Rolling in the first version and Tilting in the second."""
+    by_hand.publish(tmp_path / "dataset")
+    clips = by_hand.without("301")
+    clips["train"]["101"] = 1
+    by_hand.publish(tmp_path / "dataset", clips)
+    server = Served(tmp_path / "dataset", tmp_path / "corrections.tsv")
+    try:
+        page = fetch(server, "/?since=000001")[2].decode()
+        assert "1 to 1 of 1" in page
+        assert 'data-clip="101"' in page
+        assert "Gone since version 000001: 1 clip; see" in page
+        page = fetch(server, "/clip?id=101&since=000001")[2].decode()
+        assert "<td>000001</td><td>Rolling</td><td>train</td><td>stored</td>" in page
+        assert "<td>000002 (this one)</td><td>Tilting</td>" in page
+        assert fetch(server, "/?since=000003")[0] == 400
+        assert fetch(server, "/?change=added")[0] == 400
+    finally:
+        server._process.kill()
+        server._process.communicate()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_evaluated_for_its_predictions(published_version, tmp_path):
+    """The network is random: what it predicts for four clips is not looked at."""
+    card = ModelCard(class_names=NAMES, view={"crop_px": 32, "resize_px": 32})
+    size = {"width": 4, "num_segments": 2, "shift_div": 4}
+    network = TSM(TSMConfig(num_classes=3, arch="resnet18", **size))
+    network.card = card
+    checkpoint.save(network, tmp_path / "random.ckpt", {})
+    flags = ("--checkpoint", tmp_path / "random.ckpt")
+    server = Served(published_version.dataset, tmp_path / "corrections.tsv", *flags)
+    try:
+        for word in ("right", "wrong"):
+            assert fetch(server, f"/?prediction={word}")[0] == 200
+        page = fetch(server, "/?split=validation")[2].decode()
+        assert page.count("predicted: ") == 4
+    finally:
+        server._process.kill()
+        server._process.communicate()
+
+
+def test_a_checkpoint_that_is_none_is_one_line(published_version, tmp_path, caplog):
+    argv = ["--dataset", str(published_version.dataset)]
+    path = tmp_path / "none.ckpt"
+    assert browse.main([*argv, "--checkpoint", str(path)]) == 1
+    assert f"browse failed: {path} could not be evaluated: `clipmill eval` ended" in (
+        caplog.text
+    )
+    both = ["--checkpoint", str(path), "--predictions", str(path)]
+    with pytest.raises(SystemExit) as end:
+        browse.main([*argv, *both])
+    assert end.value.code == 2
 
 
 def test_links_are_encoded():

@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.browse import suspects
-from pipelines.browse.predictions import Predictions
 from pipelines.browse.suspects import Suspect
+from pipelines.report.predictions import Predictions
 
 
 def predictions_of(label_ids, probabilities, num_ranked=5):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipelines.jobs import suspects
-from tests.pipelines.browse.conftest import NAMES, write_predictions
+from tests.predictions_by_hand import NAMES, write_predictions
 
 
 def test_the_doubted_clips_are_listed(tmp_path, capsys):

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from mindrecord_io import records
 
-__all__ = ["Predictions", "PredictionsError", "read_predictions"]
+__all__ = ["Predictions", "PredictionsError", "predictions_of", "read_predictions"]
 
 _COLUMNS = {
     "clip_id": pa.string(),
@@ -68,9 +68,23 @@ def read_predictions(
       PredictionsError: it cannot be read, lacks a column, or has other classes.
     """
     try:
-        table = parquet.read_table(path, partitioning=None).combine_chunks()
+        table = parquet.read_table(path, partitioning=None)
     except (OSError, ValueError, pa.ArrowException) as cause:
         raise PredictionsError(f"{path}: cannot be read as Parquet: {cause}") from cause
+    return predictions_of(table, path, category_names)
+
+
+def predictions_of(
+    table: pa.Table, path: Path, category_names: Sequence[str] | None = None
+) -> Predictions:
+    """Returns the predictions in the table of a file, as `read_predictions` does.
+
+    Args:
+      path: the file's, for messages.
+
+    Raises:
+      PredictionsError: it lacks a column, or has other classes.
+    """
     for name, kind in _COLUMNS.items():
         if name not in table.column_names or table.schema.field(name).type != kind:
             raise PredictionsError(
@@ -79,7 +93,8 @@ def read_predictions(
             )
     if not table.num_rows:
         raise PredictionsError(f"{path}: it has no predictions")
-    columns = {name: _array(table, name) for name in _COLUMNS}
+    combined = table.combine_chunks()
+    columns = {name: _array(combined, name) for name in _COLUMNS}
     label_ids = columns["label_id"].to_numpy()
     ranked = _matrix(path, columns["top_label_ids"]).astype(np.int32)
     names = dict(

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from pipelines.browse import predictions
-from pipelines.browse.predictions import PredictionsError
-from tests.pipelines.browse.conftest import NAMES
+from pipelines.report import predictions
+from pipelines.report.predictions import PredictionsError
+from tests.predictions_by_hand import NAMES
 
 
 def test_what_eval_wrote_is_read(predictions_file):
