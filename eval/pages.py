@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from mindrecord_io.storage import files, job_files
+from mindrecord_io.storage.folder_mirror import FolderMirror
 from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import run_report
 from pipelines.jobs.run_report import Evaluated
@@ -18,19 +19,24 @@ __all__ = ["write_evaluation", "write_run"]
 logger = logging.getLogger(__name__)
 
 
-def write_run(version: Version, run: Path) -> None:
+def write_run(version: Version, mirror: FolderMirror) -> None:
     """Writes the page of a training that has ended into its folder.
 
     What goes wrong is logged: it is no reason for a training to have failed.
+
+    Args:
+      mirror: of the folder.
     """
+    place = mirror.place_of(mirror.folder)
     try:
-        path = run_report.write_run_page(version.location, run)
+        path = run_report.write_run_page(version.location, mirror.folder)
+        mirror.send(path)
     except (OSError, ValueError, RuntimeError) as error:
         logger.warning(
-            "%s has no page: %s; `clipmill report --run` writes it", run, error
+            "%s has no page: %s; `clipmill report --run` writes it", place, error
         )
     else:
-        logger.info("a page on this training: %s", path)
+        logger.info("a page on this training: %s", mirror.place_of(path))
 
 
 def write_evaluation(

@@ -21,7 +21,7 @@ from mindrecord_io import naming, records
 from mindrecord_io.shards import schema, shard_folders, sharding
 from mindrecord_io.storage import files, incomplete
 from mindrecord_io.versions import clips_table, manifests, opening, publication
-from tests import versions_by_hand
+from tests import s3_server, versions_by_hand
 
 # Before anything imports MindSpore: on AVX-512 machines oneDNN picks a reference
 # convolution that is 50 times slower.
@@ -215,6 +215,27 @@ def published_version(tmp_path_factory):
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     return opening.open_version(dataset)
+
+
+@pytest.fixture(scope="session")
+def s3_process():
+    """An S3 server for all tests; each resets it."""
+    with s3_server.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_process, monkeypatch, tmp_path):
+    """The S3 server with empty buckets "clips", "runs" and "bucket", named by the
+    environment, as an empty cache is.
+    """
+    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
+    for name, value in s3_process.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_process.reset()
+    for name in ("clips", "runs", "bucket"):
+        s3_process.make_bucket(name)
+    return s3_process
 
 
 @pytest.fixture

@@ -44,10 +44,11 @@ def train_parser() -> CommandParser:
     command_line.add_dataset(parser)
     parser.add_argument(
         "--output",
-        type=command_line.local_path,
+        type=command_line.location,
         required=True,
         metavar="DIR",
-        help="new folder for checkpoints, metrics; with --resume the old one",
+        help="new folder for checkpoints, metrics, also in an object store; with "
+        "--resume the old one",
     )
     command_line.add_version(parser)
     parser.add_argument(

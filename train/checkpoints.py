@@ -25,10 +25,11 @@ from mindspore import Parameter
 
 from mindrecord_io import naming
 from mindrecord_io.storage import files, incomplete
+from mindrecord_io.storage.folder_mirror import NOWHERE, FolderMirror
 from model import checkpoint
 from model.tsm import TSM
 
-__all__ = ["Checkpoints", "Tensors"]
+__all__ = ["Checkpoints", "Tensors", "step_of_file", "whole_step"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +44,36 @@ TRAINING_FILE = "training.ckpt"
 _LIST_FILE = "checkpoint.json"
 _ENTRY = "clipmill"
 _NAME = re.compile(r"step-(\d{8,})")
+_WRITTEN = (NETWORK_FILE, TRAINING_FILE, _LIST_FILE)  # in this order
+_STORED = re.compile(
+    rf"checkpoints/step-(\d{{8,}})/({'|'.join(map(re.escape, _WRITTEN))})"
+)
+
+
+def step_of_file(name: str) -> int | None:
+    """Returns of which step's checkpoint a file is, by its path in a training's folder.
+
+    None of any other file.
+    """
+    match = _STORED.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def whole_step(name: str) -> int | None:
+    """Returns `step_of_file` for the file that is written last, else None."""
+    return step_of_file(name) if name.endswith(f"/{_LIST_FILE}") else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """The checkpoints of one training, in one folder."""
+    """The checkpoints of one training, in one folder.
+
+    Attributes:
+      mirror: of the training's folder.
+    """
 
     folder: Path
+    mirror: FolderMirror = NOWHERE
 
     def path_of(self, step: int) -> Path:
         """Returns the folder of the checkpoint after `step` steps, present or not."""
@@ -85,6 +109,7 @@ class Checkpoints:
             _save_tensors(work / TRAINING_FILE, tensors, facts)
             _write_list(work)
             files.publish_folder(work, path)
+        self.mirror.send(*(path / name for name in _WRITTEN))
         for old in self.steps()[:-num_kept]:
             self._remove(old)
         logger.debug("saved %s", path)
@@ -98,17 +123,18 @@ class Checkpoints:
             names the newest older one that is good.
         """
         path = self.path_of(step)
+        place = self.mirror.place_of(path)
         reason = _damage(path)
         if reason:
             raise checkpoint.CheckpointError(
-                f"{path} is damaged: {reason}; {self._advice(step)}"
+                f"{place} is damaged: {reason}; {self._advice(step)}"
             )
         saved, _ = checkpoint.load(path / NETWORK_FILE)
         names = saved.card.class_names
         if names and network.card.class_names not in ((), names):
             raise checkpoint.CheckpointError(
-                f"{path} was trained by other classes than the data set has now, or by "
-                f"classes that were numbered otherwise: {', '.join(names[:5])}, ..."
+                f"{place} was trained by other classes than the data set has now, or "
+                f"by classes that were numbered otherwise: {', '.join(names[:5])}, ..."
             )
         own = {p.name: p for p in saved.get_parameters()}
         checkpoint.load_tensors(network, own, source=str(path / NETWORK_FILE))
@@ -120,6 +146,9 @@ class Checkpoints:
             if later > step:
                 logger.info("removing %s: made again", self.path_of(later))
                 self._remove(later)
+        for stored in set(map(step_of_file, self.mirror.names())):
+            if stored is not None and stored not in self.steps():
+                self.mirror.remove(self.path_of(stored))  # its upload was cut off
 
     def _advice(self, step: int) -> str:
         for older in reversed(self.steps()):
@@ -129,9 +158,10 @@ class Checkpoints:
 
     def _remove(self, step: int) -> None:
         # Renamed first: a folder that was removed in part would look damaged.
-        doomed = naming.incomplete_folder(self.folder)
-        self.path_of(step).rename(doomed)
+        doomed, path = naming.incomplete_folder(self.folder), self.path_of(step)
+        path.rename(doomed)
         shutil.rmtree(doomed)
+        self.mirror.remove(path / _LIST_FILE, path)
 
 
 def _save_tensors(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:

@@ -29,19 +29,20 @@ from train import (
     first_network,
     loop,
     resuming,
+    run_config,
     run_folder,
     store_traffic,
     summary,
 )
+from train.results import TrainResult
+from train.run_config import RunConfig
 from train.store_traffic import Prices, TrafficMeter
 from train.validation import Validation
 
 __all__ = [
-    "RunConfig",
     "TrainOptions",
     "check_divides",
     "epoch_opener",
-    "load_config",
     "run",
 ]
 
@@ -66,7 +67,7 @@ class TrainOptions:
 
     config_path: Path
     dataset: Path | str
-    output: Path
+    output: Path | str
     overrides: Mapping[str, str]
     version: str | None = None
     resume: str | None = None
@@ -75,54 +76,7 @@ class TrainOptions:
     prices: Prices = field(default_factory=Prices)
 
 
-@dataclass(frozen=True, slots=True)
-class RunConfig:
-    """A configuration file and the flags on top, checked."""
-
-    model: tsm.TSMConfig
-    evaluation: eval_config.EvalConfig
-    training: config.TrainConfig
-
-
-def load_config(
-    path: Path, overrides: Mapping[str, str], *, num_classes: int
-) -> RunConfig:
-    """Reads a configuration file and checks it with its flags.
-
-    Args:
-      num_classes: of the data set, used unless the file has another.
-
-    Raises:
-      config_file.ConfigError: a key or a value is wrong.
-    """
-    sections = config_file.load(
-        path,
-        {
-            "model": tsm.TSMConfig,
-            "evaluation": eval_config.EvalConfig,
-            "training": config.TrainConfig,
-        },
-        overrides=overrides,
-    )
-    model: dict[str, Any] = {"num_classes": num_classes} | sections["model"]
-    if model["num_classes"] != num_classes:
-        raise config_file.ConfigError(
-            f"num_classes is {model['num_classes']} in the configuration, but the data "
-            f"set has {num_classes} classes; leave the key out to follow the data set"
-        )
-    if model.get("consensus") == "identity":
-        raise config_file.ConfigError(
-            "a network with consensus 'identity' has logits for every segment and "
-            "cannot be trained: use 'avg'"
-        )
-    return RunConfig(
-        config_file.build(tsm.TSMConfig, model),
-        config_file.build(eval_config.EvalConfig, sections["evaluation"]),
-        config_file.build(config.TrainConfig, sections["training"]),
-    )
-
-
-def run(options: TrainOptions) -> loop.TrainResult | dict[str, Any] | None:
+def run(options: TrainOptions) -> TrainResult | dict[str, Any] | None:
     """Trains and evaluates on the validation split; only the first rank has a result.
 
     A dry run returns a dictionary: what is fetched, and what it costs.
@@ -134,65 +88,105 @@ def run(options: TrainOptions) -> loop.TrainResult | dict[str, Any] | None:
       checkpoint.CheckpointError: there is nothing to resume, or it is damaged.
       loop.TrainingError: the loss is not finite.
     """
-    folder = run_folder.RunFolder(options.output)
+    with run_folder.opened(options.output) as folder:
+        if options.resume is not None:
+            folder.fetch()
+        start = _read(options, folder)
+        if options.dry_run:
+            version, settings = start.version, start.settings
+            return store_traffic.dry_run(
+                version,
+                settings.training,
+                training=epoch_opener(version, settings, version.category_names())(
+                    0, 0
+                ),
+                validation=_opened_validation(version, settings, Ranks()),
+                prices=options.prices,
+            )
+        if start.step is None:
+            folder.check_new()
+        return _train(start, folder, is_profiled=options.profile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a training begins or goes on with.
+
+    Attributes:
+      step: to go on after; None where it begins anew, 0 where it begins again.
+      begun_with: the configuration that it was begun with; {} without one.
+    """
+
+    version: manifests.Version
+    settings: RunConfig
+    step: int | None
+    begun_with: Mapping[str, Any]
+
+
+def _read(options: TrainOptions, folder: run_folder.RunFolder) -> _Start:
+    """Reads the version and the configuration, and checks that they go together."""
     step = resuming.step_to_resume(folder, options.resume)
     begun_with = {} if step is None else folder.read_config()
     version_name = options.version or begun_with.get("version")
     version = opening.open_version(options.dataset, version_name)
     kept = first_network.flags_of(begun_with) if step else {}
-    settings = load_config(
+    settings = run_config.load(
         options.config_path,
         {**options.overrides, **kept},
         num_classes=len(version.category_names()),
     )
     if step is not None:
-        resuming.check_same_run(
-            folder.path, begun_with, _description(version, settings)
-        )
+        description = _description(version, settings)
+        resuming.check_same_run(folder.place, begun_with, description)
     else:
         first_network.check(settings.training)
     _check_splits(version)
-    if options.dry_run:
-        names = version.category_names()
-        return store_traffic.dry_run(
-            version,
-            settings.training,
-            training=epoch_opener(version, settings, names)(0, 0),
-            validation=_opened_validation(version, settings, Ranks()),
-            prices=options.prices,
-        )
-    if settings.evaluation.check_hashes:
+    return _Start(version, settings, step, begun_with)
+
+
+def _train(
+    start: _Start, folder: run_folder.RunFolder, *, is_profiled: bool
+) -> TrainResult | None:
+    version, settings, step = start.version, start.settings, start.step
+    evaluation = settings.evaluation
+    if evaluation.check_hashes:
         for split in _SPLITS:
             shard_checks.check_hashes(version, split)
-    evaluation = settings.evaluation
     eval_config.use_device(evaluation.device_target, evaluation.precision_mode)
     ranks = rank_group.join()
     check_divides(settings, ranks)
     mindspore.set_seed(settings.training.seed)
-    network = _make_network(version, settings, begun_with if step else {})
+    network = _make_network(version, settings, start.begun_with if step else {})
     training = _make_training(version, settings, network, folder, ranks)
-    meter = TrafficMeter(
-        version,
-        settings.training,
-        training=epoch_opener(version, settings, version.category_names(), ranks)(0, 0),
-        validation=_opened_validation(version, settings, ranks),
-        num_steps_done=step or 0,
-    )
+    meter = _meter(start, ranks)
     if ranks.is_first:
         _log_summary(version, settings, training, ranks)
-        logger.info("output: %s", folder.path)
+        logger.info("output: %s", folder.place)
     with folder.locked() if ranks.is_first else contextlib.nullcontext():
         compile_cache.use(folder.path, _description(version, settings), ranks.num_ranks)
         if step:
-            resuming.log_growth(begun_with, settings.training, step, training.rates)
+            rates = training.rates
+            resuming.log_growth(start.begun_with, settings.training, step, rates)
             training.resume(step)
         else:
             training.begin(is_again=step == 0)
-        result = training.run(is_profiled=options.profile)
+        result = training.run(is_profiled=is_profiled)
     if not ranks.is_first:
         return None
-    pages.write_run(version, folder.path)
+    pages.write_run(version, folder.mirror)
     return dataclasses.replace(result, store=meter.traffic())
+
+
+def _meter(start: _Start, ranks: Ranks) -> TrafficMeter:
+    version, settings = start.version, start.settings
+    names = version.category_names()
+    return TrafficMeter(
+        version,
+        settings.training,
+        training=epoch_opener(version, settings, names, ranks)(0, 0),
+        validation=_opened_validation(version, settings, ranks),
+        num_steps_done=start.step or 0,
+    )
 
 
 def _opened_validation(

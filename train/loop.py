@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ import numpy.typing as npt
 
 from eval.metrics import TopK
 from eval.running.rank_group import Ranks
-from model import checkpoint
+from mindrecord_io.storage.object_store import StorageError
 from model.tsm import TSM
-from train import config, learner, profile, progress, run_folder, watch
+from train import config, learner, profile, progress, results, run_folder, watch
 from train.clips import Batch, TrainClips
-from train.store_traffic import StoreTraffic
+from train.results import TrainResult
 
-__all__ = ["TrainResult", "Training", "TrainingError"]
+__all__ = ["Training", "TrainingError"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,31 +30,6 @@ _PROFILED_STEPS = range(2, 5)  # of this process, counted from 1: the first comp
 
 class TrainingError(RuntimeError):
     """Training cannot go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """The result of a training, which the program prints last.
-
-    Attributes:
-      steps: done by this process and those it resumed from.
-      best_top1: of all evaluations; `best_epoch` is the 0-based first that had it.
-      best_checkpoint: the network of that epoch.
-      seconds: of this process.
-      clips_per_second: trained by this process, without its first step, which compiles.
-      waiting_share: of that time, in [0, 1], in which there was no batch to train by.
-      store: what this process fetched of a data set in an object store.
-    """
-
-    epochs: int
-    steps: int
-    best_top1: float | None
-    best_epoch: int
-    best_checkpoint: str
-    seconds: float
-    clips_per_second: float
-    waiting_share: float
-    store: StoreTraffic | None = None
 
 
 class Training:
@@ -168,6 +142,8 @@ class Training:
             for epoch in range(first_epoch, self._settings.epochs):
                 stopwatch = self._run_epoch(epoch)
                 self._end_epoch(epoch, stopwatch)
+        if self._folder.profile.is_dir():
+            self._folder.mirror.send(self._folder.profile)
         if self._progress.num_updates == 0:
             raise TrainingError(
                 f"every one of {self._progress.num_steps} steps was skipped, as the "
@@ -267,8 +243,10 @@ class Training:
 
     def _profile_if_due(self, num_launched: int) -> None:
         if self._is_profiled and num_launched == _PROFILED_STEPS.start:
-            folder = self._folder.path / "profile"
-            self._profiler.enter_context(profile.profiled(folder, self._device_target))
+            folder = self._folder.profile
+            place = self._folder.mirror.place_of(folder)
+            profiled = profile.profiled(folder, self._device_target, place=place)
+            self._profiler.enter_context(profiled)
         if num_launched == _PROFILED_STEPS.stop:
             self._profiler.close()
 
@@ -277,7 +255,7 @@ class Training:
         if self._is_save_due(num_steps):
             self._learner.synchronise_norms()
             epoch = num_steps // self._steps_per_epoch
-            with self._explained_if_not_written():
+            with self._writing():
                 self._save({"epoch": epoch, "step": num_steps, "top1": None})
 
     def _is_save_due(self, num_steps: int) -> bool:
@@ -295,29 +273,35 @@ class Training:
         ended = self._progress
         self._progress = ended.after_epoch(epoch, score)
         line = self._metrics(epoch, self._summed(ended), score) | speed
-        text = _describe_epoch(line)
+        text = results.describe_epoch(line)
         logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, text)
         self._board.add(watch.EPOCH_TAGS, line, ended.num_steps)
         facts = {key: line[key] for key in _FACTS}
-        with self._explained_if_not_written():
+        with self._writing():
             if self._ranks.is_first:
                 self._folder.append_metrics(line)
                 # The best one first: after a crash in between, it is made again.
                 if ended.is_best(score):
                     self._keep_best()
+                    if self._folder.predictions_path.exists():
+                        self._folder.mirror.send(self._folder.predictions_path)
                     best = facts | {"run": self._description}
-                    checkpoint.save(
-                        self._learner.network, self._folder.best_checkpoint, best
-                    )
+                    self._folder.save_best(self._learner.network, best)
             self._save(facts)
+            if self._ranks.is_first:
+                self._board.flush()
+                self._folder.mirror.send(self._folder.board)
 
     @contextlib.contextmanager
-    def _explained_if_not_written(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
+        """Explains what a failure to write in the block means."""
+        if self._ranks.is_first:
+            self._folder.check_owner()
         try:
             yield
-        except OSError as cause:
+        except (OSError, StorageError) as cause:
             raise TrainingError(
-                f"cannot write to {self._folder.path} after step "
+                f"cannot write to {self._folder.place} after step "
                 f"{self._progress.num_steps}: {cause}; when that is mended, --resume "
                 f"goes on from the newest checkpoint"
             ) from cause
@@ -370,26 +354,15 @@ class Training:
 
     def _result(self, seconds: float) -> TrainResult:
         best = self._progress.best
+        best_place = self._folder.mirror.place_of(self._folder.best_checkpoint)
         total = watch.Spent.total(self._spent)
         return TrainResult(
             epochs=self._settings.epochs,
             steps=self._progress.num_steps,
             best_top1=best.top1 if best else None,
             best_epoch=self._progress.best_epoch,
-            best_checkpoint=str(self._folder.best_checkpoint),
+            best_checkpoint=str(best_place),
             seconds=round(seconds, 3),
             clips_per_second=total.clips_per_second,
             waiting_share=total.waiting_share,
         )
-
-
-def _describe_epoch(line: Mapping[str, Any]) -> str:
-    text = (
-        f"loss {line['loss']:.4f}, train top-1 {line['train_top1']:.4f}, "
-        f"{line['clips_per_second']:.1f} clips/s, waiting {line['waiting_share']:.1%}"
-    )
-    if line["num_skipped"]:
-        text += f", {line['num_skipped']} steps skipped for overflow"
-    if line["top1"] is None:
-        return text
-    return f"{text}, validation top-1 {line['top1']:.4f}, top-5 {line['top5']:.4f}"

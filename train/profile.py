@@ -26,13 +26,16 @@ _NUM_LINES = 10
 
 
 @contextlib.contextmanager
-def profiled(folder: Path, device_target: str = "CPU") -> Iterator[None]:
+def profiled(
+    folder: Path, device_target: str = "CPU", *, place: Path | str | None = None
+) -> Iterator[None]:
     """Profiles what runs inside the block, then logs the slowest operators.
 
     Args:
       folder: for the profiler's files; trace_view.json is for Chrome's or Perfetto's
         trace viewer.
       device_target: whose own activities are profiled, besides the processor's.
+      place: where users find the files; None: in `folder`.
     """
     handler = profiler.tensorboard_trace_handler(str(folder))
     with profiler.profile(
@@ -41,7 +44,7 @@ def profiled(folder: Path, device_target: str = "CPU") -> Iterator[None]:
         yield
     for line in slowest_operators(folder, device_target):
         logger.info("%s", line)
-    logger.info("the whole profile is in %s", folder)
+    logger.info("the whole profile is in %s", place or folder)
 
 
 def slowest_operators(folder: Path, device_target: str) -> list[str]:

@@ -46,11 +46,12 @@ def step_to_resume(folder: RunFolder, resume: str | None) -> int | None:
         return None
     steps = folder.checkpoints.steps()
     if not steps and resume == NEWEST and folder.config_path.exists():
-        logger.info("%s has no checkpoint yet: from the first step", folder.path)
+        logger.info("%s has no checkpoint yet: from the first step", folder.place)
         return 0
     if not steps:
         raise checkpoint.CheckpointError(
-            f"nothing to resume: there is no checkpoint in {folder.checkpoints.folder}"
+            f"nothing to resume: there is no checkpoint in "
+            f"{folder.mirror.place_of(folder.checkpoints.folder)}"
         )
     if resume == NEWEST:
         return steps[-1]
@@ -63,7 +64,7 @@ def step_to_resume(folder: RunFolder, resume: str | None) -> int | None:
 
 
 def check_same_run(
-    path: Path, begun_with: Mapping[str, Any], description: Mapping[str, Any]
+    place: Path | str, begun_with: Mapping[str, Any], description: Mapping[str, Any]
 ) -> None:
     """Checks that a resumed training has the configuration that it began with.
 
@@ -71,7 +72,7 @@ def check_same_run(
     the program did not have when the training began must have its default.
 
     Args:
-      path: of the run folder.
+      place: of the run folder.
       begun_with: the configuration it was begun with; `description`: the one now.
 
     Raises:
@@ -87,7 +88,7 @@ def check_same_run(
     ]
     if differing:
         raise config_file.ConfigError(
-            f"{path} was begun with other values: {'; '.join(differing)}"
+            f"{place} was begun with other values: {'; '.join(differing)}"
         )
 
 

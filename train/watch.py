@@ -177,7 +177,12 @@ class Board:
             if isinstance(value := figures.get(name), int | float):
                 self._writer.add_scalar(tag, value, step)
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Writes what is still in memory."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Writes what is still in memory, and no more after that."""
         if self._writer is not None:
             self._writer.close()

@@ -7,7 +7,6 @@ import pytest
 from eval import export, import_weights, trained
 from model import checkpoint, weights
 from model.cards import ModelCard
-from tests import s3_server
 from tests.model.test_tsm import make_network
 from train import first_network
 from train.config import TrainConfig
@@ -15,22 +14,6 @@ from train.config import TrainConfig
 CONFIG = """
 model: {arch: resnet18, width: 8, num_segments: 4, shift_div: 4, num_classes: 5}
 """
-
-
-@pytest.fixture(scope="module")
-def server():
-    with s3_server.serving() as made:
-        yield made
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    server.reset()
-    server.make_bucket("runs")
-    return server
 
 
 def test_a_checkpoint_goes_from_store_to_store(bucket, tmp_path):

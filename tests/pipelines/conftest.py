@@ -22,7 +22,7 @@ import pytest
 
 from pipelines import ffmpeg
 from pipelines.synthetic import webm_writer
-from tests import pages_in_chromium, s3_server
+from tests import pages_in_chromium
 
 _PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 os.environ.setdefault(_PROTOBUF, "python")
@@ -224,24 +224,6 @@ def open_page(chromium):
     """Opens pages that log no error and request nothing off the machine."""
     with pages_in_chromium.opener(chromium) as start:
         yield start
-
-
-@pytest.fixture(scope="session")
-def s3_process():
-    """An S3 server for all tests; see `bucket`."""
-    with s3_server.serving() as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(s3_process, monkeypatch, tmp_path):
-    """An S3 server with an empty bucket "clips", named by the environment."""
-    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
-    for name, value in s3_process.environment.items():
-        monkeypatch.setenv(name, value)
-    s3_process.reset()
-    s3_process.make_bucket("clips")
-    return s3_process
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class Trial:
             clips=self.clips,
             score=self.score,
             keep_best=lambda: self.kept.append(self.training.network is self.network),
-            folder=RunFolder(output),
+            folder=output if isinstance(output, RunFolder) else RunFolder(output),
             description={"version": "000001"},
         )
 

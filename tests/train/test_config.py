@@ -6,7 +6,7 @@ import pytest
 
 from eval.running import config_file
 from model.tsm import TSM
-from train import job, optimizer
+from train import optimizer, run_config
 from train.config import TrainConfig
 
 CONFIGS = Path(__file__).resolve().parents[2] / "infra" / "configs"
@@ -54,7 +54,7 @@ NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 def load(name, **overrides):
     num_classes = 12 if name == "demo_cpu" else 174
     path = CONFIGS / f"{name}.yaml"
-    return job.load_config(path, overrides, num_classes=num_classes)
+    return run_config.load(path, overrides, num_classes=num_classes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,7 +123,7 @@ def test_the_ports_recipe_has_no_clipping(name):
 
 
 def test_flags_reach_every_section():
-    settings = job.load_config(
+    settings = run_config.load(
         CONFIGS / "demo_cpu.yaml",
         {"shift_place": "none", "epochs": "2", "eval_batch_size": "3"},
         num_classes=12,
@@ -137,17 +137,17 @@ def test_another_number_of_classes_is_an_error():
     with pytest.raises(
         config_file.ConfigError, match=r"num_classes is 174 .* has 12 classes"
     ):
-        job.load_config(CONFIGS / "tsm_sthv2_r50_8f.yaml", {}, num_classes=12)
+        run_config.load(CONFIGS / "tsm_sthv2_r50_8f.yaml", {}, num_classes=12)
 
 
 def test_an_impossible_value_is_a_config_error():
     with pytest.raises(config_file.ConfigError, match="dropout must be in"):
-        job.load_config(CONFIGS / "demo_cpu.yaml", {"dropout": "2"}, num_classes=12)
+        run_config.load(CONFIGS / "demo_cpu.yaml", {"dropout": "2"}, num_classes=12)
 
 
 def test_no_key_is_in_two_sections():
     with pytest.raises(config_file.ConfigError, match="--zzz is no key"):
-        job.load_config(CONFIGS / "demo_cpu.yaml", {"zzz": "1"}, num_classes=12)
+        run_config.load(CONFIGS / "demo_cpu.yaml", {"zzz": "1"}, num_classes=12)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from eval.running import config_file
 from eval.running.rank_group import Ranks
 from model import checkpoint
 from model.tsm import TSM, TSMConfig
-from train import clips, first_network, job
+from train import clips, first_network, job, run_config
 from train.config import TrainConfig
+from train.run_config import RunConfig
 
-RUN = job.RunConfig(
+RUN = RunConfig(
     TSMConfig(num_classes=3, arch="resnet18", width=4, num_segments=2, shift_div=4),
     EvalConfig(crop_px=32, resize_px=32),
     TrainConfig(batch_size=3, seed=5, scales=(1.0,)),
@@ -84,8 +85,8 @@ def test_flips_happen_only_if_asked(open_epoch):
 def test_num_classes_is_the_data_sets_unless_given(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("model: {arch: resnet18}")
-    assert job.load_config(path, {}, num_classes=7).model.num_classes == 7
-    assert job.load_config(path, {"num_classes": "7"}, num_classes=7).model == (
+    assert run_config.load(path, {}, num_classes=7).model.num_classes == 7
+    assert run_config.load(path, {"num_classes": "7"}, num_classes=7).model == (
         TSMConfig(num_classes=7, arch="resnet18")
     )
 
@@ -93,7 +94,7 @@ def test_num_classes_is_the_data_sets_unless_given(tmp_path):
 def test_missing_sections_are_defaults(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("model: {}")
-    settings = job.load_config(path, {}, num_classes=7)
+    settings = run_config.load(path, {}, num_classes=7)
     assert settings.evaluation == EvalConfig()
     assert settings.training == TrainConfig()
 

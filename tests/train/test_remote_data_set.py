@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from tests import s3_server
-
 CONFIG = """
 model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4}
 evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
@@ -19,31 +17,27 @@ URI = "s3://bucket/tiny"
 
 @pytest.mark.slow
 def test_a_data_set_in_an_object_store_is_trained_from_and_evaluated(
-    published_version, tmp_path
+    published_version, tmp_path, bucket
 ):
     (tmp_path / "run.yaml").write_text(CONFIG)
     words = ["--config_path", str(tmp_path / "run.yaml"), "--dataset", URI]
-    with s3_server.serving() as server:
-        server.filesystem().create_dir("bucket")
-        server.upload(published_version.dataset, "bucket/tiny")
-        server.requests()
-        environment = os.environ | server.environment
-        environment |= {"CLIPMILL_CACHE": str(tmp_path / "cache")}
+    bucket.upload(published_version.dataset, "bucket/tiny")
+    bucket.requests()
 
-        def run(*command):
-            done = subprocess.run(
-                [sys.executable, "-m", *command],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            return json.loads(done.stdout.splitlines()[-1])
+    def run(*command):
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
 
-        trained = run("train", *words, "--output", str(tmp_path / "output"))
-        scored = run("eval", *words, "--checkpoint", trained["best_checkpoint"])
-        fetched = server.fetched(".mindrecord")
+    trained = run("train", *words, "--output", str(tmp_path / "output"))
+    scored = run("eval", *words, "--checkpoint", trained["best_checkpoint"])
+    fetched = bucket.fetched(".mindrecord")
     assert (trained["steps"], scored["num_clips"]) == (2, 4)
     assert trained["best_top1"] == scored["top1"]
     names = [

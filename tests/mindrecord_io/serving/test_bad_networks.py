@@ -26,22 +26,11 @@ def split(tmp_path_factory):
     return long_split.publish(dataset, num_clips=16, num_shards=4)
 
 
-@pytest.fixture(scope="module")
-def process():
-    with s3_server.serving() as server:
-        yield server
-
-
 @pytest.fixture
-def server(process, split, tmp_path, monkeypatch):
-    process.reset()
-    for name, value in process.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
+def server(bucket, split, monkeypatch):
     monkeypatch.setenv("CLIPMILL_READING", "parts")
-    process.make_bucket("bucket")
-    process.upload(split.dataset, "bucket/split")
-    return process
+    bucket.upload(split.dataset, "bucket/split")
+    return bucket
 
 
 def batches_of(dataset):

@@ -14,7 +14,7 @@ from mindrecord_io.serving import clip_sampling, reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.serving.block_sampling import BlockShuffle
 from mindrecord_io.versions import opening
-from tests import long_split, s3_server
+from tests import long_split
 
 VIEW = views.TrainView(num_segments=8, crop_px=24)
 BATCH_SIZE, SEED, NUM_EPOCHS = 8, 3, 2
@@ -42,13 +42,14 @@ def split(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(split):
-    with s3_server.serving() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
+def server(s3_process, split):
+    s3_process.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_process.environment.items():
             patch.setenv(name, value)
-        server.make_bucket("bucket")
-        server.upload(split.dataset, "bucket/split")
-        yield server
+        s3_process.make_bucket("bucket")
+        s3_process.upload(split.dataset, "bucket/split")
+        yield s3_process
 
 
 def plan_of(sampling: str, rank: int = 0, num_ranks: int = 1) -> BatchPlan:

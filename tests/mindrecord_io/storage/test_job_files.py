@@ -3,24 +3,6 @@
 import pytest
 
 from mindrecord_io.storage import job_files, object_store
-from tests import s3_server
-
-
-@pytest.fixture(scope="module")
-def server():
-    with s3_server.serving() as made:
-        yield made
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, tmp_path):
-    """An S3 server with an empty bucket "runs", named by the environment."""
-    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    server.reset()
-    server.make_bucket("runs")
-    return server
 
 
 def left_over(tmp_path):

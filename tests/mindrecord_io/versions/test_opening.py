@@ -15,31 +15,19 @@ from mindrecord_io.serving import clip_index, reader, views, whole_clips
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import object_store
 from mindrecord_io.versions import manifests, opening, shard_checks
-from tests import s3_server
 
 TRAIN = views.TrainView(num_segments=4, crop_px=16)
 CENTRE = views.CentreView(num_segments=4, crop_px=16, resize_px=16)
 URI = "s3://bucket/sets/tiny"
 
 
-@pytest.fixture(scope="module")
-def server():
-    with s3_server.serving() as served:
-        served.make_bucket("bucket")
-        yield served
-
-
 @pytest.fixture
-def remote(server, published_version, tmp_path, monkeypatch):
+def remote(bucket, published_version, monkeypatch):
     """The server, with the data set at URI as it was published, and an empty cache."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(object_store, "_FIRST_PAUSE_SECONDS", 0.01)
-    server.fail(0)
-    server.upload(published_version.dataset, "bucket/sets/tiny")
-    server.requests()
-    return server
+    bucket.upload(published_version.dataset, "bucket/sets/tiny")
+    bucket.requests()
+    return bucket
 
 
 def opened(dataset, split="train", view=TRAIN, num_workers=2, **plan):
