@@ -262,3 +262,53 @@ def test_a_profile_names_the_operators_that_take_the_time(tmp_path, caplog):
     assert any("Conv2DBackpropFilter" in line for line in lines)
     assert lines[-1] == f"the whole profile is in {tmp_path / 'profile'}"
     assert list((tmp_path / "profile").rglob("trace_view.json"))
+
+
+def skipping(monkeypatch, pattern):
+    """Lets the steps of a training be skipped for overflow by a pattern of 1 and 0."""
+    read, steps = learner.Pending.read, iter(pattern)
+
+    def reading(own):
+        outcome = read(own)
+        return dataclasses.replace(outcome, is_skipped=bool(next(steps)))
+
+    monkeypatch.setattr(learner.Pending, "read", reading)
+
+
+def test_skipped_steps_are_counted_and_take_no_learning_rate(
+    tmp_path, monkeypatch, caplog
+):
+    skipping(monkeypatch, [1, 0, 0, 0, 1, 1])
+    trial = Trial(tmp_path, dataclasses.replace(SETTINGS, epochs=3))
+    with caplog.at_level(logging.INFO):
+        trial.begin()
+    lines, rates = metrics(tmp_path), trial.training.rates
+    assert [line["num_skipped"] for line in lines] == [1, 0, 2]
+    # The rate of an epoch's last update: of updates 1, 3 and 3.
+    assert [line["learning_rate"] for line in lines] == [
+        float(rates[0]),
+        float(rates[2]),
+        float(rates[2]),
+    ]
+    assert "1 steps skipped for overflow" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_training_whose_every_step_overflowed_fails(tmp_path):
+    settings = dataclasses.replace(
+        SETTINGS, epochs=1, amp_level="O2", loss_scale=1e30, optimizer="sgd"
+    )
+    trial = Trial(tmp_path, settings)
+    before = trial.tensors()
+    with pytest.raises(
+        loop.TrainingError,
+        match=r"every one of 2 steps was skipped.*nothing was trained; try a lower "
+        r"loss_scale, which is 1e\+30, or amp_level O0",
+    ):
+        trial.begin()
+    (line,) = metrics(tmp_path)
+    assert (line["num_skipped"], line["loss_scale"]) == (2, pytest.approx(2.5e29))
+    after = trial.tensors()
+    for name in before:
+        if not name.endswith(("moving_mean", "moving_variance")):
+            np.testing.assert_array_equal(before[name], after[name])
