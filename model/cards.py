@@ -1,7 +1,8 @@
 """ModelCard: what the use of a trained network needs besides its tensors and TSMConfig.
 
 {"class_names": [...], "class_digest": "...", "view": {"crop_px": 224, ...},
- "mean": [...], "std": [...], "weights": "random", "weights_sha256": "",
+ "mean": [...], "std": [...], "parameters": "as trained", "weights": "random",
+ "weights_sha256": "",
  "dataset": "...", "dataset_version": "000003", "dataset_digest": "...",
  "decode_settings": {...}, "program": "0.1.0"}
 """
@@ -12,7 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["PIXEL_MEAN", "PIXEL_STD", "ModelCard", "class_digest", "parse", "parse_run"]
+__all__ = [
+    "AS_TRAINED",
+    "PIXEL_MEAN",
+    "PIXEL_STD",
+    "ModelCard",
+    "class_digest",
+    "parse",
+    "parse_run",
+]
+
+AS_TRAINED = "as trained"
+"""A network as its last step left it."""
 
 # Mean and deviation of ImageNet's RGB, for pixels in [0, 1].
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -33,6 +45,7 @@ class ModelCard:
       view: crop_px, resize_px, eval_crops, eval_frames and average, by which the
         network was measured in training; and train_frames, the training's own.
       mean, std: of RGB pixels in [0, 1]; the network itself normalises by them.
+      parameters: which of a training the file has: AS_TRAINED, or averages of them.
       weights: where training began: "random", or a file's name; `weights_sha256` is of
         its content.
       dataset: the data set that it was trained on; `dataset_digest` is the SHA-256 of
@@ -45,6 +58,7 @@ class ModelCard:
     view: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, ...] = PIXEL_MEAN
     std: tuple[float, ...] = PIXEL_STD
+    parameters: str = AS_TRAINED
     weights: str = ""
     weights_sha256: str = ""
     dataset: str = ""

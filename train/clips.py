@@ -1,5 +1,6 @@
 """The batches of a training, resumable at any step."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -36,6 +37,9 @@ class TrainClips(Protocol):
     def clip_ids(self, epoch: int, step: int, num_clips: int) -> Sequence[str]:
         """Returns the ids of this rank's first clips of a step of an epoch."""
 
+    def first_steps(self, epoch: int, num_steps: int) -> Iterator[Batch]:
+        """Yields an epoch's first batches, at most all; `state` stays as it is."""
+
 
 class SplitClips:
     """The train split of a published version.
@@ -70,3 +74,7 @@ class SplitClips:
         opened = self._open_at(epoch, step)
         rows = opened.rows()[:num_clips]
         return [opened.index.clip_ids[row] for row in rows.tolist()]
+
+    def first_steps(self, epoch: int, num_steps: int) -> Iterator[Batch]:
+        """Yields an epoch's first batches, at most all; `state` stays as it is."""
+        yield from itertools.islice(self._open_at(epoch, 0), num_steps)

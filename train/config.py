@@ -63,6 +63,10 @@ class TrainConfig:
       rand_augment_magnitude: of these changes, in [0, 10].
       mixup_alpha: of the distribution Beta(alpha, alpha) of the shares in which
         neighbours are mixed; 0: none is.
+      ema_decay: of the exponential moving average of the weights, which is what is
+        evaluated and kept as the best network then; 0: none.
+      precise_bn_steps: steps of the epoch by which batch norm's statistics are made
+        anew before an evaluation, for it and for the best network; 0: none.
       label_smoothing: probability mass taken from the label and spread over all.
       scales: sides of the random crop as parts of the frame's short side.
       train_frames: one of segments.RANDOM: a random frame of each segment, or "dense"
@@ -99,6 +103,8 @@ class TrainConfig:
     rand_augment_ops: int = 0
     rand_augment_magnitude: float = 7.0
     mixup_alpha: float = 0.0
+    ema_decay: float = 0.0
+    precise_bn_steps: int = 0
     label_smoothing: float = 0.0
     sampling: str = "each_once"
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
@@ -115,14 +121,14 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1: {value}")
-        for name in ("momentum", "label_smoothing"):
+        for name in ("momentum", "label_smoothing", "ema_decay"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1): {getattr(self, name)}")
         for name in ("learning_rate", "loss_scale", "static_loss_scale"):
             value = getattr(self, name)
             if value is not None and value <= 0.0:
                 raise ValueError(f"{name} must be positive: {value}")
-        for name in ("weight_decay", "rand_augment_ops", "mixup_alpha"):
+        for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
         if not 0.0 <= self.rand_augment_magnitude <= rand_augment.MAX_MAGNITUDE:
@@ -181,6 +187,13 @@ class TrainConfig:
         """The clips of an update, over all ranks together."""
         return self.batch_size * self.accumulate
 
+
+_NOT_NEGATIVE = (
+    "weight_decay",
+    "rand_augment_ops",
+    "mixup_alpha",
+    "precise_bn_steps",
+)
 
 _AT_LEAST_1 = (
     "epochs",

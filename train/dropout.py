@@ -71,3 +71,9 @@ class Dropout:
         return kept_features(
             self._seed, step, self._clips, self._shape, self._probability
         )
+
+    def none(self, num_clips: int) -> npt.NDArray[np.float32] | None:
+        """Returns the factors that drop nothing, as `draw` returns those of a step."""
+        if self._probability == 0.0:
+            return None
+        return np.ones((num_clips * self._shape[0], self._shape[1]), np.float32)

@@ -1,7 +1,9 @@
 """Trains a network step by step: loss, optimizer, precision and dropout together."""
 
+import contextlib
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +19,14 @@ from train import (
     dropout,
     mixup,
     optimizer,
+    precise_norm,
     rand_augment,
     schedule,
     step,
     sync_norm,
 )
 from train.clips import Batch
+from train.weight_average import WeightAverage
 
 __all__ = ["Inputs", "Learner", "Outcome", "Pending"]
 
@@ -129,6 +133,15 @@ class Learner:
         self._step: step.TrainStep | step.AccumulatedStep = whole_step
         if self._num_parts > 1:
             self._step = step.AccumulatedStep(whole_step, self._num_parts)
+        self._average: WeightAverage | None = None
+        if settings.ema_decay:
+            self._average = WeightAverage(network, settings.ema_decay)
+
+    def begin(self) -> None:
+        """Makes all ranks begin with the network of the first."""
+        self._ranks.equalise(self.network.get_parameters())
+        if self._average is not None:
+            self._average.restart()
 
     def prepare(self, batch: Batch, step_index: int) -> Inputs:
         """Returns what a step needs; `step_index` counts from 0 over all epochs."""
@@ -172,14 +185,17 @@ class Learner:
     def launch(self, batch: Batch, inputs: Inputs) -> Pending:
         """Starts a step by a batch's inputs and returns without waiting for it."""
         self._step.set_train(True)
-        return Pending(batch, inputs, self._step.run(inputs))
+        figures = self._step.run(inputs)
+        if self._average is not None:
+            self._average(figures.is_skipped)
+        return Pending(batch, inputs, figures)
 
     def learn(self, batch: Batch, step_index: int) -> Outcome:
         """Trains by a batch and waits; `step_index` counts from 0 over all epochs."""
         return self.launch(batch, self.prepare(batch, step_index)).read()
 
     def tensors(self) -> dict[str, Parameter]:
-        """Returns the tensors of the optimizer and of the loss scale, by name."""
+        """Returns the tensors of the optimizer, loss scale and averages, by name."""
         own = {p.name for p in self.network.get_parameters()}
         all_tensors = {p.name: p for p in self._optimizer.get_parameters()}
         tensors = {
@@ -191,13 +207,53 @@ class Learner:
         if self._loss_scale is not None:
             tensors["loss_scale"] = self._loss_scale.scale_value
             tensors["loss_scale_counter"] = self._loss_scale.counter
+        if self._average is not None:
+            tensors |= self._average.tensors()
         return tensors
+
+    @contextlib.contextmanager
+    def as_evaluated(self, batches: Iterable[Batch]) -> Iterator[None]:
+        """Sets the network to what is evaluated during the block: see its card.
+
+        The averages of its weights, where there are any, and batch norm's statistics by
+        these weights. After the block all is as it was.
+
+        Args:
+          batches: by which precise statistics are made, where they are.
+        """
+        card, parts = self.network.card, []
+        with contextlib.ExitStack() as stack:
+            if self._average is not None:
+                stack.enter_context(self._average.in_use())
+                parts.append(f"averaged with decay {self._settings.ema_decay}")
+            if self._settings.precise_bn_steps:
+                inputs = self._undropped(batches)
+                stack.enter_context(
+                    precise_norm.in_use(self.network, inputs, self._ranks)
+                )
+                num_steps = self._settings.precise_bn_steps
+                parts.append(f"batch norm's statistics of {num_steps} steps")
+            if parts:
+                state = "; ".join(parts)
+                self.network.card = dataclasses.replace(card, parameters=state)
+            try:
+                yield
+            finally:
+                self.network.card = card
+
+    def _undropped(self, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, ...]]:
+        """Yields what the network computes by, without changes and with no dropout."""
+        for frames, _ in batches:
+            for part in np.split(frames, self._num_parts):
+                kept = self._dropout.none(len(part))
+                yield tuple(map(Tensor, (part,) if kept is None else (part, kept)))
 
     def synchronise_norms(self) -> None:
         """Sets batch norm's running statistics to their means over the ranks."""
+        averages = () if self._average is None else self._average.averages
         self._ranks.average(
             parameter
-            for parameter in self.network.get_parameters()
+            for parameter in (*self.network.get_parameters(), *averages)
             if parameter.name.endswith(_NORM_STATISTICS)
         )
 

@@ -102,7 +102,7 @@ class Training:
             begin = folder.begin_again if is_again else folder.begin
             card = self._learner.network.card.to_json()
             begin(self._description | {"card": card})
-        self._ranks.equalise(self._learner.network.get_parameters())
+        self._learner.begin()
 
     def resume(self, step: int) -> None:
         """Goes on from the folder's checkpoint after `step` steps.
@@ -269,28 +269,40 @@ class Training:
         speed = stopwatch.figures() | {"seconds": round(stopwatch.spent.seconds, 3)}
         self._spent.append(stopwatch.spent)
         self._learner.synchronise_norms()
-        score = self._score_if_due(epoch)
         ended = self._progress
+        with contextlib.ExitStack() as as_evaluated:
+            score = None
+            if self._is_evaluation_due(epoch):
+                batches = self._clips.first_steps(
+                    epoch, self._settings.precise_bn_steps
+                )
+                as_evaluated.enter_context(self._learner.as_evaluated(batches))
+                score = self._score()
+            line = self._metrics(epoch, self._summed(ended), score) | speed
+            text = results.describe_epoch(line)
+            logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, text)
+            self._board.add(watch.EPOCH_TAGS, line, ended.num_steps)
+            self._write_epoch(line, is_best=ended.is_best(score))
         self._progress = ended.after_epoch(epoch, score)
-        line = self._metrics(epoch, self._summed(ended), score) | speed
-        text = results.describe_epoch(line)
-        logger.info("epoch %d of %d: %s", epoch + 1, self._settings.epochs, text)
-        self._board.add(watch.EPOCH_TAGS, line, ended.num_steps)
-        facts = {key: line[key] for key in _FACTS}
         with self._writing():
-            if self._ranks.is_first:
-                self._folder.append_metrics(line)
-                # The best one first: after a crash in between, it is made again.
-                if ended.is_best(score):
-                    self._keep_best()
-                    if self._folder.predictions_path.exists():
-                        self._folder.mirror.send(self._folder.predictions_path)
-                    best = facts | {"run": self._description}
-                    self._folder.save_best(self._learner.network, best)
-            self._save(facts)
+            self._save({key: line[key] for key in _FACTS})
             if self._ranks.is_first:
                 self._board.flush()
                 self._folder.mirror.send(self._folder.board)
+
+    def _write_epoch(self, line: Mapping[str, Any], *, is_best: bool) -> None:
+        """Writes an epoch's line of metrics, and the network if it is the best."""
+        if not self._ranks.is_first:
+            return
+        with self._writing():
+            self._folder.append_metrics(line)
+            # The best one first: after a crash in between, it is made again.
+            if is_best:
+                self._keep_best()
+                if self._folder.predictions_path.exists():
+                    self._folder.mirror.send(self._folder.predictions_path)
+                facts = {key: line[key] for key in _FACTS} | {"run": self._description}
+                self._folder.save_best(self._learner.network, facts)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -330,10 +342,9 @@ class Training:
         num_clips, num_top1, num_top5 = map(int, self._ranks.summed(counts))
         return dataclasses.replace(own, seen=TopK(num_clips, num_top1, num_top5))
 
-    def _score_if_due(self, epoch: int) -> TopK | None:
+    def _is_evaluation_due(self, epoch: int) -> bool:
         is_last = epoch + 1 == self._settings.epochs
-        is_due = (epoch + 1) % self._settings.evaluate_every == 0 or is_last
-        return self._score() if is_due else None
+        return (epoch + 1) % self._settings.evaluate_every == 0 or is_last
 
     def _metrics(
         self, epoch: int, ended: progress.Progress, score: TopK | None

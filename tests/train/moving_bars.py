@@ -76,6 +76,10 @@ class BarClips:
     def clip_ids(self, epoch, step, num_clips):
         return [f"{epoch}-{i}" for i in range(len(self.frames))[self._part(step)]]
 
+    def first_steps(self, epoch, num_steps):
+        for step in range(min(num_steps, self.steps_per_epoch)):
+            yield self.frames[self._part(step)], self.label_ids[self._part(step)]
+
 
 class Trial:
     """A training on moving bars."""

@@ -102,11 +102,12 @@ def trial(folder, settings=SETTINGS):
     return made
 
 
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_a_step_is_launched_before_the_figures_of_the_one_before_are_read(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, ema_decay
 ):
     calls = Calls(monkeypatch)
-    trial(tmp_path).begin()
+    trial(tmp_path, dataclasses.replace(SETTINGS, ema_decay=ema_decay)).begin()
     expected = [("prepare", 0), ("launch", 0), ("read", 0), ("prepare", 1)]
     expected += [("launch", 1), ("prepare", 2)]  # the first step compiles, and is alone
     for step in range(2, NUM_STEPS):
