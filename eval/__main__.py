@@ -15,7 +15,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A tool's name in front hands the other words to the tool.
     """
-    command_line.configure_logging()
     words = sys.argv[1:] if argv is None else list(argv)
     if words and words[0] == "doctor":  # which loads no library
         from eval import doctor

@@ -11,7 +11,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from eval.running import devices, parsers
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, log_lines
 
 __all__ = ["Examined", "examine", "main"]
 
@@ -92,7 +92,7 @@ def _finish(examined: Examined) -> int:
         f"free disk here: {examined.free_gib} GiB",
     ]
     for line in lines:
-        logger.info("%s", line)
+        logger.info("%s", line, extra=log_lines.IN_SUMMARY)
     for name, text in examined.missing.items():
         level = logging.INFO if name in _OPTIONAL else logging.ERROR
         logger.log(level, "missing: %s, for %s", name, text)

@@ -24,6 +24,7 @@ from mindspore import Tensor, nn
 from eval import config, trained
 from eval.device import forms, metadata, onnx_states, runners
 from eval.running import command, config_file, outputs, parsers
+from mindrecord_io.commands import progress_bar
 from mindrecord_io.storage import job_files
 from model import weights, whole_file
 from model.streaming import Stream
@@ -296,6 +297,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         outputs.check("--output", options.output)
         if options.device_target != "CPU":
             config.use_device(options.device_target, is_compiled=False)
-        return export(trained.load(options.checkpoint), options)
+        network = trained.load(options.checkpoint)
+        progress_bar.phase("compiling and writing the network")
+        return export(network, options)
 
     return command.run("export", run)

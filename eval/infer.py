@@ -7,6 +7,7 @@
 A clip is viewed as the network was measured in training, unless flags differ.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif options.stream is not None:
             lines = infer_files.infer_stream
         for line in lines(options):
-            command_line.print_json(line)
+            command_line.print_row(line, _lines_for_people)
 
     return command.run("infer", run)
+
+
+def _lines_for_people(row: Any) -> list[str]:
+    """Returns a clip or frame, and a line for each of its labels."""
+    fields = dataclasses.asdict(row) if isinstance(row, Predicted) else row
+    if "reason" in fields:
+        return [f"{fields['path']}  {fields['reason']}: {fields['detail']}"]
+    name = next(str(fields[n]) for n in ("clip_id", "path", "frame") if n in fields)
+    label = fields.get("label")
+    pairs = zip(fields["labels"], fields["probabilities"], strict=True)
+    return [
+        f"{name}  (labelled {label})" if label is not None else name,
+        *(f"  {probability:6.1%}  {text}" for text, probability in pairs),
+    ]

@@ -20,8 +20,9 @@ from eval import (
     split_coverage,
     trained,
 )
-from eval.running import config_file, outputs, progress_bar, rank_group
+from eval.running import config_file, outputs, rank_group
 from eval.running.rank_group import Ranks
+from mindrecord_io.commands import progress_bar
 from mindrecord_io.serving import reader, split_columns
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import files, job_files
@@ -113,6 +114,7 @@ def run(options: EvalOptions) -> EvalResult | None:
     _check_submission(options, coverage)
     config.use_device(*_device(sections["evaluation"]))
     ranks = rank_group.join()
+    progress_bar.phase("loading the network")
     network = trained.load(options.checkpoint)
     _check_agreement(options, network.config, sections["model"])
     settings = trained.view_settings(network, sections["evaluation"])

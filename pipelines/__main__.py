@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindrecord_io import interrupts
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, progress_bar
 
 __all__ = ["main", "start"]
 
@@ -93,9 +93,7 @@ def _run(job: str, words: list[str]) -> int:
     if job == "relabel" and any(word.startswith("--corrections") for word in words):
         make_parser = functools.partial(make_parser, has_corrections=True)
     make_parser().parse_known_args(words)
-    from pipelines.jobs import progress
-
-    progress.configure_logging()
+    progress_bar.phase("loading libraries")
     status: int = importlib.import_module(f"pipelines.jobs.{job}").main(words)
     return status
 

@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import logging
 import os
 import random
 import shutil
@@ -31,10 +30,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from mindrecord_io import naming, records
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, log_lines
 from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table
-from pipelines.jobs import history, progress, prune, relabel, report, rollback, verify
+from pipelines.jobs import history, prune, relabel, report, rollback, verify
 from tests import tiny_dataset, versions_by_hand
 
 SEED = 7
@@ -350,8 +349,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--num_edits", type=int, default=100)
     flags = parser.parse_args()
-    progress.configure_logging()
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    log_lines.configure()
     from pipelines.building import beam_runner, build_transforms  # before the forks
 
     assert beam_runner

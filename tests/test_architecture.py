@@ -96,7 +96,7 @@ MAY_BE_IMPORTED_BY = {
     "starlette": ["pipelines/browse/*"],
     "tensorboardX": ["train/watch.py"],
     "torch": ["model/weight_files.py"],
-    "tqdm": ["eval/running/*", "pipelines/jobs/*", "pipelines/synthetic/*"],
+    "tqdm": ["mindrecord_io/commands/progress_bar.py"],
     "uvicorn": ["pipelines/browse/server.py"],
     "yaml": ["eval/running/yaml_files.py", "pipelines/report/data_card.py"],
 }

@@ -11,7 +11,6 @@ from mindrecord_io.commands.command_line import CommandParser
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains; returns 0, 1 if that failed, or 2 for wrong usage."""
-    command_line.configure_logging()
     flags, rest = train_parser().parse_known_args(argv)
     process_start.prepare_mindspore()
     # These lead to YAML's library and MindSpore, so not before the line above.

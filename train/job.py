@@ -16,7 +16,7 @@ from eval import job as eval_job
 from eval import pages, trained
 from eval.running import config_file, rank_group
 from eval.running.rank_group import Ranks
-from mindrecord_io.commands import program
+from mindrecord_io.commands import program, progress_bar
 from mindrecord_io.serving import reader, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.versions import manifests, opening, shard_checks
@@ -156,6 +156,7 @@ def _train(
     ranks = rank_group.join()
     check_divides(settings, ranks)
     mindspore.set_seed(settings.training.seed)
+    progress_bar.phase("making the network")
     network = _make_network(version, settings, start.begun_with if step else {})
     training = _make_training(version, settings, network, folder, ranks)
     meter = _meter(start, ranks)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from eval.metrics import TopK
 from eval.running.rank_group import Ranks
+from mindrecord_io.commands import progress_bar
 from mindrecord_io.storage.object_store import StorageError
 from model.tsm import TSM
 from train import config, learner, profile, progress, results, run_folder, watch
@@ -160,6 +161,7 @@ class Training:
             f"epoch {epoch + 1}/{self._settings.epochs}",
             self._steps_per_epoch,
             begin_step=begin,
+            clips_per_step=self._settings.clips_per_step,
             log_every=self._settings.log_every,
             is_shown=self._ranks.is_first,
         )
@@ -188,6 +190,7 @@ class Training:
             self._profile_if_due(step_index - self._begin_step)
             if step_index == self._begin_step and self._ranks.is_first:
                 logger.info("compiling the network: about a minute the first time")
+                progress_bar.phase("compiling the network")
             waiting.append(self._learner.launch(*prepared))
             step_index += 1
             if self._num_own_steps == 0 or self._is_save_due(step_index):

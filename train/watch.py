@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorboardX
 
-from eval.running import progress_bar
+from mindrecord_io.commands import progress_bar
 from train import clips
 
 __all__ = ["EPOCH_TAGS", "STEP_TAGS", "Board", "EpochBar", "Spent", "Stopwatch"]
@@ -114,6 +114,7 @@ class EpochBar:
 
     Args:
       begin_step: where in the epoch it begins.
+      clips_per_step: of all ranks together.
       log_every: steps from one log line to the next.
       is_shown: whether this process shows anything.
     """
@@ -124,28 +125,35 @@ class EpochBar:
         num_steps: int,
         *,
         begin_step: int,
+        clips_per_step: int,
         log_every: int,
         is_shown: bool,
     ) -> None:
         self._title = title
         self._log_every = log_every
         self._is_shown = is_shown
+        self._step = begin_step
+        self._clips_per_step = clips_per_step
         self._bar = progress_bar.Bar(
-            title, num_steps, "step", num_done=begin_step, is_shown=is_shown
+            title,
+            num_steps * clips_per_step,
+            num_done=begin_step * clips_per_step,
+            is_shown=is_shown,
         )
 
     def step(self, figures: Mapping[str, float]) -> None:
         """Shows one more step; figures: loss, top1, clips_per_second, waiting_share."""
-        text = (
-            f"loss {figures['loss']:.3f}, top-1 {figures['top1']:.3f}, "
-            f"{figures['clips_per_second']:.1f} clips/s, "
-            f"waiting {figures['waiting_share']:.0%}"
+        self._bar.advance(
+            self._clips_per_step,
+            f"loss {figures['loss']:.3f}",
+            f"top-1 {figures['top1']:.3f}",
+            f"{figures['clips_per_second']:.1f} clips/s",
+            f"waiting {figures['waiting_share']:.0%}",
         )
-        self._bar.advance(1, text)
-        step = self._bar.num_done
-        if self._is_shown and step % self._log_every == 0:
+        self._step += 1
+        if self._is_shown and self._step % self._log_every == 0:
             line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            logger.info("%s, step %d: %s", self._title, step, line)
+            logger.info("%s, step %d: %s", self._title, self._step, line)
 
     def close(self) -> None:
         """Leaves the bar as it is."""

@@ -13,7 +13,6 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a step; returns 0, 1 if that failed, or 2 for wrong usage."""
-    command_line.configure_logging()
     words = sys.argv[1:] if argv is None else list(argv)
     step = words[0] if words else ""
     if step not in PARSERS:

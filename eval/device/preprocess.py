@@ -13,7 +13,7 @@ import numpy as np
 from eval import config
 from eval.device import forms, metadata
 from eval.device.layout import ClipFolder
-from eval.running import progress_bar
+from mindrecord_io.commands import progress_bar
 from mindrecord_io.serving import reader, split_columns, views
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import files
@@ -121,7 +121,7 @@ def _write(
     )
     is_packed = described["input"]["is_normalised"]
     as_input = forms.AS_INPUT["float24" if is_packed else "uint8"]
-    bar = progress_bar.Bar("writing clips", len(missing), "clip")
+    bar = progress_bar.Bar("writing clips", len(missing))
     with contextlib.closing(bar):
         for frames, label_ids, (clip_id,) in clips.with_clip_ids():
             number = missing[clip_id]

@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 
+from mindrecord_io.commands import log_lines, progress_bar
+
 __all__ = ["prepare_mindspore"]
 
 
@@ -18,7 +20,10 @@ def prepare_mindspore() -> None:
     if "mindspore" in sys.modules and "ONEDNN_MAX_CPU_ISA" not in os.environ:
         raise RuntimeError("MindSpore was imported before prepare_mindspore()")
     if "mindspore" not in sys.modules:
-        logger.info("loading MindSpore, which takes some seconds")
+        logger.info(
+            "loading MindSpore, which takes some seconds", extra=log_lines.PER_SHARD
+        )
+        progress_bar.phase("loading MindSpore")
     # On processors with AVX-512 oneDNN falls back to a reference convolution that is
     # 20 to 50 times slower than the one it has for AVX2.
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")

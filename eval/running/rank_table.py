@@ -138,7 +138,6 @@ def rank_table_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes a table; returns 0, 1 if that failed, or 2 for wrong usage."""
-    command_line.configure_logging()
     flags = rank_table_parser().parse_args(argv)
 
     def write() -> dict[str, Any]:

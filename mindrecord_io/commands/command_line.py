@@ -5,7 +5,6 @@ answered before a job's libraries are loaded.
 """
 
 import argparse
-import copy
 import dataclasses
 import difflib
 import json
@@ -17,24 +16,30 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from mindrecord_io import interrupts, naming
-from mindrecord_io.commands import plain_text, standard_streams
+from mindrecord_io.commands import (
+    elapsed,
+    log_lines,
+    plain_text,
+    progress_bar,
+    standard_streams,
+    summaries,
+    terminal,
+)
 from mindrecord_io.storage import locations
 
 __all__ = [
-    "PER_SHARD",
     "CommandParser",
     "WrongFlagError",
     "add_dataset",
     "add_dry_run",
     "add_num_workers",
     "add_version",
-    "configure_logging",
     "local_path",
     "location",
     "non_negative_int",
     "positive_int",
-    "print_json",
     "print_line",
+    "print_row",
     "run",
     "start",
     "version_name",
@@ -48,9 +53,6 @@ _OWN_PACKAGES = ("eval", "mindrecord_io", "model", "pipelines", "train")
 
 _EXPECTED = (OSError, ValueError, RuntimeError, MemoryError)
 """Errors that are no defect of ours: the user reads a sentence, no traceback."""
-
-PER_SHARD = {"is_per_shard": True}
-"""`extra` of log lines that a progress bar makes superfluous."""
 
 
 class WrongFlagError(argparse.ArgumentTypeError):
@@ -98,6 +100,11 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=_Formatter,
             allow_abbrev=False,
         )
+        for name, text in (
+            ("--json", "print the result as one line of JSON on a terminal too"),
+            ("--verbose", "log what libraries say as well, and where errors come from"),
+        ):
+            self.add_argument(name, action=terminal.OutputFlag, help=text)
 
     @property
     def flag_names(self) -> tuple[str, ...]:
@@ -109,9 +116,13 @@ class CommandParser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parses as its base does, and keeps the flags that there are not."""
         words = list(sys.argv[1:] if args is None else args)
+        terminal.forget_flags()
         names = (word.partition("=")[0] for word in words if word.startswith("--"))
         self._unknown_flags = [n for n in names if n not in self.flag_names]
-        return super().parse_known_args(words, namespace)
+        parsed = super().parse_known_args(words, namespace)
+        if terminal.is_verbose():
+            log_lines.show_libraries()
+        return parsed
 
     def make(self, value: Callable[..., T], *words: Any, **fields: Any) -> T:
         """Returns `value(...)`; a ValueError ends the process as a wrong flag does."""
@@ -130,7 +141,8 @@ class CommandParser(argparse.ArgumentParser):
         if nearest and "nearest" not in message:
             hints = ", ".join(f"{near} to {name}" for name, near in nearest.items())
             message = f"{message}; nearest flags: {hints}"
-        super().error(message)
+        self.print_usage(sys.stderr)
+        self.exit(2, terminal.red(f"{self.prog}: error: {message}") + "\n")
 
 
 def add_dataset(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -213,41 +225,49 @@ def run(
     *,
     usage_errors: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Runs a job and prints its result as the last line of standard output.
+    """Runs a job and prints its result: for people, or one line of JSON.
+
+    JSON is the last line of standard output, unless that is a terminal and --json is
+    not given. Its `seconds` are those of the whole command.
 
     Args:
       call: returns a dataclass, a value with `to_json`, or a dictionary; None where
-        there is nothing more to print, or another rank prints it.
+        there is nothing more to print, or another rank prints it. If it has `to_lines`,
+        these are printed as well, and take the place of a summary.
       finish: logs a result for people and returns the exit status.
       usage_errors: errors that mean that the command was called wrongly.
 
     Returns:
       0; 1 if the job failed, or 2 if it was called wrongly: then a line is logged.
     """
-    try:
-        result = call()
-    except usage_errors as error:
-        logger.error("%s: %s", job, plain_text.sentence(error))
-        return 2
-    except _EXPECTED as error:
-        logger.error("%s failed: %s", job, plain_text.sentence(error))
-        logger.debug("where it happened", exc_info=True)
-        return 1
-    return 0 if result is None else _reported(job, result, finish)
+    with elapsed.measured():
+        try:
+            progress_bar.phase(job)
+            result = call()
+        except usage_errors as error:
+            return _failed(2, f"{job}: {plain_text.sentence(error)}")
+        except _EXPECTED as error:
+            logger.debug("where it happened", exc_info=True)
+            return _failed(1, f"{job} failed: {plain_text.sentence(error)}")
+        finally:
+            progress_bar.end_phase()
+        log_lines.log_hidden()
+        return 0 if result is None else _reported(job, result, finish)
 
 
 def print_line(text: str) -> None:
     """Prints a line for people; what a file put into it cannot reach the terminal."""
+    progress_bar.end_phase()
     print(plain_text.one_line(text))  # noqa: T201
 
 
-def print_json(result: Any) -> None:
-    """Prints a result as one line of JSON, at once."""
-    if hasattr(result, "to_json"):
-        result = result.to_json()
-    if dataclasses.is_dataclass(result) and not isinstance(result, type):
-        result = dataclasses.asdict(result)
-    print(json.dumps(result), flush=True)  # noqa: T201
+def print_row(row: Any, lines: Callable[[Any], Sequence[str]]) -> None:
+    """Prints one of many results at once: a line of JSON, `lines(row)` for people."""
+    if not terminal.is_for_people():
+        print(json.dumps(_fields(row)), flush=True)  # noqa: T201
+        return
+    for line in lines(row):
+        print_line(line)
 
 
 def start(
@@ -264,7 +284,9 @@ def start(
     Args:
       exit_at: of interrupts; for the signals that are to end it so.
     """
+    elapsed.begin_with_process()
     standard_streams.guard()
+    log_lines.configure()
     exit_at(f"interrupted{remark}")
     try:
         return standard_streams.flushed(main())
@@ -275,55 +297,22 @@ def start(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
             raise
-        print(  # noqa: T201
+        text = (
             f"clipmill needs the module {error.name!r}, which {sys.executable} does "
             "not have: run clipmill in the virtual environment that it was installed "
-            "into (after `make install`: `. .venv/bin/activate`)",
-            file=sys.stderr,
+            "into (after `make install`: `. .venv/bin/activate`)"
         )
+        print(terminal.red(text), file=sys.stderr)  # noqa: T201
         return 1
+    finally:
+        progress_bar.end_phase()
 
 
-def configure_logging(
-    is_wanted: Callable[[logging.LogRecord], bool] | None = None,
-    *,
-    force: bool = False,
-) -> None:
-    """Sends log lines to standard error, past a progress bar where there is one.
-
-    On a terminal the bar replaces the lines of single shards.
-
-    Args:
-      force: replace what a library has set up before.
-    """
-    handler = _PastTheBar()
-    if is_wanted:
-        handler.addFilter(is_wanted)
-    handler.addFilter(_is_not_shown_by_a_bar)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-        datefmt="%m-%d %H:%M:%S",
-        handlers=[handler],
-        force=force,
-    )
-
-
-class _PastTheBar(logging.Handler):
-    """Writes lines so that a progress bar stays below them."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        record = copy.copy(record)
-        record.msg, record.args = plain_text.one_line(record.getMessage()), ()
-        return super().format(record)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record)
-        # Without the library there is no bar: it is not loaded for a line alone.
-        if tqdm := sys.modules.get("tqdm"):
-            tqdm.tqdm.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+def _failed(status: int, text: str) -> int:
+    """Logs why a job failed, as the last line; returns the exit status."""
+    log_lines.log_hidden()
+    logger.error("%s", text)
+    return status
 
 
 def _reported(job: str, result: Any, finish: Callable[[Any], int] | None) -> int:
@@ -331,7 +320,7 @@ def _reported(job: str, result: Any, finish: Callable[[Any], int] | None) -> int
     status = 0
     try:
         status = finish(result) if finish else 0
-        print_json(result)
+        _print_result(job, result, status)
     except BrokenPipeError:  # as of `| head -1`, which has had enough
         standard_streams.discard_output()
     except OSError as error:
@@ -342,8 +331,29 @@ def _reported(job: str, result: Any, finish: Callable[[Any], int] | None) -> int
     return status
 
 
-def _is_not_shown_by_a_bar(record: logging.LogRecord) -> bool:
-    return not (getattr(record, "is_per_shard", False) and sys.stderr.isatty())
+def _print_result(job: str, result: Any, status: int) -> None:
+    lines = result.to_lines() if hasattr(result, "to_lines") else None
+    for line in lines or ():
+        print_line(line)
+    fields = _fields(result)
+    if not terminal.is_for_people():
+        if "seconds" in fields:
+            fields = fields | {"seconds": round(elapsed.seconds(), 1)}
+        print(json.dumps(fields), flush=True)  # noqa: T201
+    elif lines is None:
+        text = summaries.summary(job, fields, elapsed.seconds(), status)
+        for line in text.splitlines():
+            print_line(line)
+
+
+def _fields(result: Any) -> dict[str, Any]:
+    """Returns a result as JSON has it."""
+    if hasattr(result, "to_json"):
+        result = result.to_json()
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        result = dataclasses.asdict(result)
+    fields: dict[str, Any] = result
+    return fields
 
 
 def _dataset(text: str) -> Path | str:

@@ -19,7 +19,7 @@ import apache_beam as beam
 from apache_beam import metrics
 
 from mindrecord_io import naming, records
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import log_lines
 from mindrecord_io.records import (
     DecoderIdentity,
     DecodeSettings,
@@ -132,7 +132,7 @@ class _BuildShard(beam.DoFn):
             summary.num_stored,
             len(summary.clips) - summary.num_stored,
             end - begin,
-            extra=command_line.PER_SHARD,
+            extra=log_lines.PER_SHARD,
         )
         return ()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from mindrecord_io import naming
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import log_lines
 from mindrecord_io.versions import clips_table, manifests, shard_checks, version_checks
 from pipelines.building import child_process, receipts
 from pipelines.publishing import data_sets
@@ -98,7 +98,7 @@ class _CheckShard(beam.DoFn):
             entry.path,
             entry.num_rows,
             len(damaged),
-            extra=command_line.PER_SHARD,
+            extra=log_lines.PER_SHARD,
         )
         return ()
 

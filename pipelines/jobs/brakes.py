@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mindrecord_io.commands import log_lines, quantities
 from mindrecord_io.storage.tallies import Tally
 from pipelines.building import clip_notes, version_draft
 from pipelines.building.clip_notes import LostClips, SameBytes
@@ -68,6 +69,7 @@ def refuse_lost(
             len(lost),
             listed,
             by_reason.table(),
+            extra=log_lines.TABLE,
         )
     if command:
         logger.warning(
@@ -184,12 +186,12 @@ def log_space(listing: ClipListing, data_set: DataSet) -> None:
     logger.log(
         level,
         "shards of %s of clips need about %s%s; %s are free in %s%s",
-        _size(listing.num_source_bytes),
-        _size(needed),
+        quantities.size(listing.num_source_bytes),
+        quantities.size(needed),
         f", and {listing.num_folders} folders of frames as much as they have"
         if listing.num_folders
         else "",
-        _size(free),
+        quantities.size(free),
         folder,
         "" if needed <= free else ": make room, or reduce frames by --short_side",
     )
@@ -214,10 +216,3 @@ def _go_on(command: Sequence[str], flag: str, value: str) -> str:
         begin = words.index(flag)
         del words[begin : begin + 2]
     return shlex.join([*words, flag, value])
-
-
-def _size(num_bytes: int) -> str:
-    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB")):
-        if num_bytes >= unit:
-            return f"{num_bytes / unit:.1f} {name}"
-    return f"{num_bytes / 1000:.1f} kB"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindrecord_io import records
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, progress_bar
 from mindrecord_io.storage import locations
 from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import (
@@ -41,12 +41,14 @@ def build(options: BuildOptions) -> make_version.JobResult:
     """
     clips = None if locations.is_remote(options.clips) else Path(options.clips)
     choices = dataclasses.replace(options.choices, clips=clips)
+    progress_bar.phase("reading the annotations")
     annotations = annotation_readers.read(options.annotations, choices)
     with data_sets.opened(options.dataset) as data_set:
         parent = data_set.current_version()
         damaged: frozenset[str] = frozenset()
         if options.is_repair and parent is not None:
             damaged = damaged_shards.places(data_set, parent, options.num_workers)
+        progress_bar.phase("comparing the clips with the current version")
         reuse = _reuse(parent, options, data_set, damaged)
         listing = matching.match_clips(annotations, options.clips, parent, reuse=reuse)
         if options.checksums is not None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, progress_bar, quantities, terminal
 from mindrecord_io.versions import manifests
 from pipelines.jobs import clip_changes, parsers
 from pipelines.publishing import data_sets
@@ -43,20 +43,45 @@ class PastVersion:
     machine: str = ""
 
     def __str__(self) -> str:
-        mark = "*" if self.is_current else " "
-        if not self.parent:
-            origin = "the first version"
-        else:
-            origin = f"from {self.parent}: {', '.join(self.changes)}"
-        made_by = ""
-        if self.command:
-            made_by = f"; by {self.command} ({self.program_version}; {self.machine})"
-        return (
-            f"{mark} {self.version}  {self.created_at}  {self.num_clips} clips, "
-            f"{self.num_frames} frames, {self.num_bytes} bytes, "
-            f"{self.num_quarantined} quarantined, {self.num_missing} missing, "
-            f"{self.num_classes} classes  {origin}{made_by}"
+        what = f"{self._stored}, {self._more}  {self._origin}"
+        return "; ".join(
+            [f"{self._mark}  {self.created_at}  {what}", *self._made_by],
         )
+
+    def to_lines(self) -> list[str]:
+        """Returns what `str` has, in lines for a terminal."""
+        created_at = self.created_at[:16].replace("T", " ")
+        more = (self._more, self._origin, *self._made_by)
+        return [
+            f"{self._mark}  {created_at}  {self._stored}",
+            *(f"          {line}" for line in more),
+        ]
+
+    @property
+    def _mark(self) -> str:
+        return f"{'*' if self.is_current else ' '} {self.version}"
+
+    @property
+    def _stored(self) -> str:
+        size = quantities.size(self.num_bytes)
+        return f"{self.num_clips:,} clips, {self.num_frames:,} frames, {size}"
+
+    @property
+    def _more(self) -> str:
+        lost = f"{self.num_quarantined:,} quarantined, {self.num_missing:,} missing"
+        return f"{lost}, {self.num_classes} classes"
+
+    @property
+    def _origin(self) -> str:
+        if not self.parent:
+            return "the first version"
+        return f"from {self.parent}: {', '.join(self.changes)}"
+
+    @property
+    def _made_by(self) -> list[str]:
+        if not self.command:
+            return []
+        return [f"by {self.command} ({self.program_version}; {self.machine})"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +94,22 @@ class Unreadable:
     def __str__(self) -> str:
         return f"! {self.version}  {self.error}"
 
+    def to_lines(self) -> list[str]:
+        """Returns the line."""
+        return [str(self)]
+
 
 @dataclass(frozen=True, slots=True)
 class History:
     """What the command prints as its last line."""
 
     versions: list[PastVersion | Unreadable]
+
+    def to_lines(self) -> list[str]:
+        """Returns a line for each version; a few short ones for people."""
+        if not terminal.is_for_people():
+            return [str(version) for version in self.versions]
+        return [line for v in self.versions for line in v.to_lines()]
 
 
 def history(dataset: Path | str) -> list[PastVersion | Unreadable]:
@@ -99,6 +134,7 @@ def print_changes(dataset: Path | str, name: str) -> dict[str, object]:
     with data_sets.opened(dataset) as data_set:
         for row in clip_changes.of_version(data_set, name):
             counts[row[1]] += 1
+            progress_bar.end_phase()
             print("\t".join(row))  # noqa: T201
     return {"version": name, "changes": dict(counts)}
 
@@ -110,13 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command_line.run(
             "history", lambda: print_changes(flags.dataset, flags.changes)
         )
-    return command_line.run("history", lambda: History(history(flags.dataset)), _print)
+    return command_line.run("history", lambda: History(history(flags.dataset)), _status)
 
 
-def _print(past: History) -> int:
-    """Prints a line for each version; returns the command's exit status."""
-    for version in past.versions:
-        command_line.print_line(str(version))
+def _status(past: History) -> int:
     return int(any(isinstance(version, Unreadable) for version in past.versions))
 
 

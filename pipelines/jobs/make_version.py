@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindrecord_io import interrupts
+from mindrecord_io.commands import log_lines, progress_bar, quantities
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions.manifests import Version
 from pipelines.building import clip_notes, receipts, version_draft
 from pipelines.building.receipts import ShardReceipt
 from pipelines.building.version_draft import MadeShard, WrittenVersion
-from pipelines.jobs import brakes, damaged_shards, progress
+from pipelines.jobs import brakes, damaged_shards
 from pipelines.jobs.brakes import JobError
 from pipelines.planning import (
     clip_listing,
@@ -131,13 +132,16 @@ def run(job: VersionJob) -> JobResult:
         stack.callback(receipts.remove, folder)
         remove = functools.partial(receipts.remove, folder)
         stack.enter_context(interrupts.cleaned_up(remove))
+        progress_bar.phase("planning the shards")
         shards = _write_references(plan, staging, folder)
         done = _make_shards(job, folder, shards)
+        progress_bar.phase("writing the table of clips")
         made = _made(job, folder, shards, done)
         written = version_draft.write(plan, made, staging)
         _refuse(job, written)
         if not written.manifest.num_clips:
             raise JobError("not one clip could be stored; nothing is published")
+        progress_bar.phase("publishing")
         version = version_draft.publish(written, plan.parent, data_set)
         brakes.forget_refused(data_set)
     actions = collections.Counter(receipt.action for receipt in done)
@@ -265,7 +269,7 @@ def _make_shards(
     def num_done() -> int:
         return sum(num_clips.get(name, 0) for name in receipts.names(folder))
 
-    with progress.watched("shards", plan.listing.num_clips.total(), num_done):
+    with progress_bar.watched("shards", plan.listing.num_clips.total(), num_done):
         try:
             beam_runner.run(
                 build_transforms.BuildShards(shards, shard_job),
@@ -318,14 +322,14 @@ def _made(
 def _log(data_set: DataSet, result: JobResult) -> None:
     manifest = result.version.manifest
     logger.info(
-        "version %s of %s: %d clips, %d frames, %d bytes; shards: %s; %.1f s",
+        "version %s of %s: %d clips, %d frames, %s; shards: %s",
         manifest.version,
         data_set.location,
         manifest.num_clips,
         manifest.num_frames,
-        manifest.num_bytes,
+        quantities.size(manifest.num_bytes),
         ", ".join(f"{n} {action}" for action, n in result.num_shards.items()),
-        result.seconds,
+        extra=log_lines.IN_SUMMARY,
     )
 
 
@@ -338,6 +342,7 @@ def _log_notes(written: WrittenVersion, version: Version) -> None:
             version.folder,
             clip_notes.LOST,
             written.lost_clips.table(),
+            extra=log_lines.TABLE,
         )
     if written.same_bytes:
         logger.warning(

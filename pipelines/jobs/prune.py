@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import naming, records
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, log_lines, quantities
 from mindrecord_io.versions.manifests import ManifestError, Version
 from pipelines.jobs import parsers
 from pipelines.publishing import data_sets
@@ -88,12 +88,13 @@ def _log(result: PruneResult, *, is_dry_run: bool) -> int:
         for place in (*versions, *result.removed_shards):
             logger.info("would remove %s", place)
     logger.info(
-        "%s versions %s and %d shards, %d bytes; versions %s stay",
+        "%s versions %s and %d shards, %s; versions %s stay",
         "would remove" if is_dry_run else "removed",
-        list(result.removed_versions),
+        ", ".join(result.removed_versions) or "none",
         len(result.removed_shards),
-        result.freed_bytes,
-        list(result.kept),
+        quantities.size(result.freed_bytes),
+        ", ".join(result.kept),
+        extra=log_lines.IN_SUMMARY,
     )
     return 0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import naming
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, log_lines
 from mindrecord_io.storage import files, own_folders
 from mindrecord_io.versions import manifests, version_checks
 from pipelines.jobs import parsers
@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _log(result: RollbackResult) -> int:
-    logger.info("version %s is current, as %s was", result.version, result.same_as)
+    text = "version %s is current, as %s was"
+    logger.info(text, result.version, result.same_as, extra=log_lines.IN_SUMMARY)
     return 0
 
 

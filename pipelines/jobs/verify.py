@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import interrupts, naming
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, log_lines, progress_bar
 from mindrecord_io.versions import manifests, version_checks
 from pipelines.building import beam_runner, receipts, verify_transforms
-from pipelines.jobs import common_flags, parsers, progress
+from pipelines.jobs import common_flags, parsers
 from pipelines.jobs.parsers import VerifyOptions
 from pipelines.publishing import data_sets
 
@@ -88,13 +88,13 @@ def _log(dataset: Path | str, result: VerifyResult) -> int:
     for damage in result.damaged:
         logger.error("damaged: %s: %s", damage.path, damage.reason)
     logger.info(
-        "version %s of %s: %d shards, %d clips, %d things wrong; %.1f s",
+        "version %s of %s: %d shards, %d clips, %d things wrong",
         result.version,
         dataset,
         result.num_shards,
         result.num_clips,
         len(result.damaged),
-        result.seconds,
+        extra=log_lines.IN_SUMMARY,
     )
     return 1 if result.damaged else 0
 
@@ -128,7 +128,9 @@ def _check_shards(
         def num_done() -> int:
             return sum(num_rows[int(Path(n).stem)] for n in receipts.names(left_at))
 
-        with progress.watched("verify", version.manifest.num_clips, num_done):
+        with progress_bar.watched(
+            "checking shards", version.manifest.num_clips, num_done
+        ):
             check = verify_transforms.CheckShards(num_shards, job)
             try:
                 beam_runner.run(check, options.beam_flags, options.num_workers)

@@ -15,13 +15,13 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-from tqdm import tqdm
 
+from mindrecord_io.commands.progress_bar import Bar
 from mindrecord_io.storage import files
 from pipelines import ffmpeg
 from pipelines.synthetic import package_plan, scenes, webm_writer
@@ -45,7 +45,6 @@ so that no folder mixes two."""
 GRAIN_QUALITY = 31
 """With it clips have the genuine ones' mean size: 1.7 kB a frame."""
 FPS = 12
-NUM_LOG_LINES = 10
 
 
 class SynthesizeError(RuntimeError):
@@ -127,22 +126,17 @@ def _claim_output(options: SynthesizeOptions) -> None:
 def _draw_clips(options: SynthesizeOptions, plans: Sequence[ClipPlan]) -> None:
     """Draws and encodes the clips; the first failure stops the rest."""
     program = ffmpeg.ffmpeg_path()
-    log_every = max(1, len(plans) // NUM_LOG_LINES)
     # Threads do: most of the time is spent in ffmpeg and in OpenCV, outside the GIL.
     executor = futures.ThreadPoolExecutor(options.num_workers)
-    with (
-        _one_opencv_thread(),
-        tqdm(total=len(plans), unit="clip", disable=None) as progress,
-    ):
+    bar = Bar("drawing", len(plans))
+    with _one_opencv_thread(), closing(bar):
         try:
             tasks = [
                 executor.submit(_draw_clip, options, plan, program) for plan in plans
             ]
-            for num_done, task in enumerate(futures.as_completed(tasks), start=1):
+            for task in futures.as_completed(tasks):
                 task.result()
-                progress.update()
-                if progress.disable and num_done % log_every == 0:
-                    logger.info("drew %d of %d clips", num_done, len(plans))
+                bar.advance(1)
         finally:
             executor.shutdown(cancel_futures=True)
 

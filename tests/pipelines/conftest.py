@@ -8,7 +8,6 @@ loads it. The commands under test run without that setting.
 
 import dataclasses
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -230,18 +229,3 @@ def open_page(chromium):
 def children_path(monkeypatch) -> None:
     """Lets child processes of this process run the modules of this folder."""
     monkeypatch.syspath_prepend(str(HERE))
-
-
-@pytest.fixture
-def logging_restored():
-    """Undoes what a job sets for the whole process."""
-    root, shards = (
-        logging.getLogger(),
-        logging.getLogger("pipelines.building.build_transforms"),
-    )
-    handlers, level, of_shards = root.handlers[:], root.level, shards.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    shards.setLevel(of_shards)
-    logging.getLogger("apache_beam").setLevel(logging.NOTSET)

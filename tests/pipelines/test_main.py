@@ -36,9 +36,7 @@ def test_an_unknown_job_is_wrong_usage_and_the_jobs_are_named(capsys, word):
 
 
 @pytest.mark.parametrize("job", command._JOBS)
-def test_every_job_that_is_named_exists_and_explains_itself(
-    capsys, logging_restored, job
-):
+def test_every_job_that_is_named_exists_and_explains_itself(capsys, job):
     with pytest.raises(SystemExit) as caught:
         command.main([job, "--help"])
 
@@ -66,9 +64,9 @@ def test_flags_reach_the_job_and_its_status_the_shell(tools):
     )
 
 
-def test_corrections_take_the_place_of_annotations(tmp_path, capsys):
+def test_corrections_take_the_place_of_annotations(tmp_path, caplog):
     corrections = tmp_path / "corrections.tsv"
     corrections.write_text("clip_id\tlabel\n")
     words = ["--corrections", str(corrections), "--dataset", str(tmp_path / "none")]
     assert command.main(["relabel", *words]) == 1
-    assert "relabel failed: " in capsys.readouterr().err
+    assert "relabel failed: " in caplog.text

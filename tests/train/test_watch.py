@@ -55,7 +55,12 @@ def test_a_total_is_a_sum():
 
 def shown(caplog, *, begin_step=0, num_steps=4, is_shown=True):
     bar = watch.EpochBar(
-        "epoch 1/2", 4, begin_step=begin_step, log_every=2, is_shown=is_shown
+        "epoch 1/2",
+        4,
+        begin_step=begin_step,
+        clips_per_step=8,
+        log_every=2,
+        is_shown=is_shown,
     )
     with caplog.at_level(logging.INFO):
         for _ in range(num_steps):
@@ -88,8 +93,8 @@ def test_a_terminal_has_a_bar_with_the_figures(caplog, monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal)
     shown(caplog)
     last = terminal.getvalue().split("\r")[-1]
-    assert "epoch 1/2: 100%" in last
-    assert "loss 1.235, top-1 0.500, 12.3 clips/s, waiting 2%" in last
+    assert last.startswith("epoch 1/2  [####")
+    assert "100%  32/32 clips  00:00  loss 1.235" in last
 
 
 def events(folder):

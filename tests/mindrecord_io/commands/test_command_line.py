@@ -1,11 +1,12 @@
 import dataclasses
+import io
 import logging
 import sys
 from pathlib import Path
 
 import pytest
 
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, elapsed, log_lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,27 +171,88 @@ def test_an_error_is_a_line_and_a_status(error, status, line, capsys, caplog):
     assert capsys.readouterr().out == ""
 
 
-@pytest.fixture
-def logging_restored():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def test_what_a_file_says_cannot_forge_a_line_of_the_log(capsys, logging_restored):
-    command_line.configure_logging(force=True)
-    evil = "\x1b[31mred\n11-26 00:00:00 I clipmill: all is well"
-    logging.getLogger("j").info("a tensor %s and %s", evil, "z" * 10_000_000)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert r"j: a tensor \x1b[31mred\n11-26 00:00:00 I clipmill: all is" in line
-    assert len(line) < 5000
-
-
 def test_a_line_for_people_is_made_harmless_too(capsys):
     command_line.print_line("made \x1b]0;title\x07")
     assert capsys.readouterr().out == "made \\x1b]0;title\\x07\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    seconds: float
+    steps: int = 3
+
+
+def test_the_seconds_are_those_of_the_whole_command(capsys, monkeypatch):
+    monkeypatch.setattr(elapsed, "seconds", lambda: 19.24)
+    assert command_line.run("job", lambda: Timed(11.3)) == 0
+    assert capsys.readouterr().out == '{"seconds": 19.2, "steps": 3}\n'
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def on_a_terminal(monkeypatch):
+    """Returns a function that makes a terminal of standard output, and returns it."""
+
+    def begin():  # in the test itself: before it standard output is replaced once more
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stdout", terminal)
+        return terminal
+
+    return begin
+
+
+def test_on_a_terminal_the_result_is_a_summary(on_a_terminal, monkeypatch):
+    monkeypatch.setattr(elapsed, "seconds", lambda: 19.24)
+    terminal = on_a_terminal()
+    assert command_line.run("job", lambda: Timed(11.3), lambda _: 1) == 1
+    assert terminal.getvalue() == "job took 19.2 s, exit status 1\n  steps  3\n"
+
+
+def test_on_a_terminal_json_is_a_flag_of_every_command(on_a_terminal, parser):
+    terminal = on_a_terminal()
+    parser.parse_args(["--dataset", "d", "--json"])
+    assert command_line.run("job", lambda: Result(3)) == 0
+    parser.parse_args(["--dataset", "d"])
+    assert command_line.run("job", lambda: Result(3)) == 0
+    json, *summary = terminal.getvalue().splitlines()
+    assert json == '{"steps": 3}'
+    assert summary[-1] == "  steps  3"
+
+
+def test_flags_about_the_output_are_no_options_of_the_job(parser, monkeypatch):
+    monkeypatch.setattr(log_lines, "show_libraries", lambda: None)
+    plain = vars(parser.parse_args(["--dataset", "d"]))
+    assert vars(parser.parse_args(["--dataset", "d", "--json", "--verbose"])) == plain
+    parser.parse_args(["--dataset", "d"])
+
+
+class Listed:
+    def to_json(self):
+        return {"names": ["a", "b"]}
+
+    def to_lines(self):
+        return ["* a", "  b\x1b[2J"]
+
+
+def test_a_list_has_its_own_lines_and_no_summary(capsys, on_a_terminal):
+    assert command_line.run("job", Listed) == 0
+    listed = "* a\n  b\\x1b[2J\n"
+    assert capsys.readouterr().out == listed + '{"names": ["a", "b"]}\n'
+    terminal = on_a_terminal()
+    assert command_line.run("job", Listed) == 0
+    assert terminal.getvalue() == listed
+
+
+def test_each_of_many_results_is_json_or_lines(capsys, on_a_terminal):
+    command_line.print_row(Result(3), lambda row: [f"{row.steps} steps"])
+    assert capsys.readouterr().out == '{"steps": 3}\n'
+    terminal = on_a_terminal()
+    command_line.print_row(Result(3), lambda row: [f"{row.steps} steps"])
+    assert terminal.getvalue() == "3 steps\n"
 
 
 def test_too_little_memory_is_a_sentence(caplog):

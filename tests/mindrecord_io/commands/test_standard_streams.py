@@ -12,9 +12,8 @@ import logging, os, subprocess, sys
 from mindrecord_io.commands import command_line
 
 def main():
-    command_line.configure_logging()
     for number in range({num_lines}):
-        logging.getLogger("job").info("line %d %s", number, "x" * 2000)
+        logging.getLogger("pipelines").info("line %d %s", number, "x" * 2000)
     sys.stderr.write("bar")
     sys.stderr.flush()
     subprocess.run(["sh", "-c", "echo of a child >&2"])

@@ -29,7 +29,7 @@ def test_one_line_a_version_the_current_one_last_and_marked(tmp_path, capsys):
     # Frames by clip, 2 + id % 3: 101: 4, 102: 2, 103: 3, 105: 2, 301: 3.
     assert lines[0] == (
         "  000001  2025-01-02T03:04:05+00:00  5 clips, 14 frames, "
-        f"{first['num_bytes']} bytes, 1 quarantined, 0 missing, 2 classes  "
+        f"{first['num_bytes'] / 1000:.1f} kB, 1 quarantined, 0 missing, 2 classes  "
         "the first version"
     )
     assert lines[1].startswith("* 000002  2025-01-02T03:04:05+00:00  4 clips, 11 fr")

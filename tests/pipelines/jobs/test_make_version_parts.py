@@ -163,7 +163,7 @@ def test_published_shards_under_new_label_texts_are_a_new_version(version, caplo
     assert caplog.messages[-1].startswith(
         f"version 000002 of {version.dataset}: 6 clips, 16 frames, "
     )
-    assert "shards: 4 reused, 0 relabelled, 0 decoded; " in caplog.messages[-1]
+    assert "; shards: 4 reused, 0 relabelled, 0 decoded" in caplog.messages[-1]
 
 
 def test_nothing_new_leaves_the_version_as_it_is(version):
