@@ -150,11 +150,20 @@ def source(name: str) -> records.Fingerprint:
     return records.Fingerprint(88_000, hashlib.sha256(name.encode()).hexdigest())
 
 
-def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Version:
+def publish(
+    listed: Path,
+    dataset: Path,
+    num_shards: int | None,
+    *,
+    files_of: Callable[[int], dict[str, str]] | None = None,
+    source_of: Callable[[str], records.Fingerprint] = source,
+) -> manifests.Version:
     """Publishes a version of all clips of a list, without its shards' files.
 
     Args:
       num_shards: None for what a build chooses.
+      files_of: returns the paths of a partition's clips by id; None for the list's.
+      source_of: returns size and hash of a clip's file by its id.
     """
     from pipelines.building import version_draft
     from pipelines.planning import clip_listing, clip_references, matching
@@ -164,11 +173,11 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
 
     annotations = annotation_readers.read(listed)
 
-    def files_of(index: int) -> dict[str, str]:
+    def listed_in(index: int) -> dict[str, str]:
         paths = annotations.paths_in(index)
         return {clip_id: f"/clips/{path}" for clip_id, path in paths}
 
-    listing = matching.match(annotations, files_of)
+    listing = matching.match(annotations, files_of or listed_in)
     settings = records.DecodeSettings()
     version = VersionPlan(None, annotations, listing, settings, total_shards=num_shards)
     by_split = version.num_shards()
@@ -181,7 +190,9 @@ def publish(listed: Path, dataset: Path, num_shards: int | None) -> manifests.Ve
             for shard in shards:
                 references = clip_references.read(staging, shard)
                 planned = [
-                    records.PlannedClip(c.clip_id, c.label_id, c.uri, source(c.clip_id))
+                    records.PlannedClip(
+                        c.clip_id, c.label_id, c.uri, source_of(c.clip_id)
+                    )
                     for c in references
                 ]
                 place = (shard.split, shard.index, shard.num_shards)

@@ -144,6 +144,22 @@ class Storage:
         )
         return info
 
+    def size_and_etag(self, path: str) -> tuple[int, str]:
+        """Returns a file's bytes and the store's name for its content, "" without one.
+
+        By one request.
+
+        Raises:
+          FileNotFoundError: there is no such file.
+          StorageError: the store does not answer, after several attempts.
+        """
+
+        def look() -> tuple[int, str]:
+            with self.filesystem.open_input_file(path) as file:
+                return file.size(), _etag(file.metadata())
+
+        return retried(look, f"look at {self.uri}/{path}")
+
     def remove_file(self, path: str) -> None:
         """Removes a file, unless it is gone."""
         self._remove(self.filesystem.delete_file, path)
@@ -280,6 +296,11 @@ def _open_gs(environment: Mapping[str, str]) -> fs.FileSystem:
         endpoint_override=parts.netloc,
         retry_time_limit=datetime.timedelta(seconds=_REQUEST_SECONDS),
     )
+
+
+def _etag(metadata: Mapping[str, bytes]) -> str:
+    values = {name.lower(): value.decode() for name, value in metadata.items()}
+    return values.get("etag", "").strip('"')
 
 
 def _directly_in(folder: str, below: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:

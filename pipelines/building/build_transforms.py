@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from pipelines.building import (
 )
 from pipelines.building.receipts import ShardReceipt
 from pipelines.planning import clip_references, shard_plans
-from pipelines.planning.clip_references import ShardReferences
+from pipelines.planning.clip_references import Reference, ShardReferences
 from pipelines.planning.shard_plans import ShardFailedError
 from pipelines.publishing import data_sets
 from pipelines.publishing.data_sets import DataSet
@@ -112,14 +112,16 @@ class _BuildShard(beam.DoFn):
     def process(self, shard: ShardReferences) -> Iterable[None]:
         begin = time.time()
         assert self._data_set is not None
-        plan, file = self._planned(shard, self._data_set)
+        clips, identities = self._references(shard), dict[str, str]()
+        plan, file = self._planned(shard, clips, identities, data_set=self._data_set)
         action = shard_plans.REUSED if file else shard_plans.action(plan)
         if file is None:
             file = self._built(plan, self._data_set)
         summary, end = file.summary, time.time()
         name = receipts.shard_receipt_name(plan.split, plan.index, plan.num_shards)
         receipt = ShardReceipt(
-            plan.split, plan.index, summary.key, action, begin, end, file.content
+            *(plan.split, plan.index, summary.key, action, begin, end, file.content),
+            *_recognised(clips, identities),
         )
         receipts.write(self._job.receipts, name, receipt)
         _count(summary, action)
@@ -144,22 +146,36 @@ class _BuildShard(beam.DoFn):
             self._opened.close()
             self._opened = None
 
-    def _planned(
-        self, shard: ShardReferences, data_set: DataSet
-    ) -> tuple[ShardPlan, SummaryFile | None]:
-        """Returns the shard's plan, and its summary if it is published."""
+    def _references(self, shard: ShardReferences) -> list[Reference]:
         try:
-            clips = clip_references.read(self._job.receipts, shard)
+            return clip_references.read(self._job.receipts, shard)
         except (OSError, ValueError, object_store.StorageError) as cause:
             raise ShardFailedError(
                 f"{shard.split} shard {shard.index}: its references cannot be read: "
                 f"{cause}"
             ) from cause
+
+    def _planned(
+        self,
+        shard: ShardReferences,
+        clips: Sequence[Reference],
+        identities: MutableMapping[str, str],
+        *,
+        data_set: DataSet,
+    ) -> tuple[ShardPlan, SummaryFile | None]:
+        """Returns the shard's plan, and its summary if it is published.
+
+        Args:
+          identities: is given those of the clips' files, if these are looked at.
+        """
         limits = self._job.limits
         identify = shard_plans.published_clip
         if limits:
-            num_bytes = limits.max_gib << 30
-            identify = functools.partial(shard_plans.hash_clip, max_num_bytes=num_bytes)
+            identify = functools.partial(
+                shard_plans.hash_clip,
+                max_num_bytes=limits.max_gib << 30,
+                identities=identities,
+            )
         plan = sharding.plan_shard(
             shard.split,
             shard.index,
@@ -286,6 +302,20 @@ class _BuildShard(beam.DoFn):
                 f"{shard.split} shard {shard.index}: {answer['error']}"
             )
         return answer
+
+
+def _recognised(
+    clips: Sequence[Reference], identities: Mapping[str, str]
+) -> tuple[int, str]:
+    """Returns how many clips were read, and the identities if some are new."""
+    if not identities:
+        return 0, ""
+    now = [identities[clip.clip_id] for clip in clips]
+    is_read = [
+        not text or text != c.identity for text, c in zip(now, clips, strict=True)
+    ]
+    texts = " ".join(text or receipts.NO_IDENTITY for text in now)
+    return sum(is_read), texts if any(is_read) else ""
 
 
 def _count(summary: ShardSummary, action: str) -> None:

@@ -15,6 +15,7 @@ from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, locations, object_store, transfers
 
 __all__ = [
+    "NO_IDENTITY",
     "ShardReceipt",
     "names",
     "read",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+NO_IDENTITY = "-"
+"""In a receipt, of a clip's file that cannot be recognised."""
 
 _SUFFIX = ".json"
 _NUM_THREADS = 16  # a request to an object store is mostly waiting
@@ -38,6 +42,9 @@ class ShardReceipt:
       action: one of shard_plans.ACTIONS.
       begin_seconds, end_seconds: since the epoch.
       summary: of the summary.json that was compared with the plan.
+      num_read: clips whose files were read, and not just recognised.
+      identities: of the clips' files, in the order of the shard's references, with a
+        space between any two; "" where all are those of the references.
     """
 
     split: str
@@ -47,6 +54,8 @@ class ShardReceipt:
     begin_seconds: float
     end_seconds: float
     summary: Fingerprint
+    num_read: int = 0
+    identities: str = ""
 
 
 def shard_receipt_name(split: str, index: int, num_shards: int) -> str:

@@ -17,7 +17,7 @@ from pipelines.jobs import (
     origin,
 )
 from pipelines.jobs.build_options import BuildOptions
-from pipelines.planning import checksums, matching
+from pipelines.planning import checksums, matching, source_records
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.planning.published_clips import PublishedClip
 from pipelines.planning.version_plans import VersionPlan
@@ -50,7 +50,12 @@ def build(options: BuildOptions) -> make_version.JobResult:
             damaged = damaged_shards.places(data_set, parent, options.num_workers)
         progress_bar.phase("comparing the clips with the current version")
         reuse = _reuse(parent, options, data_set, damaged)
-        listing = matching.match_clips(annotations, options.clips, parent, reuse=reuse)
+        path = None if options.is_rehash else data_set.copy_of(source_records.FILE_NAME)
+        listing = matching.match_clips(
+            *(annotations, options.clips, parent),
+            reuse=reuse,
+            recorded=source_records.SourceRecords(path),
+        )
         if options.checksums is not None:
             listing = checksums.with_checksums(listing, options.checksums)
         _log_unlisted(listing, parent)

@@ -32,6 +32,7 @@ class BuildOptions:
       refuse_leaks: publish nothing where a file is in two splits.
       command: its words, to be repeated and recorded.
       is_repair: hash the current version's shards first, and make damaged ones again.
+      is_rehash: read all clips, those too that look as when they were read.
     """
 
     clips: Path | str
@@ -51,6 +52,7 @@ class BuildOptions:
     refuse_leaks: bool = False
     command: tuple[str, ...] = field(default=(), compare=False)
     is_repair: bool = False
+    is_rehash: bool = False
 
     def __post_init__(self) -> None:
         if self.num_shards is not None and self.num_shards < 1:
@@ -93,6 +95,7 @@ def from_flags(flags: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
         ffmpeg=flags.ffmpeg,
         refuse_leaks=flags.refuse_leaks,
         is_repair=flags.repair,
+        is_rehash=flags.rehash,
     )
 
 
@@ -142,6 +145,12 @@ def build_parser() -> CommandParser:
         action="store_true",
         help="hash all shards of the current version first; those that are damaged "
         "are made again from their clips",
+    )
+    parser.add_argument(
+        "--rehash",
+        action="store_true",
+        help="read all clips; otherwise those that have the size, times and inode, or "
+        "ETag, with which they were read are taken to be unchanged",
     )
     common_flags.add_num_makers(parser)
     _add_clip_limits(parser)

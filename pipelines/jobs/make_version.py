@@ -10,13 +10,14 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindrecord_io import interrupts
 from mindrecord_io.commands import log_lines, progress_bar, quantities
+from mindrecord_io.storage.object_store import StorageError
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions.manifests import Version
 from pipelines.building import clip_notes, receipts, version_draft
@@ -28,9 +29,11 @@ from pipelines.planning import (
     clip_listing,
     clip_references,
     shard_plans,
+    source_records,
     version_plans,
 )
 from pipelines.planning.clip_references import ShardReferences
+from pipelines.planning.source_records import NewRecords
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing.data_sets import DataSet
 
@@ -82,6 +85,7 @@ class JobResult:
       shard_seconds: from the first shard's start to the last shard's end.
       lost: clips that are not stored, by reason.
       num_leaks, num_label_conflicts: files that are in two splits, under two labels.
+      num_sources_read: clips whose files were read; the others were recognised.
     """
 
     version: Version
@@ -91,6 +95,7 @@ class JobResult:
     lost: dict[str, int] = field(default_factory=dict)
     num_leaks: int = 0
     num_label_conflicts: int = 0
+    num_sources_read: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Returns the last line of the command's output."""
@@ -109,6 +114,7 @@ class JobResult:
             "lost": self.lost,
             "num_leaks": self.num_leaks,
             "num_label_conflicts": self.num_label_conflicts,
+            "num_sources_read": self.num_sources_read,
         }
 
 
@@ -136,7 +142,9 @@ def run(job: VersionJob) -> JobResult:
         shards = _write_references(plan, staging, folder)
         done = _make_shards(job, folder, shards)
         progress_bar.phase("writing the table of clips")
-        made = _made(job, folder, shards, done)
+        made, recorded = _made(job, folder, shards, done), NewRecords()
+        if has_new := any(receipt.identities for receipt in done):
+            made = _recording(made, done, recorded)
         written = version_draft.write(plan, made, staging)
         _refuse(job, written)
         if not written.manifest.num_clips:
@@ -144,6 +152,8 @@ def run(job: VersionJob) -> JobResult:
         progress_bar.phase("publishing")
         version = version_draft.publish(written, plan.parent, data_set)
         brakes.forget_refused(data_set)
+        if has_new:
+            _keep(recorded, staging, data_set)
     actions = collections.Counter(receipt.action for receipt in done)
     result = JobResult(
         version=version,
@@ -154,6 +164,7 @@ def run(job: VersionJob) -> JobResult:
         lost=dict(written.lost_clips.num_clips),
         num_leaks=len(written.same_bytes.leaks),
         num_label_conflicts=len(written.same_bytes.conflicts),
+        num_sources_read=sum(receipt.num_read for receipt in done),
     )
     _log(data_set, result)
     _log_notes(written, version)
@@ -317,6 +328,30 @@ def _made(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _recording(
+    shards: Iterable[MadeShard], done: Sequence[ShardReceipt], records: NewRecords
+) -> Iterator[MadeShard]:
+    """Passes shards on, and adds what their clips are recognised by to the records."""
+    for shard, receipt in zip(shards, done, strict=True):
+        identities = [clip.identity for clip in shard.references]
+        if receipt.identities:
+            texts = receipt.identities.split(" ")
+            identities = ["" if t == receipts.NO_IDENTITY else t for t in texts]
+        sources = {clip.clip_id: clip.source for clip in shard.file.summary.clips}
+        records.add(shard.references, identities, sources)
+        yield shard
+
+
+def _keep(records: NewRecords, staging: Path, data_set: DataSet) -> None:
+    """Keeps records in the data set; without them the next job reads all clips."""
+    path = staging / source_records.FILE_NAME
+    try:
+        records.write(path)
+        data_set.replace(source_records.FILE_NAME, path)
+    except (OSError, StorageError) as error:
+        logger.warning("the next build will read all clips: %s", error)
 
 
 def _log(data_set: DataSet, result: JobResult) -> None:

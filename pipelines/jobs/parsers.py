@@ -40,6 +40,7 @@ class VerifyOptions:
     Attributes:
       version: None means the current one.
       is_quick: compare sizes and counts, read no shard.
+      has_sources: look at the clips too that the version was made of.
       num_workers: shards checked at once on the local runner.
       scratch: folder that all workers reach; None where they run on this machine.
       beam_flags: handed to Beam as they are.
@@ -48,6 +49,7 @@ class VerifyOptions:
     dataset: Path | str
     version: str | None = None
     is_quick: bool = False
+    has_sources: bool = False
     num_workers: int = 1
     scratch: Path | None = None
     beam_flags: tuple[str, ...] = ()
@@ -172,6 +174,12 @@ def verify_parser() -> CommandParser:
     command_line.add_version(parser)
     parser.add_argument(
         "--quick", action="store_true", help="sizes and counts alone; reads no shard"
+    )
+    parser.add_argument(
+        "--sources",
+        action="store_true",
+        help="read all clips too, and list those that are not what the version was "
+        "made of; with --quick by their sizes",
     )
     command_line.add_num_workers(parser, "shards checked at once on this machine")
     parser.add_argument(

@@ -17,6 +17,8 @@ from mindrecord_io.versions import manifests, version_checks
 from pipelines.building import beam_runner, receipts, verify_transforms
 from pipelines.jobs import common_flags, parsers
 from pipelines.jobs.parsers import VerifyOptions
+from pipelines.planning import source_records
+from pipelines.planning.source_checks import SourceCheck
 from pipelines.publishing import data_sets
 
 __all__ = ["VerifyError", "VerifyResult", "main", "verify"]
@@ -30,13 +32,19 @@ class VerifyError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """The damage of a version; `to_json` is the command's last line of output."""
+    """The damage of a version; `to_json` is the command's last line of output.
+
+    Attributes:
+      changed_sources: clips that are not what the version was made of, if they were
+        looked at.
+    """
 
     version: str
     num_shards: int
     num_clips: int
     damaged: tuple[version_checks.Damage, ...]
     seconds: float
+    changed_sources: tuple[version_checks.Damage, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Returns the fields as they are printed."""
@@ -64,12 +72,14 @@ def _verify(options: VerifyOptions, data_set: data_sets.DataSet) -> VerifyResult
         table = naming.clips_table_path(version.folder).relative_to(version.dataset)
         has_table = all(damage.path != table.as_posix() for damage in damaged)
         damaged += _check_shards(version, options, data_set, has_table=has_table)
+    changed = _check_sources(version, options, data_set) if options.has_sources else ()
     return VerifyResult(
         version=version.folder.name,
         num_shards=len(version.manifest.shards),
         num_clips=version.manifest.num_clips,
         damaged=tuple(damaged),
         seconds=time.monotonic() - begin,
+        changed_sources=changed,
     )
 
 
@@ -87,16 +97,33 @@ def _log(dataset: Path | str, result: VerifyResult) -> int:
     """Logs the damage; returns the command's exit status."""
     for damage in result.damaged:
         logger.error("damaged: %s: %s", damage.path, damage.reason)
+    for change in result.changed_sources:
+        logger.error("changed: %s: %s", change.path, change.reason)
     logger.info(
         "version %s of %s: %d shards, %d clips, %d things wrong",
         result.version,
         dataset,
         result.num_shards,
         result.num_clips,
-        len(result.damaged),
+        len(result.damaged) + len(result.changed_sources),
         extra=log_lines.IN_SUMMARY,
     )
-    return 1 if result.damaged else 0
+    return 1 if result.damaged or result.changed_sources else 0
+
+
+def _check_sources(
+    version: manifests.Version, options: VerifyOptions, data_set: data_sets.DataSet
+) -> tuple[version_checks.Damage, ...]:
+    path = data_set.copy_of(source_records.FILE_NAME)
+    check = SourceCheck(
+        version,
+        source_records.SourceRecords(path),
+        is_quick=options.is_quick,
+        num_threads=options.num_workers,
+    )
+    total = version.manifest.num_clips + version.manifest.num_quarantined
+    with progress_bar.watched("sources", total, lambda: check.num_checked):
+        return tuple(check.changed())
 
 
 def _check_shards(
@@ -161,6 +188,7 @@ def _parse(argv: Sequence[str] | None) -> VerifyOptions:
         dataset=flags.dataset,
         version=flags.version,
         is_quick=flags.quick,
+        has_sources=flags.sources,
         num_workers=flags.num_workers,
         scratch=flags.scratch,
         beam_flags=tuple(beam_flags),

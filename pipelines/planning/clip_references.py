@@ -41,6 +41,7 @@ ROWS = pa.schema(
         ("source_sha256", pa.string()),
         ("stored_in", pa.string()),
         ("expected_sha256", pa.string()),
+        ("identity", pa.string()),
     ]
 )
 """The columns of `Reference.row`."""
@@ -57,6 +58,8 @@ class Reference:
       source, stored_in: the file that was published and where its frames are (as in
         records.PlannedClip), where they may be reused; else None and "".
       expected_sha256: of the file, as its supplier lists it; "" where it is not listed.
+      identity: of the file that was published (see clip_identities): while the clip has
+        it, it need not be read; "" where it must be.
     """
 
     position: int
@@ -67,6 +70,7 @@ class Reference:
     source: records.Fingerprint | None = None
     stored_in: str = ""
     expected_sha256: str = ""
+    identity: str = ""
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> "Reference":
@@ -89,6 +93,7 @@ class Reference:
             self.source and self.source.sha256,
             self.stored_in,
             self.expected_sha256,
+            self.identity,
         )
 
 

@@ -16,6 +16,7 @@ from pipelines.planning.annotation_changes import Comparison
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.planning.clip_references import Reference
 from pipelines.planning.published_clips import PublishedClip, PublishedClips
+from pipelines.planning.source_records import SourceRecords
 from pipelines.sources import clip_files
 from pipelines.sources.annotations import Annotations
 
@@ -36,11 +37,13 @@ def match_clips(
     parent: Version | None = None,
     *,
     reuse: Reuse | None = None,
+    recorded: SourceRecords | None = None,
 ) -> ClipListing:
     """Matches annotations with the clips of a folder and with those of a version.
 
     Args:
       reuse: None reuses nothing.
+      recorded: how the version's clips are recognised; None has them all read.
 
     Raises:
       SourceError: the folder cannot be used (see clip_files), or not one annotated clip
@@ -53,7 +56,9 @@ def match_clips(
     else:
         clips = clip_files.FilesByName(folder, is_deep=annotations.is_deep)
     published = None if parent is None else PublishedClips(parent)
-    listing = match(annotations, clips.partition, published, reuse=reuse)
+    listing = match(
+        annotations, clips.partition, published, reuse=reuse, recorded=recorded
+    )
     if not listing.num_clips:
         raise clips.none_annotated(annotations)
     logger.info(
@@ -85,6 +90,7 @@ def match(
     published: PublishedClips | None = None,
     *,
     reuse: Reuse | None = None,
+    recorded: SourceRecords | None = None,
 ) -> ClipListing:
     """Joins annotations with files and with what a version holds.
 
@@ -92,7 +98,7 @@ def match(
       files_of: returns path or URI by id of a partition's clips; None takes those of
         the version.
       published: the version's clips, None without a version.
-      reuse: None reuses nothing.
+      reuse, recorded: as `match_clips` takes them.
     """
     listing, comparison = ClipListing(), None
     if published is not None:
@@ -101,6 +107,7 @@ def match(
     names = annotations.label_map.names
     for index in range(sharding.NUM_PARTITIONS):
         before = {} if published is None else published.partition(index)
+        known_by = {} if recorded is None else recorded.partition(index)
         uris = _files_of(before) if files_of is None else {**files_of(index)}
         for position, clip_id, split, label_id in annotations.partition(index):
             label = "" if label_id == records.UNLABELLED else names[label_id]
@@ -112,6 +119,8 @@ def match(
             is_reused = old is not None and reuse is not None and reuse(old)
             published_as = (old.source, old.stored_in) if old and is_reused else ()
             clip = Reference(position, clip_id, split, label_id, uri, *published_as)
+            if old and is_reused and (record := known_by.get(clip_id)):
+                clip = record.onto(clip)
             listing.add(clip, old)
             if files_of is None and old and old.status == records.QUARANTINED:
                 why = (old.reason, old.detail, uri)

@@ -1,6 +1,6 @@
 """Plans shards: identifies their clips, and decides what is done to make them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent import futures
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,14 @@ from mindrecord_io.storage import files, locations, object_store
 from pipelines import quarantine
 from pipelines.planning.clip_references import Reference
 from pipelines.quarantine import DecodeLimits
-from pipelines.sources import frame_folders, remote_clips
+from pipelines.sources import clip_identities, frame_folders, remote_clips
 
 __all__ = [
     "ACTIONS",
     "REUSED",
     "ShardFailedError",
     "action",
+    "fingerprint",
     "hash_clip",
     "identified",
     "published_clip",
@@ -48,26 +49,51 @@ class ShardFailedError(RuntimeError):
 
 
 def hash_clip(
-    clip: Reference, max_num_bytes: int = DecodeLimits().max_gib << 30
+    clip: Reference,
+    max_num_bytes: int = DecodeLimits().max_gib << 30,
+    identities: MutableMapping[str, str] | None = None,
 ) -> PlannedClip:
     """Hashes a clip's file; its frames are stored if this is the published file.
+
+    A clip that is recognised as the published one is not read.
 
     Args:
       max_num_bytes: of a file that is read; a larger one may take hours, and is then
         quarantined by its size alone.
+      identities: is given the file's (see clip_identities), by clip id.
 
     Raises:
       ShardFailedError: the file cannot be read.
     """
     try:
-        source = _fingerprint(clip.uri, max_num_bytes)
+        identity = clip_identities.identity(clip.uri)
+        if identity.num_bytes > max_num_bytes:
+            source = quarantine.unread_file(identity.num_bytes)
+        elif clip.source and clip.identity and clip.identity == identity.text:
+            source = clip.source
+        else:
+            source = fingerprint(clip.uri)
     except (OSError, object_store.StorageError) as cause:
         why = getattr(cause, "strerror", None) or cause
         what = getattr(cause, "filename", None) or clip.uri
         raise ShardFailedError(
             f"clip {clip.clip_id}: cannot read {what}: {why}"
         ) from cause
+    if identities is not None:
+        identities[clip.clip_id] = identity.text
     return _planned(clip, source, clip.stored_in if source == clip.source else "")
+
+
+def fingerprint(uri: str) -> Fingerprint:
+    """Reads a clip and returns its size and SHA-256, of a folder those of its files.
+
+    Raises:
+      OSError, StorageError: it cannot be read.
+    """
+    if locations.is_remote(uri):
+        return remote_clips.fingerprint(uri)
+    path = Path(uri)
+    return frame_folders.fingerprint(path) if path.is_dir() else files.fingerprint(path)
 
 
 def published_clip(clip: Reference) -> PlannedClip:
@@ -134,15 +160,3 @@ def _planned(clip: Reference, source: Fingerprint, stored_in: str) -> PlannedCli
     if quarantine.is_unread(source) or clip.expected_sha256 in ("", source.sha256):
         return planned
     return replace(planned, stored_in="", expected_sha256=clip.expected_sha256)
-
-
-def _fingerprint(uri: str, max_num_bytes: int) -> Fingerprint:
-    if locations.is_remote(uri):
-        return remote_clips.fingerprint(uri, max_num_bytes)
-    path = Path(uri)
-    if path.is_dir():
-        return frame_folders.fingerprint(path)
-    num_bytes = path.stat().st_size
-    if num_bytes > max_num_bytes:
-        return quarantine.unread_file(num_bytes)
-    return files.fingerprint(path)

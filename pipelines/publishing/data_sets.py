@@ -90,6 +90,15 @@ class DataSet(Protocol):
     def write(self, path: str, content: bytes) -> str:
         """Writes a file that is no part of a version; returns where it is."""
 
+    def copy_of(self, path: str) -> Path | None:
+        """Returns where a file that is no part of a version lies here; None without it.
+
+        Of a remote data set that is a copy below `folder`.
+        """
+
+    def replace(self, path: str, source: Path) -> None:
+        """Replaces such a file by one of this machine, which goes."""
+
     def remove_abandoned(self) -> None:
         """Removes what dead jobs left of unfinished work."""
 
@@ -172,6 +181,15 @@ class LocalDataSet:
         own_folders.check_place(self.folder, Path(path).parent.as_posix())
         files.replace_file(self.folder / path, content)
         return str(self.folder / path)
+
+    def copy_of(self, path: str) -> Path | None:
+        return self.folder / path if (self.folder / path).exists() else None
+
+    def replace(self, path: str, source: Path) -> None:
+        own_folders.check_place(self.folder, Path(path).parent.as_posix())
+        files.sync(source)
+        with files.synced_directory(self.folder):
+            source.replace(self.folder / path)
 
     def remove_abandoned(self) -> None:
         removal.remove_abandoned(self.folder)

@@ -156,6 +156,17 @@ class RemoteDataSet:
         transfers.put(self._remote, path, content)
         return f"{self._remote.uri}/{path}"
 
+    def copy_of(self, path: str) -> Path | None:
+        try:
+            transfers.download(self._remote, path, self.folder / path)
+        except FileNotFoundError:
+            return None
+        return self.folder / path
+
+    def replace(self, path: str, source: Path) -> None:
+        transfers.upload(self._remote, path, source)
+        source.unlink()
+
     def remove_abandoned(self) -> None:
         # In the store a job removes nothing: what was half uploaded is finished by
         # the next job that makes the shard, and the rest waits for a prune.

@@ -21,8 +21,8 @@ __all__ = ["fingerprint", "local_clips"]
 _NUM_THREADS = 16  # a request to an object store is mostly waiting
 
 
-def fingerprint(uri: str, max_num_bytes: int) -> records.Fingerprint:
-    """Returns the size and SHA-256 of a remote clip; of a larger one, its size.
+def fingerprint(uri: str) -> records.Fingerprint:
+    """Returns the size and SHA-256 of a remote clip.
 
     Raises:
       FileNotFoundError: there is no such clip.
@@ -30,9 +30,6 @@ def fingerprint(uri: str, max_num_bytes: int) -> records.Fingerprint:
     """
     folder, _, name = uri.rpartition("/")
     remote = object_store.open_storage(folder)
-    num_bytes = remote.info(name).size
-    if num_bytes is not None and num_bytes > max_num_bytes:
-        return quarantine.unread_file(num_bytes)
     return object_store.retried(
         lambda: transfers.fingerprint(remote, name), f"read {uri}"
     )

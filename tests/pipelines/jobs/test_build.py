@@ -18,6 +18,7 @@ FLAGS = ("--num_shards", 5, "--page_mib", 1)
 RESULT_KEYS = [
     *("version", "num_clips", "num_quarantined", "num_frames", "shards", "num_bytes"),
     *("seconds", "clips_per_second", "lost", "num_leaks", "num_label_conflicts"),
+    "num_sources_read",
 ]
 
 # MindSpore needs a process of its own; it is given nothing but files.

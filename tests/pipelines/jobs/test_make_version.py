@@ -326,4 +326,5 @@ def test_the_result_counts_clips_by_the_time_of_the_shards_only(first):
         "lost": {},
         "num_leaks": 0,
         "num_label_conflicts": 0,
+        "num_sources_read": 0,
     }

@@ -202,6 +202,7 @@ def test_the_last_line_of_output_says_what_was_done(version):
         "lost": {},
         "num_leaks": 0,
         "num_label_conflicts": 0,
+        "num_sources_read": 0,
     }
 
 

@@ -270,6 +270,7 @@ def test_a_build_that_is_killed_thirty_times_ends_as_if_it_had_not_been(
     assert sorted(path.name for path in dataset.iterdir()) == [
         "CURRENT",
         "shards",
+        "sources.parquet",
         "versions",
     ]
     tools.wait_until(

@@ -10,7 +10,7 @@ from mindrecord_io.storage import files
 from pipelines.planning import shard_plans
 from pipelines.planning.clip_references import Reference
 from pipelines.planning.shard_plans import ShardFailedError
-from pipelines.sources import frame_folders
+from pipelines.sources import clip_identities, frame_folders
 from tests import frame_files
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
@@ -43,6 +43,42 @@ def test_a_hashed_clip_of_another_file_is_not_stored(package):
     planned = shard_plans.hash_clip(clip_at(path, other))
 
     assert (planned.source, planned.stored_in) == (files.fingerprint(path), "")
+
+
+@pytest.fixture
+def clip_of_any_age(package, monkeypatch):
+    """A clip's file, its hash and its identity."""
+    monkeypatch.setattr(clip_identities, "_MARGIN_NS", -(10**15))
+    path = package.clip("101")
+    return path, files.fingerprint(path), clip_identities.identity(str(path)).text
+
+
+def test_a_clip_that_is_recognised_is_not_read(clip_of_any_age, monkeypatch):
+    path, source, identity = clip_of_any_age
+    monkeypatch.setattr(shard_plans, "fingerprint", None)
+    identities = {}
+    planned = shard_plans.hash_clip(
+        clip_at(path, source, identity=identity), identities=identities
+    )
+    assert planned == PlannedClip("7", 1, str(path), source, "train/abc")
+    assert identities == {"7": identity}
+
+
+@pytest.mark.parametrize("identity", ["", "of another file "])
+def test_a_clip_that_is_not_recognised_is_read(clip_of_any_age, identity):
+    path, source, now = clip_of_any_age
+    identities = {}
+    other = records.Fingerprint(source.num_bytes, SHA)
+    clip = clip_at(path, other, identity=identity)
+    planned = shard_plans.hash_clip(clip, identities=identities)
+    assert (planned.source, planned.stored_in) == (source, "")
+    assert identities == {"7": now}
+
+
+def test_a_clip_that_is_recognised_is_read_if_it_is_not_to_be_reused(clip_of_any_age):
+    path, source, identity = clip_of_any_age
+    planned = shard_plans.hash_clip(clip_at(path, None, identity=identity))
+    assert (planned.source, planned.stored_in) == (source, "")
 
 
 def test_a_clip_that_cannot_be_hashed_is_named_with_file_and_cause(tmp_path):

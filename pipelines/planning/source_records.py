@@ -1,0 +1,118 @@
+"""Keeps how the clips of a version are recognised, so that they are not read again.
+
+The file lies in the data set's folder and is no part of a version: it belongs to the
+machines that see the clips. Without it, or with one that is damaged, clips are read. It
+has a row for each clip that can be recognised, in the row group of its partition (see
+sharding.partition_of), and checksums on every page.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from mindrecord_io.records import Fingerprint
+from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files, spilled_rows
+from pipelines.planning.clip_references import Reference
+
+__all__ = ["FILE_NAME", "NewRecords", "SourceRecord", "SourceRecords"]
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "sources.parquet"
+"""Below the folder of the data set."""
+
+ROWS = pa.schema(
+    [(name, pa.string()) for name in ("clip_id", "uri", "identity", "sha256")]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A clip's file as it was when it was read.
+
+    Attributes:
+      identity: as in clip_identities.
+      sha256: of its content.
+    """
+
+    uri: str
+    identity: str
+    sha256: str
+
+    def onto(self, clip: Reference) -> Reference:
+        """Returns a reference with this identity, if this is its published file."""
+        if clip.source is None or clip.source.sha256 != self.sha256:
+            return clip
+        is_there = clip.uri == self.uri
+        return replace(clip, identity=self.identity) if is_there else clip
+
+
+class SourceRecords:
+    """The records of a data set, a partition at a time."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Reads the file once; without a usable one there are no records."""
+        self._groups: dict[int, int] = {}
+        if path is None or not path.exists():
+            return
+        try:
+            files.check_regular(path)
+            self._file = parquet.ParquetFile(path, page_checksum_verification=True)
+            if self._file.schema_arrow != ROWS:
+                raise ValueError(f"it has the columns {self._file.schema_arrow.names}")
+            for group in range(self._file.num_row_groups):
+                clip_id = self._file.read_row_group(group)["clip_id"][0].as_py()
+                self._groups[sharding.partition_of(clip_id)] = group
+        except (OSError, ValueError, IndexError, pa.ArrowException) as error:
+            logger.warning("%s cannot be used, so all clips are read: %s", path, error)
+            self._groups = {}
+
+    def partition(self, index: int) -> Mapping[str, SourceRecord]:
+        """Returns the records of a partition's clips by id."""
+        if index not in self._groups:
+            return {}
+        rows = self._file.read_row_group(self._groups[index])
+        columns = (column.to_pylist() for column in rows.columns)
+        return {
+            clip_id: SourceRecord(*rest)
+            for clip_id, *rest in zip(*columns, strict=True)
+        }
+
+
+class NewRecords:
+    """Records of a version's clips, gathered shard by shard, on the disk."""
+
+    def __init__(self) -> None:
+        self._rows = spilled_rows.SpilledRows(ROWS, sharding.NUM_PARTITIONS)
+
+    def add(
+        self,
+        references: Sequence[Reference],
+        identities: Sequence[str],
+        sources: Mapping[str, Fingerprint],
+    ) -> None:
+        """Adds the clips of a shard.
+
+        Args:
+          identities: of each reference, "" where there is none.
+          sources: what was stored, by clip id.
+        """
+        for clip, identity in zip(references, identities, strict=True):
+            if identity:
+                row = (clip.clip_id, clip.uri, identity, sources[clip.clip_id].sha256)
+                self._rows.append(row, sharding.partition_of(clip.clip_id))
+
+    def write(self, path: Path) -> None:
+        """Writes the records into a new file."""
+        options = {"compression": "zstd", "write_page_checksum": True}
+        with parquet.ParquetWriter(path, ROWS, **options) as writer:
+            for index in range(self._rows.num_partitions):
+                if rows := list(self._rows.rows(index)):
+                    columns = [list(values) for values in zip(*rows, strict=True)]
+                    table = pa.table(columns, schema=ROWS)
+                    writer.write_table(table, row_group_size=len(rows))

@@ -1,0 +1,92 @@
+"""Recognises a clip without reading it, by what its file system or store says of it.
+
+Of a file these are size, times of the last change of content and of anything else, and
+inode; of a folder of frames a hash over those of all its files; of a file in an object
+store size and ETag. All that differ were perhaps changed, and are read.
+
+A file that was changed within the resolution of its times looks as before (git calls it
+racily clean). So what is younger than `_MARGIN_NS` has no identity yet: it is read once
+more by the next job.
+"""
+
+import base64
+import hashlib
+import os
+import stat
+import time
+from dataclasses import dataclass
+
+from mindrecord_io.storage import locations, object_store
+
+__all__ = ["Identity", "identity"]
+
+_MARGIN_NS = 2_000_000_000  # FAT counts two seconds, and clocks of servers differ
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How a clip is recognised.
+
+    Attributes:
+      text: 16 characters, others if the clip may have been changed; "" if that cannot
+        be known.
+      num_bytes: of its file; 0 of a folder.
+    """
+
+    text: str
+    num_bytes: int
+    is_file: bool = True
+
+
+def identity(uri: str) -> Identity:
+    """Returns the identity of a clip, as of before this call.
+
+    Raises:
+      OSError: the clip is not there, or cannot be looked at.
+      StorageError: the object store cannot be asked, after several attempts.
+    """
+    if locations.is_remote(uri):
+        return _of_object(uri)
+    now = time.time_ns()
+    status = os.stat(uri)  # noqa: PTH116 - a Path costs more than the call
+    if stat.S_ISDIR(status.st_mode):
+        return _of_folder(uri, now)
+    text = _hash(_text(status)) if _is_settled(status, now) else ""
+    return Identity(text, status.st_size)
+
+
+def _of_object(uri: str) -> Identity:
+    folder, _, name = uri.rpartition("/")
+    num_bytes, etag = object_store.open_storage(folder).size_and_etag(name)
+    return Identity(_hash(f"{num_bytes} {etag}") if etag else "", num_bytes)
+
+
+def _of_folder(folder: str, now: int) -> Identity:
+    """Returns the identity of a folder by all its files that are not hidden."""
+    lines, is_settled = ["folder"], True
+    with os.scandir(folder) as entries:
+        paths = {e.name: e.path for e in entries if not e.name.startswith(".")}
+    for name in sorted(paths):
+        lines.append(name)
+        try:
+            status = os.stat(paths[name])  # noqa: PTH116
+        except OSError:  # as a link to nothing, which counts by its name
+            continue
+        is_settled = is_settled and _is_settled(status, now)
+        lines.append(_text(status))
+    return Identity(_hash("\0".join(lines)) if is_settled else "", 0, is_file=False)
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.blake2b(os.fsencode(text), digest_size=12).digest()
+    return base64.b64encode(digest).decode()
+
+
+def _text(status: os.stat_result) -> str:
+    # Without st_dev, which the next start of the machine may change.
+    times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+    return f"{status.st_size} {times} {status.st_ino}"
+
+
+def _is_settled(status: os.stat_result, now: int) -> bool:
+    return max(status.st_mtime_ns, status.st_ctime_ns) < now - _MARGIN_NS

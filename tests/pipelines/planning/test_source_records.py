@@ -1,0 +1,96 @@
+import os
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from mindrecord_io.records import Fingerprint
+from mindrecord_io.shards import sharding
+from pipelines.planning import source_records
+from pipelines.planning.clip_references import Reference
+from pipelines.planning.source_records import SourceRecord, SourceRecords
+
+CLIP_IDS = [str(number) for number in range(700)]
+SOURCES = {c: Fingerprint(6, f"{int(c):064x}") for c in CLIP_IDS}
+
+
+def clip(clip_id, **fields):
+    uri = fields.pop("uri", f"/clips/{clip_id}.webm")
+    return Reference(0, clip_id, "train", 0, uri, **fields)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Records of 700 clips less clip 13, which cannot be recognised."""
+    records = source_records.NewRecords()
+    for begin in range(0, len(CLIP_IDS), 100):  # shards
+        clips = [clip(c) for c in CLIP_IDS[begin : begin + 100]]
+        identities = ["" if c.clip_id == "13" else f"id-{c.clip_id}" for c in clips]
+        records.add(clips, identities, SOURCES)
+    records.write(tmp_path / "sources.parquet")
+    return tmp_path / "sources.parquet"
+
+
+def all_of(records):
+    partitions = range(sharding.NUM_PARTITIONS)
+    return {c: r for i in partitions for c, r in records.partition(i).items()}
+
+
+def test_records_are_read_back_by_partition(path):
+    records = SourceRecords(path)
+    assert all_of(records) == {
+        c: SourceRecord(f"/clips/{c}.webm", f"id-{c}", SOURCES[c].sha256)
+        for c in CLIP_IDS
+        if c != "13"
+    }
+    place = sharding.partition_of("7")
+    assert "7" in records.partition(place)
+
+
+def test_a_data_set_without_records_has_none(tmp_path):
+    assert all_of(SourceRecords(tmp_path / "sources.parquet")) == {}
+    assert all_of(SourceRecords(None)) == {}
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+
+def write_others(path):
+    parquet.write_table(pa.table({"clip_id": ["7"]}), path)
+
+
+def write_none(path):
+    path.write_bytes(b"")
+
+
+def write_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, write_others, write_none, write_pipe])
+def test_damaged_records_are_as_none(path, damage, caplog):
+    damage(path)
+    assert all_of(SourceRecords(path)) == {}
+    assert f"{path} cannot be used, so all clips are read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "identity"),
+    [
+        ({"source": SOURCES["7"]}, "id-7"),
+        ({"source": SOURCES["8"]}, ""),  # another content was published
+        ({"source": None}, ""),  # nothing that may be reused
+        ({"source": SOURCES["7"], "uri": "/elsewhere/7.webm"}, ""),
+    ],
+)
+def test_a_record_is_for_the_published_file_where_it_was(path, fields, identity):
+    record = all_of(SourceRecords(path))["7"]
+    assert record.onto(clip("7", **fields)).identity == identity
