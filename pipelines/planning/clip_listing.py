@@ -3,10 +3,10 @@
 import collections
 import dataclasses
 import heapq
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -69,10 +69,22 @@ class ClipListing:
     )
     _checksums: spilled_rows.SpilledRows | None = None
 
-    def add(self, clip: Reference, published: PublishedClip | None = None) -> None:
-        """Adds a clip to hold, and what the version has of it."""
+    def add(
+        self,
+        clip: Reference,
+        published: PublishedClip | None = None,
+        *,
+        partition: int | None = None,
+    ) -> None:
+        """Adds a clip to hold, and what the version has of it.
+
+        Args:
+          partition: of the clip by the listing's salt, if the caller has it.
+        """
         self.num_clips[clip.split] += 1
-        self._rows.append(clip.row, sharding.partition_of(clip.clip_id, self.salt))
+        if partition is None:
+            partition = sharding.partition_of(clip.clip_id, self.salt)
+        self._rows.append(clip.row, partition)
         if published is not None and published.status == records.QUARANTINED:
             why = (clip.clip_id, published.reason, published.detail)
             self.quarantined.add(published.order, why)
@@ -86,7 +98,7 @@ class ClipListing:
     def measure(self, clip: Reference, label: str, *, is_published: bool) -> None:
         """Records the size of a clip's file on this machine; empty ones are lost."""
         try:
-            status = Path(clip.uri).stat()
+            status = os.stat(clip.uri)  # noqa: PTH116 - a Path costs more than this
         except OSError:  # the task that reads it reports it
             return
         if stat.S_ISDIR(status.st_mode):

@@ -7,6 +7,7 @@ is joined, counted and written to the disk as references.
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
@@ -105,9 +106,10 @@ def match(
         listing.salt = published.version.manifest.salt
         comparison = Comparison(published.version, annotations.label_map)
     names = annotations.label_map.names
+    has_same_places = listing.salt == sharding.DEFAULT_SALT
     for index in range(sharding.NUM_PARTITIONS):
         before = {} if published is None else published.partition(index)
-        known_by = {} if recorded is None else recorded.partition(index)
+        recorded_here = {} if recorded is None else recorded.partition(index)
         uris = _files_of(before) if files_of is None else {**files_of(index)}
         for position, clip_id, split, label_id in annotations.partition(index):
             label = "" if label_id == records.UNLABELLED else names[label_id]
@@ -117,11 +119,13 @@ def match(
                 listing.add_missing(missing, position, NO_FILE)
                 continue
             is_reused = old is not None and reuse is not None and reuse(old)
-            published_as = (old.source, old.stored_in) if old and is_reused else ()
+            published_as: tuple[Any, ...] = ()
+            if old and is_reused:
+                record = recorded_here.get(clip_id)
+                identity = record.identity_of(uri, old.source) if record else ""
+                published_as = (old.source, old.stored_in, "", identity)
             clip = Reference(position, clip_id, split, label_id, uri, *published_as)
-            if old and is_reused and (record := known_by.get(clip_id)):
-                clip = record.onto(clip)
-            listing.add(clip, old)
+            listing.add(clip, old, partition=index if has_same_places else None)
             if files_of is None and old and old.status == records.QUARANTINED:
                 why = (old.reason, old.detail, uri)
                 listing.lost.append((clip_id, split, label, *why))

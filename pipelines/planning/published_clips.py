@@ -18,7 +18,8 @@ _COLUMNS = (
     *("clip_id", "split", "label", "label_id", "uri", "status", "reason", "detail"),
     *("limits", "source_num_bytes", "source_sha256", "shard"),
 )
-_PLAIN = ("order", *_COLUMNS[:-3])
+"""Of the table, in the order of PublishedClip's fields but for the last three."""
+
 _ROWS = pa.schema(
     [
         pa.field("order", pa.int64()),
@@ -102,5 +103,4 @@ def _clip(row: tuple[Any, ...]) -> PublishedClip:
     source = None if sha256 is None else records.Fingerprint(num_bytes, sha256)
     # "<split>/<key>" of "shards/<split>/<key>[/<file>]"
     stored_in = "" if shard is None else "/".join(shard.split("/")[1:3])
-    fields = dict(zip(_PLAIN, plain, strict=True))
-    return PublishedClip(**fields, source=source, stored_in=stored_in)
+    return PublishedClip(*plain, source, stored_in)

@@ -8,7 +8,7 @@ sharding.partition_of), and checksums on every page.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,12 +44,10 @@ class SourceRecord:
     identity: str
     sha256: str
 
-    def onto(self, clip: Reference) -> Reference:
-        """Returns a reference with this identity, if this is its published file."""
-        if clip.source is None or clip.source.sha256 != self.sha256:
-            return clip
-        is_there = clip.uri == self.uri
-        return replace(clip, identity=self.identity) if is_there else clip
+    def identity_of(self, uri: str, source: Fingerprint | None) -> str:
+        """Returns the identity of a published file, "" if this is of another one."""
+        is_same = source is not None and self.sha256 == source.sha256
+        return self.identity if is_same and self.uri == uri else ""
 
 
 class SourceRecords:

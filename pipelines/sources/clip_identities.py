@@ -6,7 +6,10 @@ store size and ETag. All that differ were perhaps changed, and are read.
 
 A file that was changed within the resolution of its times looks as before (git calls it
 racily clean). So what is younger than `_MARGIN_NS` has no identity yet: it is read once
-more by the next job.
+more by the next job. Hidden stays what leaves all of this as it was: a write past the
+file system, one within the tick of a server's clock that lags behind ours by more than
+the margin, and other content under one ETag, which in S3 is the MD5 of the content only
+where neither KMS encrypts it nor several parts were uploaded.
 """
 
 import base64
@@ -78,8 +81,8 @@ def _of_folder(folder: str, now: int) -> Identity:
 
 
 def _hash(text: str) -> str:
-    digest = hashlib.blake2b(os.fsencode(text), digest_size=12).digest()
-    return base64.b64encode(digest).decode()
+    encoded = text.encode("utf-8", "surrogateescape")
+    return base64.b64encode(hashlib.blake2b(encoded, digest_size=12).digest()).decode()
 
 
 def _text(status: os.stat_result) -> str:

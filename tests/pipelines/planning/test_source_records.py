@@ -14,9 +14,8 @@ CLIP_IDS = [str(number) for number in range(700)]
 SOURCES = {c: Fingerprint(6, f"{int(c):064x}") for c in CLIP_IDS}
 
 
-def clip(clip_id, **fields):
-    uri = fields.pop("uri", f"/clips/{clip_id}.webm")
-    return Reference(0, clip_id, "train", 0, uri, **fields)
+def clip(clip_id):
+    return Reference(0, clip_id, "train", 0, f"/clips/{clip_id}.webm")
 
 
 @pytest.fixture
@@ -83,14 +82,14 @@ def test_damaged_records_are_as_none(path, damage, caplog):
 
 
 @pytest.mark.parametrize(
-    ("fields", "identity"),
+    ("uri", "source", "identity"),
     [
-        ({"source": SOURCES["7"]}, "id-7"),
-        ({"source": SOURCES["8"]}, ""),  # another content was published
-        ({"source": None}, ""),  # nothing that may be reused
-        ({"source": SOURCES["7"], "uri": "/elsewhere/7.webm"}, ""),
+        ("/clips/7.webm", SOURCES["7"], "id-7"),
+        ("/clips/7.webm", SOURCES["8"], ""),  # another content was published
+        ("/clips/7.webm", None, ""),
+        ("/elsewhere/7.webm", SOURCES["7"], ""),
     ],
 )
-def test_a_record_is_for_the_published_file_where_it_was(path, fields, identity):
+def test_a_record_is_for_the_published_file_where_it_was(path, uri, source, identity):
     record = all_of(SourceRecords(path))["7"]
-    assert record.onto(clip("7", **fields)).identity == identity
+    assert record.identity_of(uri, source) == identity
