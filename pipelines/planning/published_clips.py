@@ -103,4 +103,5 @@ def _clip(row: tuple[Any, ...]) -> PublishedClip:
     source = None if sha256 is None else records.Fingerprint(num_bytes, sha256)
     # "<split>/<key>" of "shards/<split>/<key>[/<file>]"
     stored_in = "" if shard is None else "/".join(shard.split("/")[1:3])
-    return PublishedClip(*plain, source, stored_in)
+    fields: tuple[Any, ...] = (*plain, source, stored_in)
+    return PublishedClip(*fields)
