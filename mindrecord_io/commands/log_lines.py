@@ -18,6 +18,7 @@ __all__ = [
     "TABLE",
     "configure",
     "log_hidden",
+    "num_columns",
     "show_libraries",
 ]
 
@@ -33,6 +34,8 @@ TABLE = {"is_table": True}
 _OWN = ("clipmill", "eval", "mindrecord_io", "model", "pipelines", "train")
 _IN_FILE = ("%(asctime)s %(levelname).1s %(name)s: %(message)s", "%m-%d %H:%M:%S")
 _ON_TERMINAL = ("%(asctime)s %(message)s", "%H:%M:%S")
+_INDENT = " " * len("00:00:00 ")
+_MAX_COLUMNS = 1000  # of a file
 _MARKS = ((logging.ERROR, "error: "), (logging.WARNING, "warning: "))
 
 _OF_NO_USE = ("apitools not found", "If direct_num_workers is not equal to 1")
@@ -72,6 +75,13 @@ def log_hidden() -> None:
         logger.info("%d %s of libraries, shown with --verbose", num, noun)
 
 
+def num_columns() -> int:
+    """Returns how wide a table may be that is logged."""
+    if not _is_short():
+        return _MAX_COLUMNS
+    return terminal.num_columns() - len(_INDENT)
+
+
 _num_hidden = 0
 
 
@@ -94,17 +104,19 @@ class _PastTheBar(logging.Handler):
         """Writes a record."""
         text = record.getMessage()
         lines = text.split("\n") if getattr(record, "is_table", False) else [text]
-        for line in lines:
-            self._write(record, line)
+        for i, line in enumerate(lines):
+            self._write(record, line, is_first=i == 0)
 
-    def _write(self, record: logging.LogRecord, text: str) -> None:
+    def _write(self, record: logging.LogRecord, text: str, *, is_first: bool) -> None:
         record = copy.copy(record)
         record.msg, record.args = plain_text.one_line(text), ()
-        is_short = terminal.can_redraw() and not terminal.is_verbose()
-        if is_short:
+        if not _is_short():
+            line = logging.Formatter(*_IN_FILE).format(record)
+        elif is_first:
             record.msg = _mark(record.levelno) + record.msg
-        form = _ON_TERMINAL if is_short else _IN_FILE
-        line = logging.Formatter(*form).format(record)
+            line = logging.Formatter(*_ON_TERMINAL).format(record)
+        else:
+            line = _INDENT + record.msg
         if record.levelno >= logging.ERROR:
             line = terminal.red(line)
         # Without the library there is no bar: it is not loaded for a line alone.
@@ -112,6 +124,10 @@ class _PastTheBar(logging.Handler):
             tqdm.tqdm.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _is_short() -> bool:
+    return terminal.can_redraw() and not terminal.is_verbose()
 
 
 def _is_superfluous(record: logging.LogRecord) -> bool:

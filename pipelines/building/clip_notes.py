@@ -28,6 +28,7 @@ SAME_BYTES = "same_bytes.tsv"
 _SAME_COLUMNS = ("source_sha256", "what", "clip_id", "split", "label", "uri")
 _FILES = pa.schema([(n, pa.string()) for n in ("sha256", *_SAME_COLUMNS[2:])])
 _LOST = (records.QUARANTINED, records.MISSING)
+_MAX_COLUMNS = 1000  # of a table in a file
 _MAX_DETAIL = 60  # characters of an example in a line of the log
 
 Row = Mapping[str, Any]
@@ -47,13 +48,20 @@ class LostClips:
         shown = shown if len(shown) <= _MAX_DETAIL else f"{shown[:_MAX_DETAIL]}..."
         self.examples.setdefault(reason, shown)
 
-    def table(self) -> str:
-        """Returns a line for each reason: how many, an example, and what to do."""
+    def table(self, num_columns: int = _MAX_COLUMNS) -> str:
+        """Returns a line for each reason: how many, an example, and what to do.
+
+        Where these would have more columns, the examples are left out.
+        """
+        rows: list[tuple[str, ...]]
         rows = [("reason", "clips", "for example", "what to do")]
         for reason, num in self.num_clips.most_common():
             example, remedy = self.examples[reason], REASONS[reason].remedy
-            rows.append((reason, str(num), example, remedy))
+            rows.append((reason, f"{num:,}", example, remedy))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        if sum(widths) + 2 * len(widths) > num_columns:
+            rows = [(reason, num, remedy) for reason, num, _, remedy in rows]
+            widths.pop(2)
         lines = (
             "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True))
             for row in rows

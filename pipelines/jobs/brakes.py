@@ -68,19 +68,21 @@ def refuse_lost(
             "%d clips are lost, all listed in %s:\n%s",
             len(lost),
             listed,
-            by_reason.table(),
+            by_reason.table(log_lines.num_columns()),
             extra=log_lines.TABLE,
         )
+    remedy = ""
     if command:
-        logger.warning(
-            "what was made is kept and will not be decoded again; to go on without "
-            "these clips: %s",
-            _go_on(command, "--max_quarantined", str(len(lost))),
+        again = _go_on(command, "--max_quarantined", str(len(lost)))
+        remedy = (
+            ". What was made is kept and will not be decoded again; to go on without "
+            f"these clips: {again}"
         )
     shown = (f"{clip} ({why}: {text[:_MAX_DETAIL]})" for clip, why, text in lost.first)
     raise JobError(
         f"{len(lost)} clips cannot be stored, --max_quarantined allows "
         f"{max_quarantined}; nothing is published. The first: {'; '.join(shown)}"
+        f"{remedy}"
     )
 
 

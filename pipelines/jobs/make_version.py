@@ -376,7 +376,7 @@ def _log_notes(written: WrittenVersion, version: Version) -> None:
             written.lost_clips.num_clips.total(),
             version.folder,
             clip_notes.LOST,
-            written.lost_clips.table(),
+            written.lost_clips.table(log_lines.num_columns()),
             extra=log_lines.TABLE,
         )
     if written.same_bytes:
