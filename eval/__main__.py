@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         overrides = config_file.parse_overrides(rest)
         result = job.run(job.EvalOptions(**vars(flags), overrides=overrides))
         if result is not None and result.num_labelled:
-            print(f"top_1 {result.top1:.6f}, top_5 {result.top5:.6f}")
+            command_line.print_line(f"top_1 {result.top1:.6f}, top_5 {result.top5:.6f}")
         return result
 
     return command.run("eval", evaluate)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindrecord_io import interrupts
-from mindrecord_io.commands import command_line, progress_bar
+from mindrecord_io.commands import command_line, progress_bar, terminal
 
 __all__ = ["main", "start"]
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_help = job in ("-h", "--help")
     stream = sys.stdout if is_help else sys.stderr
     if job and not is_help:
-        print(f"no job {job!r}; the jobs are:", file=stream)
+        print(terminal.red(f"no job {job!r}; the jobs are:"), file=stream)
     else:
         print("usage: clipmill JOB [flags]; the jobs are:", file=stream)
     for name, text in (_JOBS | _OTHER_JOBS).items():

@@ -36,7 +36,7 @@ def _call(step: str) -> Callable[..., Any]:
 
     def accuracy(**flags: Any) -> postprocess.Accuracy:
         result = postprocess.postprocess(flags["input"], flags["results"])
-        print(result.zoo_line)
+        command_line.print_line(result.zoo_line)
         return result
 
     calls: dict[str, Callable[..., Any]] = {

@@ -242,15 +242,13 @@ def run(
     """
     with elapsed.measured():
         try:
-            progress_bar.phase(job)
-            result = call()
+            with progress_bar.phases_of(job):
+                result = call()
         except usage_errors as error:
             return _failed(2, f"{job}: {plain_text.sentence(error)}")
         except _EXPECTED as error:
             logger.debug("where it happened", exc_info=True)
             return _failed(1, f"{job} failed: {plain_text.sentence(error)}")
-        finally:
-            progress_bar.end_phase()
         log_lines.log_hidden()
         return 0 if result is None else _reported(job, result, finish)
 
@@ -263,6 +261,7 @@ def print_line(text: str) -> None:
 
 def print_row(row: Any, lines: Callable[[Any], Sequence[str]]) -> None:
     """Prints one of many results at once: a line of JSON, `lines(row)` for people."""
+    progress_bar.end_phase()
     if not terminal.is_for_people():
         print(json.dumps(_fields(row)), flush=True)  # noqa: T201
         return

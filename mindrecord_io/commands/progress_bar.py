@@ -18,7 +18,7 @@ from typing import Any
 
 from mindrecord_io.commands import terminal
 
-__all__ = ["Bar", "Shown", "end_phase", "phase", "show", "watched"]
+__all__ = ["Bar", "Shown", "end_phase", "phase", "phases_of", "show", "watched"]
 
 logger = logging.getLogger("clipmill")
 
@@ -155,6 +155,8 @@ class Bar:
             self._set(self._count())
         if self._drawn is not None:
             self._drawn.close()
+        if self.num_total is not None and _command and not _open:
+            phase(_command)
 
     def shown(self, rate: float | None = None) -> Shown:
         """Returns what is shown now; the rate is by default the mean one."""
@@ -184,8 +186,24 @@ class Bar:
             logger.info("%s", self.shown().line())
 
 
+_command = ""
+"""What this process is at while nothing else is named."""
+
 _open: list[Bar] = []
 """The bars of this process that are not closed; a phase of `phase` is the only one."""
+
+
+@contextlib.contextmanager
+def phases_of(command: str) -> Iterator[None]:
+    """Shows, while the block runs, that a command is at work, and its phases."""
+    global _command
+    _command = command
+    phase(command)
+    try:
+        yield
+    finally:
+        _command = ""
+        end_phase()
 
 
 def phase(name: str) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, progress_bar
 from mindrecord_io.versions.manifests import Version
 from pipelines.browse import server
 from pipelines.browse.collection import Collection
@@ -55,6 +55,7 @@ def browse(options: BrowseOptions) -> None:
             query = f"?token={settings.token}" if settings.token else ""
             shown = f"[{options.host}]" if ":" in options.host else options.host
             logger.info("http://%s:%d/%s shows version", shown, port, query)
+            progress_bar.end_phase()  # it goes on for as long as somebody looks
             server.serve(server.make_app(collection, settings), listener)
 
 
