@@ -8,7 +8,9 @@ from eval import doctor
 
 CODE = """
 import sys
+from mindrecord_io.commands import log_lines
 from pipelines import __main__
+log_lines.configure()
 status = __main__.main(["doctor"])
 loaded = {"apache_beam", "mindspore", "torch"} & sys.modules.keys()
 print(status, sorted(loaded))
