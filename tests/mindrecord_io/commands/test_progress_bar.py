@@ -109,7 +109,7 @@ def test_what_is_not_counted_shows_its_name_and_seconds():
     assert not any("compiling" in line for line in session.lines)
     assert session.lines[0].startswith("epoch 1/2  [####")
     assert session.lines[1].startswith("train took ")
-    # Before the first phase that has a name and after the last one, that of the command.
+    # Before the first named phase and after the last one: that of the command.
     named = [line for line in session.drawn if line.startswith(("train: ", "epoch"))]
     assert (named[0], named[-1]) == ("train: 0 s", "train: 0 s")
 
