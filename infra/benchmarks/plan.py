@@ -160,6 +160,8 @@ def publish(
 ) -> manifests.Version:
     """Publishes a version of all clips of a list, without its shards' files.
 
+    It is the newest of those that there are.
+
     Args:
       num_shards: None for what a build chooses.
       files_of: returns the paths of a partition's clips by id; None for the list's.
@@ -179,7 +181,11 @@ def publish(
 
     listing = matching.match(annotations, files_of or listed_in)
     settings = records.DecodeSettings()
-    version = VersionPlan(None, annotations, listing, settings, total_shards=num_shards)
+    data_set = data_sets.LocalDataSet(dataset)
+    parent = data_set.current_version() if dataset.exists() else None
+    version = VersionPlan(
+        parent, annotations, listing, settings, total_shards=num_shards
+    )
     by_split = version.num_shards()
     with publication.staging_folder(dataset) as staging:
         clips = clip_listing.by_shard(listing, by_split)
@@ -202,8 +208,7 @@ def publish(
                 yield version_draft.MadeShard(file, references)
 
         written = version_draft.write(version, made(), staging)
-        data_set = data_sets.LocalDataSet(dataset)
-        return version_draft.publish(written, None, data_set)
+        return version_draft.publish(written, parent, data_set)
 
 
 def step(name: str, folder: Path, num_shards: int | None) -> dict[str, Any]:
@@ -274,14 +279,14 @@ def _open(folder: Path, num_shards: int | None) -> dict[str, Any]:
     from mindrecord_io.serving.batches import BatchPlan
 
     version = opening.open_version(folder / "dataset")
-    with _hollow_shards(version):
+    with hollow_shards(version):
         view, plan = views.TrainView(), BatchPlan(batch_size=64)
         steps = reader.open_split(version, "train", view, plan)
         return {"num_clips": len(steps.rows())}
 
 
 @contextlib.contextmanager
-def _hollow_shards(version: manifests.Version) -> Iterator[None]:
+def hollow_shards(version: manifests.Version) -> Iterator[None]:
     """Keeps files of the shards' sizes, which hold nothing, where the shards belong."""
     shards = version.dataset / "shards"
     shards.mkdir()  # fails where there are real ones

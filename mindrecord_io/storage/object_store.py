@@ -113,6 +113,20 @@ class Storage:
 
         return retried(read, f"read {self.uri}/{path}")
 
+    def read_at_most(self, path: str, begin: int, num_bytes: int) -> bytes:
+        """Returns some of a file's bytes, fewer where it ends before.
+
+        Raises: as `read_part`, but for files that end before.
+        """
+
+        def num_there() -> int:
+            with self.filesystem.open_input_file(path) as file:
+                size: int = file.size()
+            return max(0, min(num_bytes, size - begin))
+
+        number = retried(num_there, f"read {self.uri}/{path}")
+        return self.read_part(path, begin, number) if number else b""
+
     def list_names(self, folder: str) -> list[str]:
         """Returns the names in a folder, sorted; none where there is no such folder."""
         return sorted(info.base_name for info in self.list_infos(folder))

@@ -131,7 +131,7 @@ class RemoteDataSet:
         return f"{self._remote.uri}/versions/{name}/receipts"
 
     def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
-        return self._remote.read_part(path, begin, num_bytes)
+        return self._remote.read_at_most(path, begin, num_bytes)
 
     def check_sizes(self, version: Version) -> list[Damage]:
         sizes: dict[str, dict[str, int]] = defaultdict(dict)

@@ -93,7 +93,10 @@ def strip_figure(strip: str, problem: str, text: str, *markup: str) -> str:
     Args:
       strip: a data URI, or "".
     """
-    image = f'<img class="strip" src="{escape(strip)}" alt="frames">'
+    image = (
+        '<div class="reel" tabindex="0" role="group" aria-label="Frames">'
+        f'<img class="strip" src="{escape(strip)}" alt="frames"></div>'
+    )
     shown = image if strip else _problem(problem)
     caption = f"<figcaption>{escape(text)}</figcaption>"
     return f"<figure>{shown}{caption}{_joined(markup)}</figure>"

@@ -28,8 +28,9 @@ a { color: var(--bar) } .soft, figcaption, caption { color: var(--soft) }
 .facts dt { color: var(--soft); font-size: .87rem }
 .facts dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums }
 .wide { overflow-x: auto; margin: .6rem 0 } table { border-collapse: collapse }
-.wide:focus-visible, summary:focus-visible { outline: 2px solid var(--bar) }
-caption { text-align: left; padding-bottom: .2rem; white-space: nowrap }
+.wide:focus-visible, .reel:focus-visible, summary:focus-visible {
+  outline: 2px solid var(--bar) }
+caption { text-align: left; padding-bottom: .2rem }
 th, td { padding: .2rem 1.2rem .2rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line) }
 th { white-space: nowrap; font-weight: 600 } td { white-space: nowrap }
@@ -38,7 +39,8 @@ td.text { white-space: normal; min-width: 16rem; max-width: 44rem;
 .beside { display: flex; flex-wrap: wrap; gap: 0 3rem }
 .number { text-align: right; font-variant-numeric: tabular-nums }
 figure { margin: 1rem 0 } summary { cursor: pointer; color: var(--bar) }
-.chart { display: grid; grid-template-columns: auto 1fr; gap: 0 .5rem }
+.chart { display: grid; grid-template-columns: auto 1fr; gap: 0 .5rem;
+  padding-top: .7rem }
 .chart .y { display: flex; flex-direction: column; justify-content: space-between;
   height: 10rem; margin: -.7rem 0; height: 11.4rem; text-align: right }
 .chart svg { width: 100%; height: 10rem; display: block;
@@ -71,8 +73,9 @@ svg .dot { stroke-width: 8; stroke-linecap: round }
   animation: film 2.4s steps(FRAMES) infinite } }
 .share { display: block; height: .35rem; width: 100%; margin: .2rem 0 }
 .share rect { fill: var(--bar) } .share .rest { fill: var(--line) }
-@media (max-width: 30rem) { body { margin-top: 1rem } th, td { padding-right: .8rem } }
+@media (max-width: 30rem) { body { margin-top: 1rem } th, td { padding-right: .8rem }
+  td.text { min-width: 10rem } .reel { overflow-x: auto } .strip { width: 250% } }
 @media print { body { max-width: none; font-size: 11px } .wide { overflow: visible }
-  figure, tr { break-inside: avoid } h2 { break-after: avoid }
+  figure, tr { break-inside: avoid } h2, .soft { break-after: avoid }
   details::details-content { content-visibility: visible } }
 """.replace("FRAMES", str(FILM_FRAMES))

@@ -142,3 +142,30 @@ def test_words_of_the_reports_tables_stay_whole_on_a_phone(
     )
     assert len(heights) > 50
     assert max(heights) == 1
+
+
+def test_a_printed_report_has_what_is_folded_on_the_screen(
+    published_version, open_page, tmp_path, capsys
+):
+    path = tmp_path / "page.html"
+    dataset = str(published_version.dataset)
+    report.main(["--dataset", dataset, "--output", str(path)])
+    page = open_page(path.as_uri())
+    folded = page.get_by_text("label_id", exact=True)
+    assert not folded.is_visible()
+    page.emulate_media(media="print")
+    assert folded.is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_a_strip_can_be_swiped_on_a_phone_and_fits_a_desktop(
+    published_version, open_page, tmp_path, capsys
+):
+    path = tmp_path / "page.html"
+    dataset = str(published_version.dataset)
+    report.main(["--dataset", dataset, "--output", str(path)])
+    for size, is_swiped in (("phone", True), ("desktop", False)):
+        page = open_page(path.as_uri(), size)
+        reel = "document.querySelector('.reel')"
+        assert page.evaluate(f"{reel}.scrollWidth > {reel}.clientWidth") == is_swiped
+        assert not is_wider_than_its_window(page)

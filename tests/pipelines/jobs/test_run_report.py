@@ -125,6 +125,8 @@ def test_a_line_that_was_cut_off_and_values_that_are_no_numbers_are_left_out(
     content = words(page_of(published_version, run))
     assert "epochs 4 steps 8" in content
     assert "nan" not in content.lower()
+    drawn = re.findall(r'points="([^"]*)"', (run / "report.html").read_text())
+    assert drawn[0] == "0.00,0.00 50.00,50.00 100.00,75.00"
 
 
 def test_texts_of_a_run_are_escaped(published_version, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from mindrecord_io import naming
 from mindrecord_io.storage import object_store
 from mindrecord_io.versions import manifests, opening, version_checks
+from pipelines.jobs import report
 from pipelines.publishing import data_sets
 from tests import versions_by_hand as by_hand
 
@@ -117,3 +118,24 @@ def test_versions_are_listed_in_order_and_only_those_with_a_manifest(remote):
     remote.write("clips/set/versions/000003/labels/manifest.json", manifest)
     with data_sets.opened(URI) as data_set:
         assert data_set.list_versions() == ["000001", "999999", "1000000"]
+
+
+def test_a_part_of_a_file_is_shorter_at_the_files_end_as_on_a_disk(remote, local):
+    remote.write("clips/set/short", b"0123456789")
+    (local.dataset / "short").write_bytes(b"0123456789")
+    for place, expected in {
+        (2, 3): b"234",
+        (8, 100): b"89",
+        (10, 5): b"",
+        (0, 99): b"0123456789",
+    }.items():
+        for location in (URI, local.dataset):
+            with data_sets.opened(location) as data_set:
+                assert data_set.read_part("short", *place) == expected
+
+
+def test_a_card_in_a_store_is_on_the_report(remote, tmp_path, capsys):
+    remote.write("clips/set/card.yaml", b"name: Clips in a store")
+    page = tmp_path / "page.html"
+    assert report.main(["--dataset", URI, "--output", str(page)]) == 0
+    assert "<h1>Clips in a store, version 000001</h1>" in page.read_text()
