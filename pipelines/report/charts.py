@@ -84,7 +84,8 @@ def lines(curves: Sequence[Line], caption: str, *, x_label: str = "") -> str:
                 f'<path class="line dot {_KINDS[index]}" '
                 f'vector-effect="non-scaling-stroke" d="M{path}h0"/>'
             )
-    ticks = [number(begin + width * i / _NUM_STEPS) for i in range(_NUM_STEPS + 1)]
+    num_steps = _num_steps(begin, end)
+    ticks = [number(begin + width * i / num_steps) for i in range(num_steps + 1)]
     if begin == end:
         ticks = [number(begin)]
     names = "".join(
@@ -93,6 +94,15 @@ def lines(curves: Sequence[Line], caption: str, *, x_label: str = "") -> str:
     )
     chart = _figure(caption, _WIDTH, "".join(shapes), y=(0, top), x=(ticks, x_label))
     return f'{chart}<p class="key">{names}</p>'
+
+
+def _num_steps(begin: float, end: float) -> int:
+    """Returns the parts of an axis; of one of whole numbers, their ends are whole."""
+    is_whole = begin == round(begin) and end == round(end)
+    width = round(end - begin)
+    if not is_whole or width == 0:
+        return _NUM_STEPS
+    return next(n for n in (4, 5, 6, 7, 3, 2, 1) if width % n == 0)
 
 
 def number(value: float) -> str:

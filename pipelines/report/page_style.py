@@ -30,7 +30,7 @@ a { color: var(--bar) } .soft, figcaption, caption { color: var(--soft) }
 .wide { overflow-x: auto; margin: .6rem 0 } table { border-collapse: collapse }
 .wide:focus-visible, .reel:focus-visible, summary:focus-visible {
   outline: 2px solid var(--bar) }
-caption { text-align: left; padding-bottom: .2rem }
+caption { text-align: left; padding-bottom: .2rem; white-space: nowrap }
 th, td { padding: .2rem 1.2rem .2rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line) }
 th { white-space: nowrap; font-weight: 600 } td { white-space: nowrap }
@@ -74,7 +74,8 @@ svg .dot { stroke-width: 8; stroke-linecap: round }
 .share { display: block; height: .35rem; width: 100%; margin: .2rem 0 }
 .share rect { fill: var(--bar) } .share .rest { fill: var(--line) }
 @media (max-width: 30rem) { body { margin-top: 1rem } th, td { padding-right: .8rem }
-  td.text { min-width: 10rem } .reel { overflow-x: auto } .strip { width: 250% } }
+  td.text { min-width: 10rem } caption { white-space: normal }
+  .reel { overflow-x: auto } .strip { width: 250% } }
 @media print { body { max-width: none; font-size: 11px } .wide { overflow: visible }
   figure, tr { break-inside: avoid } h2, .soft { break-after: avoid }
   details::details-content { content-visibility: visible } }

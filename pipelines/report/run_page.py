@@ -16,6 +16,7 @@ NUM_PAIRS = 12
 """Pairs of confused classes that are shown with strips."""
 
 _NUM_WORST = 10
+_NUM_COLUMNS = 3  # of the recipe
 _CURVES: tuple[tuple[str, tuple[tuple[str, str], ...], float], ...] = (
     ("loss", (("train", "loss"),), 1),
     (
@@ -126,7 +127,8 @@ def _curves(content: RunContent) -> tuple[str, ...]:
             for name, key in named
             if (points := _points(content.epochs, key, factor))
         ]
-        drawn.append(charts.lines(curves, caption, x_label="epoch"))
+        chart = charts.lines(curves, caption, x_label="epoch")
+        drawn.append(f"<div>{chart}</div>")
     return "Curves", f'<div class="charts">{"".join(drawn)}</div>'
 
 
@@ -141,9 +143,14 @@ def _recipe(content: RunContent) -> tuple[str, ...]:
     chief = [(key, value) for _, key, value in keys if key in _ALWAYS_SHOWN]
     chief.sort(key=lambda pair: _ALWAYS_SHOWN.index(pair[0]))
     every = html_pieces.table(("section", "key", "value"), keys)
+    height = -(-len(chief) // _NUM_COLUMNS) or 1
+    columns = (
+        html_pieces.table(("", ""), chief[begin : begin + height])
+        for begin in range(0, len(chief), height)
+    )
     return (
         "Recipe",
-        html_pieces.table(("", ""), chief),
+        f'<div class="beside">{"".join(columns)}</div>',
         html_pieces.details("every key", every),
     )
 

@@ -55,3 +55,25 @@ def test_a_curve_goes_through_its_points():
 
 def test_curves_of_nothing_are_no_error():
     assert "nothing was recorded" in charts.lines([Line("loss", ())], "loss")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "expected"),
+    [
+        (1, 21, ["1", "6", "11", "16", "21"]),
+        (1, 50, ["1", "8", "15", "22", "29", "36", "43", "50"]),
+        (1, 18, ["1", "18"]),
+        (1, 2, ["1", "2"]),
+        (3, 3, ["3"]),
+        (0.5, 1.5, ["0.5", "0.75", "1", "1.25", "1.5"]),
+    ],
+)
+def test_between_whole_numbers_the_ticks_are_whole(begin, end, expected):
+    markup = charts.lines([Line("loss", ((begin, 1.0), (end, 2.0)))], "loss")
+    assert ticks(markup, "x") == expected
+
+
+def test_a_single_point_is_drawn_as_a_dot():
+    markup = charts.lines([Line("loss", ((1, 2.0),))], "loss")
+    assert 'd="M0.00,0.00h0"' in markup
+    assert "dot" not in charts.lines([Line("a", ((1, 2.0), (2, 1.0)))], "loss")
