@@ -20,7 +20,7 @@ from eval.running.launch_hosts import Hosts
 from mindrecord_io.commands import command_line
 from mindrecord_io.commands.command_line import CommandParser
 
-__all__ = ["Launch", "last_words", "launch_parser", "main"]
+__all__ = ["Launch", "last_words", "launch_parser", "main", "run_own"]
 
 _JOBS = ("train", "eval")
 _NUM_LAST_LINES = 5
@@ -56,10 +56,10 @@ class Launch:
 
     def command(self, node_rank: int) -> list[str]:
         """Returns the words that a host runs."""
-        job = [sys.executable, "-m", *self.words]
+        job = ["-P", "-m", *self.words]
         num_ranks = self.devices * len(self.hosts.names)
         if num_ranks == 1:
-            return job
+            return [sys.executable, *job]
         flags = {
             "worker_num": num_ranks,
             "local_worker_num": self.devices,
@@ -72,7 +72,8 @@ class Launch:
         if len(self.hosts.names) > 1:
             flags["node_rank"] = node_rank
         msrun = str(Path(sys.executable).with_name("msrun"))
-        return [msrun, *(f"--{k}={v}" for k, v in flags.items()), *job]
+        # By this word alone: any other, a path to it too, would be a script for python.
+        return [msrun, *(f"--{k}={v}" for k, v in flags.items()), "python", *job]
 
     def logs(self, node_rank: int) -> Path:
         """Returns the folder of a host's logs."""
@@ -181,9 +182,25 @@ def _launch_of(parser: CommandParser, flags: object, words: tuple[str, ...]) -> 
     )
 
 
+def run_own(words: Sequence[str]) -> int:
+    """Runs `clipmill WORDS` as a process of its own; returns its exit status."""
+    return _run([sys.executable, "-P", "-m", "pipelines", *words])
+
+
 def _run(command: Sequence[str]) -> int:
-    """Runs a command to its end; Ctrl-C reaches it too, and is waited for."""
-    with subprocess.Popen(command) as process:
+    """Runs a command to its end; Ctrl-C reaches it too, and is waited for.
+
+    The current folder may have a train.py or an eval of its own: -P leaves it out.
+    """
+    first = {
+        "PATH": Path(sys.executable).parent,  # whose python msrun shall find
+        "PYTHONPATH": Path(__file__).resolve().parents[2],
+    }
+    added = {
+        name: os.pathsep.join([str(path), *filter(None, [os.environ.get(name)])])
+        for name, path in first.items()
+    }
+    with subprocess.Popen(command, env=os.environ | added) as process:
         while True:
             with contextlib.suppress(KeyboardInterrupt):
                 return 1 if process.wait() else 0

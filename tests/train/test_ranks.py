@@ -131,24 +131,37 @@ training: {epochs: 500, batch_size: 2, learning_rate: 0.01, keep_checkpoints: 50
 
 @pytest.mark.slow
 def test_a_rank_that_dies_ends_the_job_with_its_reason(published_version, tmp_path):
+    """Started by `clipmill launch`, which shows the last lines of every rank."""
     (tmp_path / "run.yaml").write_text(CONFIG)
-    process = msrun(
-        *(tmp_path / "logs", "-m", "train", "--config_path", tmp_path / "run.yaml"),
-        *("--dataset", published_version.dataset, "--output", tmp_path / "output"),
+    words = ["launch", "--devices", 2, "--log_dir", tmp_path / "logs"]
+    words += ["--master_port", free_port(), "--", "train"]
+    words += ["--config_path", tmp_path / "run.yaml"]
+    words += ["--dataset", published_version.dataset, "--output", tmp_path / "output"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", *map(str, words)],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     try:
         while not (tmp_path / "output/checkpoints/step-00000003").exists():
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.01)
-        (worker,) = workers_of(process.pid, rank=1)
+        (worker,) = workers_of(launcher_of(process.pid), rank=1)
         began = time.monotonic()
         os.kill(worker, signal.SIGKILL)
         output, _ = process.communicate(timeout=60)
     finally:
-        process.send_signal(signal.SIGINT)  # msrun ends its workers then
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)  # msrun ends its workers then
     assert process.returncode != 0
     assert f"Worker process {worker} exit with exception. Error code: -9." in output
     assert time.monotonic() - began < 60
+    last = [line.partition(": ")[0] for line in output.splitlines()[-10:]]
+    assert last == ["worker_0.log"] * 5 + ["worker_1.log"] * 5
     check_evaluation(published_version, tmp_path / "output")
 
 
@@ -210,6 +223,15 @@ def test_two_ranks_score_what_one_scores(published_version, tmp_path):
         probabilities = row.pop("top_probabilities"), other.pop("top_probabilities")
         np.testing.assert_allclose(*probabilities, atol=1e-5)
         assert row == other
+
+
+def launcher_of(parent):
+    """The process id of the msrun that a process has started."""
+    children = (
+        Path("/proc") / str(parent) / "task" / str(parent) / "children"
+    ).read_text()
+    (child,) = children.split()
+    return int(child)
 
 
 def workers_of(parent, rank):

@@ -26,13 +26,14 @@ def no_cluster(monkeypatch):
 def test_one_device_needs_no_msrun(capsys):
     (line,) = run(capsys)
     words = shlex.split(line.partition(": ")[2])
-    assert words == [sys.executable, "-m", "train", "--dataset", "d"]
+    assert words == [sys.executable, "-P", "-m", "train", "--dataset", "d"]
 
 
 def test_eight_devices_of_one_host(capsys):
     (line,) = run(capsys, "--devices", "8")
     words = shlex.split(line)
     assert words[1].endswith("/msrun")
+    assert words[-6:] == ["python", "-P", "-m", "train", "--dataset", "d"]
     assert "--worker_num=8" in words
     assert "--local_worker_num=8" in words
     assert not any(word.startswith("--node_rank") for word in words)
