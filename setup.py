@@ -12,6 +12,7 @@ setup(
         "eval",
         "eval.device",
         "eval.running",
+        "eval.zoo",
         "infra.configs",  # no code: the files that --config_path takes by their names
         "mindrecord_io",
         "mindrecord_io.commands",
@@ -33,7 +34,7 @@ setup(
         "train",
     ],
     package_data={
-        "infra.configs": ["*.yaml"],
+        "infra.configs": ["*.yaml", "*.json"],
         "mindrecord_io": ["py.typed"],
         "pipelines.decoding": ["probes/*"],
         "pipelines.browse": ["page.css", "page.js"],

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and not words[0].startswith("-"):
         parser.error(f"no tool is called {words[0]!r}: {', '.join(_TOOLS)}")
     flags, rest = parser.parse_known_args(words)
+    has_zoo_line = vars(flags).pop("zoo_line")
     process_start.prepare_mindspore()
     # These lead to YAML's library and MindSpore, so not before the line above.
     from eval import job
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = job.run(job.EvalOptions(**vars(flags), overrides=overrides))
         if result is not None and result.num_labelled:
             command_line.print_line(f"top_1 {result.top1:.6f}, top_5 {result.top5:.6f}")
+            if has_zoo_line:
+                command_line.print_line(f"result: {result.zoo_accuracies}")
         return result
 
     return command.run("eval", evaluate)

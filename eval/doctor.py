@@ -60,7 +60,9 @@ class Examined:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints what there is; returns 1 if something is missing that jobs need."""
-    parsers.doctor_parser().parse_args(argv)
+    parser = parsers.doctor_parser()
+    if parser.parse_args(argv).train:
+        parser.error("--train is for `clipmill doctor`, not for python -m eval")
     return command_line.run("doctor", examine, _finish)
 
 

@@ -90,6 +90,11 @@ class EvalResult:
     seconds: float
     clips_per_second: float
 
+    @property
+    def zoo_accuracies(self) -> dict[str, float | None]:
+        """The accuracies by the names and in the order of the model zoo's eval.py."""
+        return {"top_5_accuracy": self.top5, "top_1_accuracy": self.top1}
+
 
 def run(options: EvalOptions) -> EvalResult | None:
     """Loads the checkpoint's network and scores every clip of the split.

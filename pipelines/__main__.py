@@ -39,6 +39,7 @@ _OTHER_JOBS = {
     "launch": "run train or eval on several devices and hosts",
     "rank_table": "write the rank table of hosts with Ascend devices",
     "device": "score a split by an exported network, as on an Ascend 310",
+    "zoo": "run a command line of the model zoo's TSM",
 }
 """The jobs of the packages that are imported by name alone: `train`, and `eval`."""
 
@@ -46,6 +47,7 @@ _MODULES = {
     "launch": "eval.running.launch",
     "rank_table": "eval.running.rank_table",
     "device": "eval.device.__main__",
+    "zoo": "eval.zoo.__main__",
 }
 """Those of them that are no tool of `python -m eval`."""
 
@@ -101,6 +103,9 @@ def _run(job: str, words: list[str]) -> int:
 def _run_elsewhere(job: str, words: list[str]) -> int:
     for package in ("model", "eval", "train"):
         _load_own(package)
+    if job == "doctor" and "--train" in words:
+        self_test = importlib.import_module("train.__main__").self_test
+        return int(self_test(words))
     if job == "train":
         module = importlib.import_module("train.__main__")
     elif job in _MODULES:

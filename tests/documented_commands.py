@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from unittest import mock
 
+from mindrecord_io.commands.command_line import CommandParser
+
 
 class _ParsedError(BaseException):
     """Ends a program once its flags are parsed; `rest` are those it has not."""
@@ -98,6 +100,7 @@ def _parsing_only(is_partial: bool) -> Iterator[None]:
         mock.patch.object(argparse.ArgumentParser, "parse_known_args", known),
         mock.patch.object(argparse.ArgumentParser, "parse_args", every),
         mock.patch.object(argparse.ArgumentParser, "error", refuse),
+        mock.patch.object(CommandParser, "error", refuse),
     ):
         yield
 
@@ -107,7 +110,11 @@ def _complaint_of_rest(parsed: _ParsedError) -> str:
     flags = [word.partition("=")[0] for word in parsed.rest if word.startswith("--")]
     if not parsed.rest:
         return ""
-    if parsed.prog.split()[-1] in ("train", "eval", "import_weights"):
+    if parsed.prog.split()[1:2] == ["zoo"]:
+        from eval.zoo import keys
+
+        names = {f"--{name}" for name in keys.DEFAULTS}
+    elif parsed.prog.split()[-1] in ("train", "eval", "import_weights"):
         names = {f"--{name}" for name in _configuration_keys()}
     else:
         names = _beam_flags()

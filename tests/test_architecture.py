@@ -114,6 +114,7 @@ DISTRIBUTIONS = {
 MAY_IMPORT_BY_NAME = {
     "pipelines/__main__.py": "`clipmill`: any job, also of eval and train",
     "eval/__main__.py": "a tool of eval",
+    "eval/zoo/modelarts.py": "moxing, a library of ModelArts alone",
     "pipelines/building/beam_flags.py": "the runner that --runner names",
     "pipelines/building/shard_child.py": "MindSpore's part, once the process is set up",
     "mindrecord_io/__init__.py": "a name, once a user's program wants it",

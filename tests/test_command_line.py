@@ -11,8 +11,12 @@ import pytest
 from pipelines import __main__ as clipmill
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-JOBS = [job for job in (*clipmill._JOBS, *clipmill._OTHER_JOBS) if job != "device"]
-STEPS = [["device", step] for step in ("preprocess", "run", "postprocess")]
+ALL_JOBS = (*clipmill._JOBS, *clipmill._OTHER_JOBS)
+JOBS = [job for job in ALL_JOBS if job not in ("device", "zoo")]
+STEPS = [
+    *(["device", step] for step in ("convert", "preprocess", "run", "postprocess")),
+    *(["zoo", program] for program in ("train", "eval", "export", "preprocess")),
+]
 HEAVY = ("apache_beam", "mindspore", "cv2", "pyarrow", "numpy", "yaml")
 
 # What the installed program consists of.
@@ -60,7 +64,7 @@ def test_steps_of_a_job_are_listed_without_a_library():
     done = run("device", "--help", script=LOADED + SCRIPT)
     assert (done.returncode, done.stderr) == (0, "")
     line, loaded = done.stdout.splitlines()
-    assert line.endswith("the steps are: preprocess, run, postprocess")
+    assert line.endswith("the steps are: convert, preprocess, run, postprocess")
     assert loaded == "[]"
     assert run("device", "runn").returncode == 2
 

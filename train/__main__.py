@@ -30,6 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command.run("train", train)
 
 
+def self_test(argv: Sequence[str]) -> int:
+    """Runs `doctor --train`; returns 0, 1 if a device trains otherwise, or 2."""
+    flags = parsers.doctor_parser().parse_args(argv)
+    process_start.prepare_mindspore()
+    from eval.running import command
+    from train import self_test
+
+    return command.run("doctor --train", lambda: self_test.run(flags.device_target))
+
+
 def train_parser() -> CommandParser:
     """Returns the parser of `train`."""
     parser = CommandParser(

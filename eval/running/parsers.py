@@ -77,6 +77,11 @@ def eval_parser() -> CommandParser:
             f"--{name}", type=command_line.location, metavar="FILE", help=text
         )
     parser.add_argument(
+        "--zoo_line",
+        action="store_true",
+        help="print the accuracies as the model zoo's eval.py does, too",
+    )
+    parser.add_argument(
         "--guess_left_out",
         action="store_true",
         help="in the submission, give clips that are not stored the most frequent "
@@ -87,11 +92,20 @@ def eval_parser() -> CommandParser:
 
 def doctor_parser() -> CommandParser:
     """Returns the parser of `doctor`."""
-    return CommandParser(
+    parser = CommandParser(
         "doctor",
-        "Prints what this machine has, and what is missing for which jobs.",
+        "Prints what this machine has, and what is missing for which jobs; with "
+        "--train tries whether a device trains as a processor does.",
         example="",
     )
+    parser.add_argument(
+        "--train",
+        action="store_true",
+        help="run 20 steps of a small network and compare their losses with recorded "
+        "ones of a processor; needs no data set",
+    )
+    _add_device_target(parser)
+    return parser
 
 
 def infer_parser() -> CommandParser:
@@ -173,10 +187,10 @@ def export_parser() -> CommandParser:
     )
     parser.add_argument(
         "--input",
-        choices=("uint8", "float24"),
+        choices=("uint8", "float24", "float3"),
         default="uint8",
-        help="frames as bytes, or as the model zoo's normalised float32 [1, 24, 224, "
-        "224]",
+        help="frames as bytes, as the model zoo's normalised float32 [1, 24, 224, "
+        "224], or as normalised images [8, 3, 224, 224], which an Ascend's AIPP makes",
     )
     parser.add_argument(
         "--streaming",
