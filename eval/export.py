@@ -89,6 +89,12 @@ class ExportOptions:
             raise ValueError(f"--batch_size must be at least 1, got {self.batch_size}")
 
     @property
+    def num_clips(self) -> int | None:
+        """How many clips the file takes at once; None for any number."""
+        is_fixed = self.suffix != ".mindir"
+        return 1 if is_fixed and self.batch_size is None else self.batch_size
+
+    @property
     def suffix(self) -> str:
         """The end of the file's name, which decides its kind."""
         return PurePosixPath(str(self.output)).suffix
@@ -96,12 +102,9 @@ class ExportOptions:
     def input_shape(self, num_segments: int) -> _Shape:
         """Returns the shape of the file's input; None stands for any number."""
         assert self.crop_px is not None  # `export` has chosen it
-        batch_size = self.batch_size
-        if batch_size is None and self.suffix != ".mindir":
-            batch_size = 1
         if self.streaming:
-            return (batch_size, 3, self.crop_px, self.crop_px)
-        return forms.input_shape(self.input, batch_size, num_segments, self.crop_px)
+            return (self.num_clips, 3, self.crop_px, self.crop_px)
+        return forms.input_shape(self.input, self.num_clips, num_segments, self.crop_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +252,8 @@ def _metadata(
         "name": "frame" if options.streaming else "frames",
         "dtype": "uint8" if options.input == "uint8" else "float32",
         "shape": list(options.input_shape(network.config.num_segments)),
-        "is_normalised": options.input == "float24",
+        "kind": options.input,
+        "is_normalised": options.input != "uint8",
     }
     return {"input": taken, "outputs": list(outputs)} | content
 
@@ -258,9 +262,8 @@ def _difference(network: TSM, runner: runners.Runner, options: ExportOptions) ->
     """Returns the largest difference on clips of noise."""
     assert options.crop_px is not None  # `export` has chosen it
     num_segments, px = network.config.num_segments, options.crop_px
-    batch_size = options.input_shape(num_segments)[0]
     largest = 0.0
-    for num_clips in (1, 2) if batch_size is None else (batch_size,):
+    for num_clips in (options.num_clips,) if options.num_clips else (1, 2):
         clips = forms.noise((num_clips, num_segments, 3, px, px))
         own = network(Tensor(clips)).asnumpy()
         (other,) = runner(forms.AS_INPUT[options.input](clips))

@@ -32,14 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _call(step: str) -> Callable[..., Any]:
-    from eval.device import postprocess, preprocess, run
+    from eval.device import convert, postprocess, preprocess, run
+    from eval.running import config_file
 
     def accuracy(**flags: Any) -> postprocess.Accuracy:
         result = postprocess.postprocess(flags["input"], flags["results"])
         command_line.print_line(result.zoo_line)
         return result
 
+    def convert_it(**flags: Any) -> convert.ConvertResult:
+        return convert.convert(config_file.build(convert.ConvertOptions, flags))
+
     calls: dict[str, Callable[..., Any]] = {
+        "convert": convert_it,
         "preprocess": lambda **f: preprocess.preprocess(
             preprocess.PreprocessOptions(**f)
         ),

@@ -2,6 +2,7 @@
 
 uint8      frames (N, T, 3, H, W), RGB bytes: the network normalises them
 float24    (N, T * 3, H, W) float32, normalised, as the model zoo's TSM takes them
+float3     (N * T, 3, H, W) float32, normalised: images that an Ascend's AIPP makes
 streaming  a frame (N, 3, H, W) of bytes, and what the shifts keep of the one before
 """
 
@@ -18,14 +19,19 @@ from model.tsm import TSM
 
 __all__ = [
     "INPUTS",
+    "AsInput",
     "PackedClips",
     "StatefulFrame",
+    "bytes_for_aipp",
     "noise",
     "packed",
     "packed_network",
 ]
 
-INPUTS = ("uint8", "float24")
+INPUTS = ("uint8", "float24", "float3")
+
+AsInput = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.generic]]
+"""Makes clips of bytes (N, T, 3, H, W) what a network takes."""
 
 
 def packed(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -39,6 +45,16 @@ def packed(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return values.reshape((num_clips, num_segments * channels, height, width))
 
 
+def _images(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.generic]:
+    """Returns clips (N, T, 3, H, W) normalised in float32, as (N * T, 3, H, W)."""
+    return packed(frames).reshape((-1, *frames.shape[2:]))
+
+
+def bytes_for_aipp(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.generic]:
+    """Returns clips (N, T, 3, H, W) as AIPP takes them: (N * T, H, W, 3)."""
+    return frames.reshape((-1, *frames.shape[2:])).transpose((0, 2, 3, 1))
+
+
 def noise(shape: Sequence[int]) -> npt.NDArray[np.uint8]:
     """Returns the same random bytes every time, to compare networks by."""
     values: npt.NDArray[np.uint8]
@@ -47,17 +63,17 @@ def noise(shape: Sequence[int]) -> npt.NDArray[np.uint8]:
 
 
 class PackedClips(nn.Cell):
-    """A network for normalised clips (N, T * 3, H, W)."""
+    """A network for normalised clips (N, T * 3, H, W) or (N * T, 3, H, W)."""
 
     def __init__(self, network: TSM) -> None:
         super().__init__()
         self.network = network
         self.num_segments = network.config.num_segments
 
-    def construct(self, clips: Tensor) -> Tensor:
-        """Returns the logits of the clips."""
-        _, _, height, width = clips.shape
-        return self.network(clips.reshape((-1, self.num_segments, 3, height, width)))
+    def construct(self, frames: Tensor) -> Tensor:
+        """Returns the logits of the clips; `frames` names the input of a .mindir."""
+        _, _, height, width = frames.shape
+        return self.network(frames.reshape((-1, self.num_segments, 3, height, width)))
 
 
 def packed_network(network: TSM) -> PackedClips:
@@ -125,9 +141,10 @@ def _copied(network: TSM) -> TSM:
     return copy
 
 
-AS_INPUT: dict[str, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.generic]]] = {
+AS_INPUT: dict[str, AsInput] = {
     "uint8": lambda frames: frames,
     "float24": packed,
+    "float3": _images,
 }
 """Clips of bytes (N, T, 3, H, W) to what a file of each kind of input takes."""
 
@@ -138,6 +155,9 @@ def input_shape(
     """Returns the shape of a file's input; None stands for any number of clips."""
     if input_kind == "float24":
         return (batch_size, 3 * num_segments, crop_px, crop_px)
+    if input_kind == "float3":
+        num_frames = None if batch_size is None else batch_size * num_segments
+        return (num_frames, 3, crop_px, crop_px)
     return (batch_size, num_segments, 3, crop_px, crop_px)
 
 

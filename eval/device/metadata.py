@@ -21,6 +21,8 @@ __all__ = [
     "append_to_onnx",
     "beside",
     "read",
+    "rows_per_clip",
+    "shape_of_a_clip",
     "sidecar",
     "values",
     "write",
@@ -103,6 +105,28 @@ def read(path: Path) -> dict[str, Any]:
             f"{described} is of another file than {path}: export it again"
         )
     return content
+
+
+def rows_per_clip(described: Mapping[str, Any]) -> int:
+    """Returns how many rows of a network's input are a clip: 1, or one a frame."""
+    is_images = described["input"].get("kind") == "float3"
+    return int(described["num_segments"]) if is_images else 1
+
+
+def shape_of_a_clip(described: Mapping[str, Any]) -> tuple[int, ...]:
+    """Returns the shape of a network's input for one clip.
+
+    Raises:
+      ValueError: the network takes several clips, or frames of a stream.
+    """
+    first, *rest = described["input"]["shape"]
+    num_rows = rows_per_clip(described)
+    if first not in (None, num_rows) or described["input"]["name"] != "frames":
+        raise ValueError(
+            f"the network must take one clip at once, its input is "
+            f"{described['input']}: export it with --batch_size 1 and no --streaming"
+        )
+    return (num_rows, *rest)
 
 
 def _field(number: int, content: bytes) -> bytes:

@@ -6,7 +6,48 @@ from mindrecord_io import records
 from mindrecord_io.commands import command_line
 from mindrecord_io.commands.command_line import CommandParser
 
-__all__ = ["PARSERS"]
+__all__ = ["PARSERS", "PRECISION_MODES"]
+
+PRECISION_MODES = (
+    "enforce_fp16",
+    "preferred_fp32",
+    "enforce_fp32",
+    "enforce_origin",
+    "preferred_optimal",
+)
+"""Of MindSpore Lite's converter for an Ascend; the first is its default."""
+
+
+def convert_parser() -> CommandParser:
+    """Returns the parser of `device convert`."""
+    parser = CommandParser(
+        "device convert",
+        "Writes the command and configuration of MindSpore Lite's converter, which "
+        "makes an exported network one for an Ascend.",
+        example="--network tsm.mindir --output ascend --num_clips 1 2 4",
+    )
+    _add_network(parser)
+    _add_folder(parser, "output", "folder to write")
+    parser.add_argument(
+        "--num_clips",
+        nargs="+",
+        type=command_line.positive_int,
+        default=(1,),
+        metavar="N",
+        help="clips that the network is to take at once; by default 1",
+    )
+    parser.add_argument(
+        "--precision_mode",
+        choices=PRECISION_MODES,
+        default=PRECISION_MODES[0],
+        help="what the device computes in",
+    )
+    parser.add_argument(
+        "--aipp",
+        action="store_true",
+        help="let the device normalise bytes, for a network of --input float3",
+    )
+    return parser
 
 
 def preprocess_parser() -> CommandParser:
@@ -25,6 +66,11 @@ def preprocess_parser() -> CommandParser:
     )
     command_line.add_version(parser)
     command_line.add_num_workers(parser, "decoding threads")
+    parser.add_argument(
+        "--aipp",
+        action="store_true",
+        help="write bytes, for a network that was converted with --aipp",
+    )
     command_line.add_dry_run(parser)
     return parser
 
@@ -55,6 +101,7 @@ def postprocess_parser() -> CommandParser:
 
 
 PARSERS = {
+    "convert": convert_parser,
     "preprocess": preprocess_parser,
     "run": run_parser,
     "postprocess": postprocess_parser,

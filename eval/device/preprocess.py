@@ -34,6 +34,7 @@ class PreprocessOptions:
       network: the exported file; what it takes is what is written.
       version: of the data set; None for the newest.
       dry_run: say what it would take, and write nothing.
+      aipp: write bytes (T, H, W, 3), which AIPP makes the network's input of.
     """
 
     network: Path
@@ -43,6 +44,7 @@ class PreprocessOptions:
     version: str | None = None
     num_workers: int | None = None
     dry_run: bool = False
+    aipp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def preprocess(options: PreprocessOptions) -> PreprocessResult:
     version = opening.open_version(options.dataset, options.version)
     _check_classes(described, version.category_names(), options)
     ids = list(split_columns.clip_ids_of(version, options.split))
-    dtype, shape = _input_of(described)
+    dtype, shape, as_input = _input_of(described, options)
     clip_num_bytes = int(np.prod(shape)) * dtype.itemsize
     folder = ClipFolder(options.output)
     missing = {
@@ -94,7 +96,7 @@ def preprocess(options: PreprocessOptions) -> PreprocessResult:
         }
     )
     if missing:
-        _write(options, version, view, folder, missing=missing, described=described)
+        _write(options, version, view, folder, missing=missing, as_input=as_input)
     kept = len(ids) - len(missing)
     return PreprocessResult(
         str(options.output), len(ids), len(missing), kept, num_bytes
@@ -108,7 +110,7 @@ def _write(
     folder: ClipFolder,
     *,
     missing: dict[str, int],
-    described: dict[str, Any],
+    as_input: forms.AsInput,
 ) -> None:
     """Writes the files of the clips that are not there, each after its label."""
     clips = reader.open_split(
@@ -119,8 +121,6 @@ def _write(
         num_workers=options.num_workers,
         clip_ids=list(missing),
     )
-    is_packed = described["input"]["is_normalised"]
-    as_input = forms.AS_INPUT["float24" if is_packed else "uint8"]
     bar = progress_bar.Bar("writing clips", len(missing))
     with contextlib.closing(bar):
         for frames, label_ids, (clip_id,) in clips.with_clip_ids():
@@ -146,19 +146,27 @@ def _view(described: dict[str, Any]) -> views.CentreView:
     )
 
 
-def _input_of(described: dict[str, Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Returns the type and the shape of the input for one clip.
+def _input_of(
+    described: dict[str, Any], options: PreprocessOptions
+) -> tuple[np.dtype[Any], tuple[int, ...], forms.AsInput]:
+    """Returns the type and the shape of the input for a clip, and what makes it.
 
     Raises:
-      ValueError: the network takes several clips, or frames of a stream.
+      ValueError: the network takes several clips, or frames of a stream; or AIPP makes
+        no input of it.
     """
-    first, *rest = described["input"]["shape"]
-    if first not in (None, 1) or described["input"]["name"] != "frames":
+    shape = metadata.shape_of_a_clip(described)
+    is_packed = described["input"]["is_normalised"]
+    kind = described["input"].get("kind", "float24" if is_packed else "uint8")
+    if not options.aipp:
+        return np.dtype(described["input"]["dtype"]), shape, forms.AS_INPUT[kind]
+    if kind != "float3":
         raise ValueError(
-            f"the network must take one clip at once, its input is "
-            f"{described['input']}: export it with --batch_size 1 and no --streaming"
+            f"--aipp is for a network of --input float3, {options.network} is of {kind}"
         )
-    return np.dtype(described["input"]["dtype"]), (1, *rest)
+    num_frames, channels, height, width = shape
+    shape = (num_frames, height, width, channels)
+    return np.dtype(np.uint8), shape, forms.bytes_for_aipp
 
 
 def _check_classes(

@@ -51,9 +51,8 @@ def run(options: RunOptions) -> RunResult:
         )
     clips, results = ClipFolder(options.input), ResultFolder(options.output)
     content = clips.describe()
-    first, *rest = described["input"]["shape"]
-    taken = (described["input"]["dtype"], [1, *rest])
-    if first not in (None, 1) or taken != (content["dtype"], content["shape"]):
+    shape = list(metadata.shape_of_a_clip(described))
+    if (described["input"]["dtype"], shape) != (content["dtype"], content["shape"]):
         raise ValueError(
             f"{options.input} has {content['dtype']} {content['shape']}, but "
             f"{options.network} takes {described['input']['dtype']} "

@@ -5,8 +5,9 @@
 // Reads CLIPS/frames/frames{i}.bin, one call each after a single load, and writes
 // RESULTS/result_Files/frames{i}_{output}.bin and the milliseconds of each call to
 // RESULTS/time_Result/test_perform_static.txt, as `clipmill device run` does.
-// Compiled against headers written from MindSpore Lite's documentation; never yet run on
-// a device.
+// Uses MindSpore Lite's C++ API as documented for 2.7 (runtime_cpp and the pages of its
+// classes); packages after it have the same headers in include/cxx_api. Compiled in a test
+// by stand-in headers with the documented declarations; never yet run on a device.
 
 #include <chrono>
 #include <cstdlib>
@@ -20,10 +21,16 @@
 #include <string>
 #include <vector>
 
+#if __has_include("include/cxx_api/model.h")
+#include "include/cxx_api/context.h"
+#include "include/cxx_api/model.h"
+#include "include/cxx_api/types.h"
+#else
 #include "include/api/context.h"
 #include "include/api/model.h"
 #include "include/api/status.h"
 #include "include/api/types.h"
+#endif
 
 namespace fs = std::filesystem;
 
@@ -69,7 +76,9 @@ double Run(mindspore::Model *model, const fs::path &frames, int number,
                              " bytes, the network takes " +
                              std::to_string(inputs[0].DataSize()));
   }
-  std::memcpy(inputs[0].MutableData(), content.data(), content.size());
+  void *memory = inputs[0].MutableData();
+  if (memory == nullptr) throw std::runtime_error("the network's input has no memory");
+  std::memcpy(memory, content.data(), content.size());
   std::vector<mindspore::MSTensor> outputs;
   const auto began = std::chrono::steady_clock::now();
   Check(model->Predict(inputs, &outputs), "running " + frames.string());
@@ -78,8 +87,9 @@ double Run(mindspore::Model *model, const fs::path &frames, int number,
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string name =
         "frames" + std::to_string(number) + "_" + std::to_string(i) + ".bin";
-    Write(results / "result_Files" / name, outputs[i].MutableData(),
-          outputs[i].DataSize());
+    const std::shared_ptr<const void> logits = outputs[i].Data();
+    if (logits == nullptr) throw std::runtime_error("an output has no values");
+    Write(results / "result_Files" / name, logits.get(), outputs[i].DataSize());
   }
   return taken.count();
 }

@@ -97,6 +97,7 @@ def test_labels_sizes_and_version_are_written_with_a_network(tmp_path, name):
         "name": "frames",
         "dtype": "uint8",
         "shape": [first, 4, 3, 32, 32],
+        "kind": "uint8",
         "is_normalised": False,
     }
     assert read["outputs"] == ["logits"]

@@ -1,4 +1,4 @@
-"""The C++ program for an Ascend 310, compiled by headers written from documentation.
+"""The C++ program for an Ascend 310, compiled by stand-ins for the documented headers.
 
 Its network is a stand-in that gives back its input: what is tried is the program's way
 with files. It has not been run on a device.
@@ -57,6 +57,20 @@ def test_a_clip_of_another_size_is_refused_by_name(program, tmp_path):
     done = run(program, "a.mindir", tmp_path / "clips", tmp_path / "out")
     assert done.returncode == 1
     assert "frames1.bin has 3 bytes, the network takes 8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ("nan.mindir", "loading nan.mindir failed: cannot be built"),
+        ("stop.mindir", "frames0.bin failed: no device"),
+    ],
+)
+def test_a_network_that_fails_is_named(network, message, program, tmp_path):
+    write_clips(tmp_path / "clips", [b"12345678"])
+    done = run(program, network, tmp_path / "clips", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
 
 
 def test_a_folder_without_clips_and_wrong_usage_are_refused(program, tmp_path):

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from mindspore.train.mind_ir_pb2 import ModelProto
 
 from eval import config, evaluate, export, job
 from eval.device import __main__ as device
-from eval.device import postprocess, preprocess, run
+from eval.device import convert, postprocess, preprocess, run
 from mindrecord_io.serving import reader, split_columns, views
 from mindrecord_io.serving.batches import BatchPlan
 from model.cards import ModelCard
@@ -61,7 +62,12 @@ def write(file, version, output, **changes):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("tsm.mindir", "uint8"), ("tsm.mindir", "float24"), ("tsm.onnx", "float24")],
+    [
+        ("tsm.mindir", "uint8"),
+        ("tsm.mindir", "float24"),
+        ("tsm.mindir", "float3"),
+        ("tsm.onnx", "float24"),
+    ],
 )
 def test_the_flow_has_the_accuracy_of_eval(
     name, kind, make_file, published_version, evaluation, tmp_path, capsys
@@ -107,6 +113,50 @@ def test_files_are_the_normalised_view_to_the_byte(
         assert written == zoo_view(frames).tobytes()
         label = np.fromfile(tmp_path / "clips" / "label" / f"label{number}.bin", "<i4")
         assert label.tolist() == label_ids.tolist()
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float24", "float3"])
+def test_the_input_has_the_name_that_the_converter_is_given(kind, make_file):
+    """MindSpore's file has `NUMBERS_FUNCTION:NAME`."""
+    model = ModelProto()
+    model.ParseFromString(make_file("tsm.mindir", kind).read_bytes())
+    assert [value.name.rpartition(":")[2] for value in model.graph.input] == ["frames"]
+
+
+def test_bytes_and_the_constants_of_aipp_make_the_networks_input(
+    make_file, published_version, tmp_path
+):
+    """What the device would do, by the numbers in the file that was written for it."""
+    file = make_file("tsm.mindir", "float3")
+    write(file, published_version, tmp_path / "floats")
+    write(file, published_version, tmp_path / "bytes", aipp=True)
+    options = convert.ConvertOptions(file, tmp_path / "ascend", aipp=True)
+    convert.convert(options)
+    lines = (tmp_path / "ascend" / "aipp.cfg").read_text().splitlines()[1:-1]
+    values = dict(line.strip().split(": ") for line in lines)
+    mean, least, factor = (
+        np.array([float(values[f"{name}_chn_{i}"]) for i in range(3)], np.float32)
+        for name in ("mean", "min", "var_reci")
+    )
+    sides = int(values["src_image_size_h"]), int(values["src_image_size_w"])
+    for number in range(7):
+        name = f"frames/frames{number}.bin"
+        pixels = np.fromfile(tmp_path / "bytes" / name, np.uint8)
+        images = (pixels.reshape((4, *sides, 3)) - mean - least) * factor
+        floats = np.fromfile(tmp_path / "floats" / name, np.float32)
+        np.testing.assert_allclose(
+            images.transpose((0, 3, 1, 2)).ravel(), floats, atol=2e-6
+        )
+    other = run.RunOptions(file, tmp_path / "bytes", tmp_path / "results")
+    with pytest.raises(ValueError, match=r"has uint8 \[4, 32, 32, 3\], but"):
+        run.run(other)
+    with pytest.raises(ValueError, match="--aipp is for a network of --input float3"):
+        write(
+            make_file("tsm.mindir", "uint8"),
+            published_version,
+            tmp_path / "other",
+            aipp=True,
+        )
 
 
 def test_what_is_there_is_kept_and_what_is_missing_written(
