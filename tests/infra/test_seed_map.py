@@ -135,6 +135,25 @@ def test_files_of_ours_exist():
     assert [path for path in paths if not (REPOSITORY / path).is_file()] == []
 
 
+def test_every_file_has_a_test_that_shows_what_it_became():
+    for left, right in rows("Files"):
+        tests = [text for text in quoted([right]) if text.startswith("tests/")]
+        assert tests, left
+        assert all(Path(test).name.startswith("test_") for test in tests), left
+
+
+def test_nothing_is_left_out():
+    cells = [right for title in ("Files", "Flags") for _, right in rows(title)]
+    assert not [cell for cell in cells if cell.startswith("-")]
+
+
+def test_what_is_left_for_a_device_says_how_far_it_was_tried():
+    cells = [right for _, right in rows("Files") if "DEVICE" in right]
+    assert len(cells) == 4
+    for cell in cells:
+        assert re.search(r"needs DEVICE: tried as far as \w+", cell), cell
+
+
 @pytest.mark.parametrize(
     ("section", "cls"),
     [
