@@ -162,55 +162,66 @@ def stack(
     cut_left = columns.start * grid.cell_width
     cut_width = min(columns.stop * grid.cell_width, grid.width) - cut_left
     content = b"".join(jpegs)
-    shape = (len(jpegs), grid.num_rows, grid.num_columns)
-    begins, ends = _cells(content, jpegs, grid)
+    edges = _edges(content, jpegs, grid)
     # Cells side by side are taken in one piece, with the marker behind each of them.
-    firsts = begins.reshape(shape)[:, rows, columns.start]
-    markers = ends.reshape(shape)[:, rows, columns]
-    sizes = markers[..., -1] + 2 - firsts
+    cells = edges[:, :-1].reshape(len(jpegs), grid.num_rows, grid.num_columns)
+    markers = edges[:, 1:].reshape(cells.shape)[:, rows, columns]
+    firsts = cells[:, rows, columns.start] + 2
+    ends = markers[..., -1] + 2
     view = memoryview(content)
     pieces = [
-        view[begin : begin + size]
-        for begin, size in zip(
-            firsts.ravel().tolist(), sizes.ravel().tolist(), strict=True
+        view[begin:end]
+        for begin, end in zip(
+            firsts.ravel().tolist(), ends.ravel().tolist(), strict=True
         )
     ]
     header = _resized_header(grid, len(jpegs) * cut_height, cut_width)
     jpeg = bytearray().join((header, *pieces))
-    moves = np.cumsum(sizes).reshape(sizes.shape) - sizes + len(header) - firsts
-    _number(jpeg, (markers + moves[..., None]).ravel())
+    sizes = (ends - firsts).ravel()
+    moves = len(header) + np.cumsum(sizes) - ends.ravel()
+    _number(jpeg, (markers + moves.reshape(ends.shape)[..., None]).ravel())
     return Stack(jpeg, rows.start * grid.cell_height, cut_left, cut_height, cut_width)
 
 
-def _cells(
-    content: bytes, jpegs: Sequence[bytes], grid: RestartGrid
-) -> tuple[Int64s, Int64s]:
-    """Returns where in JPEGs end to end each cell begins and where its marker is."""
-    num_cells = grid.num_rows * grid.num_columns
+def _edges(content: bytes, jpegs: Sequence[bytes], grid: RestartGrid) -> Int64s:
+    """Returns where in JPEGs end to end the cells lie: (jpegs, cells + 1).
+
+    Cell i is between the markers at i and i + 1, each of two bytes; the end of the
+    header stands for the first marker, that of the image for the last.
+    """
+    num_restarts = grid.num_rows * grid.num_columns - 1
     ends = np.cumsum([len(jpeg) for jpeg in jpegs])
-    begins = ends - [len(jpeg) for jpeg in jpegs] + len(grid.header)
+    edges = np.empty((len(jpegs), num_restarts + 2), np.int64)
+    edges[0, 0], edges[1:, 0] = 0, ends[:-1]
+    edges[:, 0] += len(grid.header) - 2
+    edges[:, -1] = ends - len(_EOI)
     octets = np.frombuffer(content, np.uint8)
     restarts = np.flatnonzero(octets[:-1] == 0xFF)
     restarts = restarts[octets[restarts + 1] & 0xF8 == _RST0]
+    if len(restarts) != len(jpegs) * num_restarts:
+        restarts = _in_scans(restarts, edges[:, 0], ends, grid)
+    edges[:, 1:-1] = restarts.reshape(len(jpegs), num_restarts)
+    if not (edges[:, 1:] > edges[:, :-1]).all():
+        _in_scans(restarts, edges[:, 0], ends, grid)
+    if not all(jpeg.endswith(_EOI) for jpeg in jpegs):
+        raise ValueError("has no end of the image after its last restart interval")
+    return edges
+
+
+def _in_scans(
+    restarts: Int64s, begins: Int64s, ends: Int64s, grid: RestartGrid
+) -> Int64s:
+    """Returns those markers that are not in headers, each JPEG having its number."""
+    num_restarts = grid.num_rows * grid.num_columns - 1
     firsts, lasts = np.searchsorted(restarts, begins), np.searchsorted(restarts, ends)
-    if not (lasts - firsts == num_cells - 1).all():
-        wrong = int(np.argmax(lasts - firsts != num_cells - 1))
+    is_wrong = lasts - firsts != num_restarts
+    if is_wrong.any():
+        wrong = int(np.argmax(is_wrong))
         raise ValueError(
             f"has {lasts[wrong] - firsts[wrong] + 1} restart intervals, expected "
             f"{grid.num_rows} x {grid.num_columns}"
         )
-    if not all(jpeg.endswith(_EOI) for jpeg in jpegs):
-        raise ValueError("has no end of the image after its last restart interval")
-    if len(restarts) != len(jpegs) * (num_cells - 1):  # there are some in headers
-        ranges = map(np.arange, firsts, lasts)
-        restarts = restarts[np.concatenate(list(ranges))]
-    markers = np.empty((len(jpegs), num_cells), np.int64)
-    markers[:, :-1] = restarts.reshape(len(jpegs), num_cells - 1)
-    markers[:, -1] = ends - len(_EOI)
-    cells = np.empty_like(markers)
-    cells[:, 0] = begins
-    cells[:, 1:] = markers[:, :-1] + 2
-    return cells, markers
+    return restarts[np.concatenate([*map(np.arange, firsts, lasts)])]
 
 
 def _number(jpeg: bytearray, markers: Int64s) -> None:
