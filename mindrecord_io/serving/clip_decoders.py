@@ -16,19 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io.serving import batch_memory, clip_index, clip_reader, frames, views
+from mindrecord_io.serving.clip_reader import SeenClip
 
-__all__ = ["ClipDecoders", "PendingBatch", "Samples", "SeenClip"]
+__all__ = ["ClipDecoders", "PendingBatch", "Samples"]
 
-_TASKS_PER_WORKER = 4  # of each batch: few enough to cost nothing, many enough to share
+_TASKS_PER_WORKER = 2  # of each batch: clips read together cost less, see CropDecoder
 _MAX_OPEN_REMOTE = 8
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SeenClip:
-    """What is seen of a clip, and the JPEGs of its frames that are."""
-
-    decision: views.ViewDecision
-    jpegs: list[bytes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +103,7 @@ class ClipDecoders:
             thread_name_prefix="clip-decoder",
             initializer=frames.allow_inexact_resampling,
         )
-        self._closing = weakref.finalize(self, _close, self._pool, self._files)
+        self._forgotten = weakref.finalize(self, _forget, self._pool, self._files)
 
     def submit(self, samples: Samples) -> PendingBatch:
         """Begins to read clips into an array (N, *clip_shape)."""
@@ -135,7 +128,9 @@ class ClipDecoders:
 
     def close(self) -> None:
         """Ends the threads and closes the files."""
-        self._closing()
+        if self._forgotten.detach():
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._files.close()
 
     def _fill(
         self,
@@ -145,15 +140,14 @@ class ClipDecoders:
         label_ids: npt.NDArray[np.int32],
     ) -> None:
         reader = self._reader()
+        rows, repetitions = samples.rows[part].tolist(), samples.repetitions[part]
         if samples.seen is not None:
-            for i, clip in enumerate(samples.seen[part], part.start):
-                row = int(samples.rows[i])
-                label_ids[i] = reader.decode(row, clip.decision, clip.jpegs, pixels[i])
-            return
-        rows, repetitions = samples.rows[part], samples.repetitions[part]
-        clips = zip(rows.tolist(), repetitions.tolist(), strict=True)
-        for i, (row, repetition) in enumerate(clips, part.start):
-            label_ids[i] = reader.read(row, samples.epoch, repetition, pixels[i])
+            clips = samples.seen[part]
+        else:
+            samplings = zip(rows, repetitions.tolist(), strict=True)
+            clips = [reader.see(row, samples.epoch, r) for row, r in samplings]
+        reader.decode(rows, clips, pixels[part])
+        label_ids[part] = [clip.decision.label_id for clip in clips]
 
     def _reader(self) -> clip_reader.ClipReader:
         reader: clip_reader.ClipReader | None
@@ -165,6 +159,11 @@ class ClipDecoders:
         return reader
 
 
-def _close(pool: futures.ThreadPoolExecutor, files: frames.ShardFiles) -> None:
-    pool.shutdown(wait=True, cancel_futures=True)
+def _forget(pool: futures.ThreadPoolExecutor, files: frames.ShardFiles) -> None:
+    """Ends idle threads, for tasks refer to the decoders, without waiting for them.
+
+    The garbage collector may run this in a thread that is starting, which holds a lock
+    of `threading` that every join needs: waiting here was a deadlock.
+    """
+    pool.shutdown(wait=False)
     files.close()

@@ -1,17 +1,31 @@
-"""Reads a clip's pixels and label by its row in the index."""
+"""Reads clips' pixels and labels by their rows in the index."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mindrecord_io.serving.clip_index import ClipIndex
 from mindrecord_io.serving.clip_random import ClipRandom
-from mindrecord_io.serving.frames import CropDecoder, FrameError, ShardFiles
+from mindrecord_io.serving.frames import (
+    CropDecoder,
+    CutFrames,
+    FrameError,
+    ShardFiles,
+)
 from mindrecord_io.serving.views import View, ViewDecision
 
-__all__ = ["ClipReader", "decide"]
+__all__ = ["ClipReader", "SeenClip", "decide"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenClip:
+    """What is seen of a clip, and the JPEGs of its frames that are."""
+
+    decision: ViewDecision
+    jpegs: list[bytes]
 
 
 class ClipReader:
@@ -36,37 +50,37 @@ class ClipReader:
         rng = ClipRandom(self._seed, epoch, clip_id, repetition)
         return decide(self._index, self._view, row, rng)
 
-    def read(
-        self, row: int, epoch: int, repetition: int, out: npt.NDArray[np.uint8]
-    ) -> int:
-        """Writes a clip's pixels to `out`, of `views.clip_shape`; returns its label_id.
+    def see(self, row: int, epoch: int, repetition: int) -> SeenClip:
+        """Returns what is seen of a clip, its frames not yet decoded.
 
         Raises:
-          FrameError: a frame cannot be read or decoded; the message names it.
+          FrameError: they cannot be read.
         """
         decision = self.decide(row, epoch, repetition)
-        return self.decode(row, decision, self.read_jpegs(row, decision), out)
+        return SeenClip(decision, self.read_jpegs(row, decision))
 
     def decode(
-        self,
-        row: int,
-        decision: ViewDecision,
-        jpegs: Sequence[bytes],
-        out: npt.NDArray[np.uint8],
-    ) -> int:
-        """Writes what is seen of a clip to `out`, as `read`, from its frames' JPEGs.
+        self, rows: Sequence[int], clips: Sequence[SeenClip], out: npt.NDArray[np.uint8]
+    ) -> None:
+        """Writes what is seen of clips to `out`, (clips, *views.clip_shape).
 
         Raises:
           FrameError: a frame cannot be decoded; the message names it.
         """
-        by_crop = out.reshape(len(decision.crops), len(jpegs), *out.shape[-3:])
-        by_frame = by_crop.swapaxes(0, 1)  # (frames, crops, 3, H, W)
-        size = int(self._index.heights[row]), int(self._index.widths[row])
+        cuts = [self._cut(row, clip) for row, clip in zip(rows, clips, strict=True)]
+        for row, clip, cut, pixels in zip(rows, clips, cuts, out, strict=True):
+            shape = (len(clip.decision.crops), len(clip.jpegs), *pixels.shape[-3:])
+            by_frame = pixels.reshape(shape).swapaxes(0, 1)  # (frames, crops, 3, H, W)
+            try:
+                self._decoder.decode_cut(cut, by_frame)
+            except ValueError as cause:
+                raise self._frame_error(row, clip, cause) from cause
+
+    def _cut(self, row: int, clip: SeenClip) -> CutFrames:
         try:
-            self._decoder.decode(jpegs, size, decision.crops, by_frame)
+            return self._decoder.cut(clip.jpegs, self._size(row), clip.decision.crops)
         except ValueError as cause:
-            raise self._frame_error(row, decision, jpegs, cause) from cause
-        return decision.label_id
+            raise self._frame_error(row, clip, cause) from cause
 
     def read_jpegs(self, row: int, decision: ViewDecision) -> list[bytes]:
         """Returns the JPEGs of the frames that are seen of a clip.
@@ -84,25 +98,19 @@ class ClipReader:
         except OSError as cause:
             raise FrameError(f"{self._describe(row)}: {cause}") from cause
 
-    def _frame_error(
-        self,
-        row: int,
-        decision: ViewDecision,
-        jpegs: Sequence[bytes],
-        error: ValueError,
-    ) -> FrameError:
+    def _frame_error(self, row: int, clip: SeenClip, error: ValueError) -> FrameError:
         """Decodes one frame at a time to name the damaged one."""
-        size = int(self._index.heights[row]), int(self._index.widths[row])
-        frame = np.empty(
-            (1, len(decision.crops), 3, self._view.crop_px, self._view.crop_px),
-            np.uint8,
-        )
-        for frame_index, jpeg in zip(decision.frame_indices, jpegs, strict=True):
+        crops, crop_px = clip.decision.crops, self._view.crop_px
+        frame = np.empty((1, len(crops), 3, crop_px, crop_px), np.uint8)
+        for i, jpeg in zip(clip.decision.frame_indices, clip.jpegs, strict=True):
             try:
-                self._decoder.decode([jpeg], size, decision.crops, frame)
+                self._decoder.decode([jpeg], self._size(row), crops, frame)
             except ValueError as cause:
-                return FrameError(f"{self._describe(row, frame_index)}: {cause}")
+                return FrameError(f"{self._describe(row, i)}: {cause}")
         return FrameError(f"{self._describe(row)}: {error}")
+
+    def _size(self, row: int) -> tuple[int, int]:
+        return int(self._index.heights[row]), int(self._index.widths[row])
 
     def _describe(self, row: int, frame_index: int | None = None) -> str:
         path = self._index.shard_paths[self._index.shard_indices[row]]

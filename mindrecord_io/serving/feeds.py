@@ -9,8 +9,9 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from mindrecord_io.serving.clip_decoders import Samples, SeenClip
+from mindrecord_io.serving.clip_decoders import Samples
 from mindrecord_io.serving.clip_index import ClipIndex
+from mindrecord_io.serving.clip_reader import SeenClip
 from mindrecord_io.serving.parts_ahead import PartsAhead, RangePlanner
 from mindrecord_io.serving.shards_ahead import ShardsAhead
 from mindrecord_io.storage.range_reads import RangeReads

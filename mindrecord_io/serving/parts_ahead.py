@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mindrecord_io.serving.clip_decoders import Samples, SeenClip
+from mindrecord_io.serving.clip_decoders import Samples
 from mindrecord_io.serving.clip_index import ClipIndex
 from mindrecord_io.serving.clip_random import ClipRandom
-from mindrecord_io.serving.clip_reader import decide
+from mindrecord_io.serving.clip_reader import SeenClip, decide
 from mindrecord_io.serving.frame_checksums import FrameChecksums
 from mindrecord_io.serving.frame_ranges import MergeRule, merged_ranges
 from mindrecord_io.serving.views import View, ViewDecision

@@ -71,11 +71,24 @@ def test_few_shards_that_may_leave_the_cache_stay_open(index):
 
 
 def test_who_forgets_them_ends_them_too(index):
-    before = threads()
+    before, links_before = threads(), links_to(index.shard_paths)
     decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=2)
     decoders.submit(all_of(index)).result()
+    pool = decoders._pool
     del decoders
+    for thread in pool._threads:
+        thread.join(60)
     assert threads() <= before
+    assert links_to(index.shard_paths) <= links_before
+
+
+def test_nobody_waits_where_the_garbage_collector_may_run(index, monkeypatch):
+    decoders = clip_decoders.ClipDecoders(index, VIEW, seed=0, num_workers=2)
+    decoders.submit(all_of(index)).result()
+    joined = []
+    monkeypatch.setattr(threading.Thread, "join", lambda *_: joined.append(1))
+    del decoders
+    assert joined == []
 
 
 def test_after_an_error_nobody_writes_to_the_batch(index, monkeypatch):

@@ -29,13 +29,14 @@ def decisions(monkeypatch):
     """Has decoders note each sample's clip and decision, in place of pixels."""
     noted, numbers = {}, itertools.count()
 
-    def read(reader, row, epoch, repetition, out):
+    def see(reader, row, epoch, repetition):
         number = next(numbers)
         decision = reader.decide(row, epoch, repetition)
         noted[number] = (reader._index.clip_ids[row], decision)
-        return number
+        return clip_reader.SeenClip(dataclasses.replace(decision, label_id=number), [])
 
-    monkeypatch.setattr(clip_reader.ClipReader, "read", read)
+    monkeypatch.setattr(clip_reader.ClipReader, "see", see)
+    monkeypatch.setattr(clip_reader.ClipReader, "decode", lambda *arguments: None)
     return noted
 
 
