@@ -221,7 +221,8 @@ def _in_scans(
             f"has {lasts[wrong] - firsts[wrong] + 1} restart intervals, expected "
             f"{grid.num_rows} x {grid.num_columns}"
         )
-    return restarts[np.concatenate([*map(np.arange, firsts, lasts)])]
+    in_scans: Int64s = restarts[np.concatenate([*map(np.arange, firsts, lasts)])]
+    return in_scans
 
 
 def _number(jpeg: bytearray, markers: Int64s) -> None:
