@@ -20,7 +20,7 @@ from mindrecord_io.serving.clip_reader import SeenClip
 
 __all__ = ["ClipDecoders", "PendingBatch", "Samples"]
 
-_TASKS_PER_WORKER = 2  # of each batch: clips read together cost less, see CropDecoder
+_MAX_CLIPS_IN_TASK = 8  # together they cost less, see CropDecoder.cut
 _MAX_OPEN_REMOTE = 8
 
 
@@ -113,7 +113,8 @@ class ClipDecoders:
             self._memory = batch_memory.BatchMemory(math.prod(shape))
         pixels = self._memory.lend(shape)
         label_ids = np.empty(num_clips, np.int32)
-        size = max(1, -(-num_clips // (self._num_workers * _TASKS_PER_WORKER)))
+        share = -(-num_clips // self._num_workers)
+        size = max(1, min(share, _MAX_CLIPS_IN_TASK))
         tasks = tuple(
             self._pool.submit(
                 self._fill, samples, slice(i, i + size), pixels, label_ids

@@ -33,6 +33,7 @@ Pixels = npt.NDArray[np.uint8]
 
 MAX_OPEN_FILES = 128  # a split may have more shards than a process may open files
 _DIVISORS = (8, 4, 2)  # sizes at which libjpeg decodes with less work, not more
+_MAX_STACKED = 4  # frames: the pixels of more do not stay in a core's cache
 _MIN_BUFFER_BYTES = 1 << 22  # from here on numpy asks the system for huge pages
 
 
@@ -208,13 +209,14 @@ class CropDecoder:
             return CutFrames(whole, divisor, crops)
         if (grid.height, grid.width) != size:
             raise _size_error((grid.height, grid.width), size)
-        bounds, num_stacked = _bounds(crops), jpeg_regions.max_num_stacked(grid)
-        parts = []
-        for i in range(0, len(jpegs), num_stacked):
-            stacked = jpegs[i : i + num_stacked]
-            stack = jpeg_regions.stack(stacked, grid, bounds)
-            begin, tall = (stack.top, stack.left), len(stacked) * stack.height
-            parts.append(_Part(stack.jpeg, len(stacked), begin, (tall, stack.width)))
+        stacks = jpeg_regions.stacks(jpegs, grid, _bounds(crops), _MAX_STACKED)
+        parts = [
+            _Part(
+                *(stack.jpeg, stack.num_frames, (stack.top, stack.left)),
+                (stack.num_frames * stack.height, stack.width),
+            )
+            for stack in stacks
+        ]
         return CutFrames(parts, divisor, crops)
 
     def decode_cut(self, cut: CutFrames, out: Pixels) -> None:

@@ -20,10 +20,9 @@ __all__ = [
     "START_OF_SCAN",
     "RestartGrid",
     "header_segments",
-    "max_num_stacked",
     "read_grid",
     "restart_interval",
-    "stack",
+    "stacks",
 ]
 
 Int64s = npt.NDArray[np.int64]
@@ -76,12 +75,14 @@ class Stack:
     """One JPEG of the same rectangle of several frames, one below the other.
 
     Attributes:
+      num_frames: in it.
       top, left: where in the frame the rectangle begins.
       height, width: of one frame's rectangle. It may reach beyond the frame's lower
         edge, with pixels of no meaning there.
     """
 
     jpeg: bytearray
+    num_frames: int
     top: int
     left: int
     height: int
@@ -91,7 +92,7 @@ class Stack:
 def restart_interval(width_px: int) -> int:
     """Returns the interval, in MCUs, with which to write 4:2:0 JPEGs of this width.
 
-    It divides the MCUs of a row, as `stack` needs. Where no cell of 48 to 144 px does,
+    It divides the MCUs of a row, as `stacks` needs. Where no cell of 48 to 144 px does,
     a cell is a whole row.
     """
     num_mcus = -(-width_px // _MCU_PX)
@@ -138,49 +139,54 @@ def read_grid(jpeg: bytes) -> RestartGrid | None:
     return None
 
 
-def max_num_stacked(grid: RestartGrid) -> int:
-    """Returns how many frames can be in one stack, whatever the rectangle is."""
-    return max(1, _MAX_HEIGHT // (grid.num_rows * grid.cell_height))
-
-
-def stack(
-    jpegs: Sequence[bytes], grid: RestartGrid, rectangle: tuple[int, int, int, int]
-) -> Stack:
-    """Returns one JPEG of the cells under a rectangle of all frames.
+def stacks(
+    jpegs: Sequence[bytes],
+    grid: RestartGrid,
+    rectangle: tuple[int, int, int, int],
+    max_num_frames: int,
+) -> list[Stack]:
+    """Returns JPEGs of the cells under a rectangle of all frames, in order.
 
     Args:
       jpegs: that begin with the header of `grid`.
       rectangle: (top, left, height, width) in pixels, inside the frame.
+      max_num_frames: in one stack; no more than a JPEG can hold are in any.
 
     Raises:
       ValueError: a JPEG has not as many cells as its header says, or no end.
     """
+    content = b"".join(jpegs)
+    edges, view = _edges(content, jpegs, grid), memoryview(content)
+    rows = _MAX_HEIGHT // (grid.num_rows * grid.cell_height)
+    step = max(1, min(max_num_frames, rows))
+    parts = range(0, len(jpegs), step)
+    return [_stack(view, edges[i : i + step], grid, rectangle) for i in parts]
+
+
+def _stack(
+    content: memoryview,
+    edges: Int64s,
+    grid: RestartGrid,
+    rectangle: tuple[int, int, int, int],
+) -> Stack:
     top, left, height, width = rectangle
     rows = slice(top // grid.cell_height, -(-(top + height) // grid.cell_height))
     columns = slice(left // grid.cell_width, -(-(left + width) // grid.cell_width))
     cut_height = (rows.stop - rows.start) * grid.cell_height
     cut_left = columns.start * grid.cell_width
     cut_width = min(columns.stop * grid.cell_width, grid.width) - cut_left
-    content = b"".join(jpegs)
-    edges = _edges(content, jpegs, grid)
     # Cells side by side are taken in one piece, with the marker behind each of them.
-    cells = edges[:, :-1].reshape(len(jpegs), grid.num_rows, grid.num_columns)
-    markers = edges[:, 1:].reshape(cells.shape)[:, rows, columns]
-    firsts = cells[:, rows, columns.start] + 2
+    shape = (len(edges), grid.num_rows, grid.num_columns)
+    markers = edges[:, 1:].reshape(shape)[:, rows, columns]
+    firsts = edges[:, :-1].reshape(shape)[:, rows, columns.start] + 2
     ends = markers[..., -1] + 2
-    view = memoryview(content)
-    pieces = [
-        view[begin:end]
-        for begin, end in zip(
-            firsts.ravel().tolist(), ends.ravel().tolist(), strict=True
-        )
-    ]
-    header = _resized_header(grid, len(jpegs) * cut_height, cut_width)
-    jpeg = bytearray().join((header, *pieces))
-    sizes = (ends - firsts).ravel()
-    moves = len(header) + np.cumsum(sizes) - ends.ravel()
+    bounds = zip(firsts.ravel().tolist(), ends.ravel().tolist(), strict=True)
+    header = _resized_header(grid, len(edges) * cut_height, cut_width)
+    jpeg = bytearray().join((header, *[content[begin:end] for begin, end in bounds]))
+    moves = len(header) + np.cumsum(ends - firsts) - ends.ravel()
     _number(jpeg, (markers + moves.reshape(ends.shape)[..., None]).ravel())
-    return Stack(jpeg, rows.start * grid.cell_height, cut_left, cut_height, cut_width)
+    cut_top = rows.start * grid.cell_height
+    return Stack(jpeg, len(edges), cut_top, cut_left, cut_height, cut_width)
 
 
 def _edges(content: bytes, jpegs: Sequence[bytes], grid: RestartGrid) -> Int64s:

@@ -125,10 +125,9 @@ def _complaint(jpeg: bytes) -> str:
         height, width, _ = _as_read(jpeg).shape
         grid = jpeg_regions.read_grid(jpeg)
         if grid is not None:  # readers cut it up, and join what is of several frames
-            num_frames = min(2, jpeg_regions.max_num_stacked(grid))
             whole = (0, 0, height, width)
-            stack = jpeg_regions.stack([jpeg] * num_frames, grid, whole)
-            _as_read(stack.jpeg)
+            for stack in jpeg_regions.stacks([jpeg] * 2, grid, whole, 2):
+                _as_read(stack.jpeg)
     except ValueError as error:
         return str(error)
     return ""

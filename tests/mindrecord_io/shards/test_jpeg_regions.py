@@ -8,6 +8,11 @@ from mindrecord_io.shards import jpeg_regions
 FAST = {"fastdct": True, "fastupsample": True}
 
 
+def stack(jpegs, grid, rectangle):
+    (whole,) = jpeg_regions.stacks(jpegs, grid, rectangle, len(jpegs))
+    return whole
+
+
 def picture(height, width, channels=3):
     rng = np.random.default_rng(height * width)
     small = rng.integers(0, 256, (8, 8, channels), np.uint8)
@@ -94,7 +99,7 @@ def test_a_stack_is_exactly_that_part_of_each_frame(rectangle, expected, num_fra
     pictures = [np.roll(picture(100, 190), 31 * i, axis=1) for i in range(num_frames)]
     jpegs = [encode(pixels, 3) for pixels in pictures]
     grid = jpeg_regions.read_grid(jpegs[0])
-    part = jpeg_regions.stack(jpegs, grid, rectangle)
+    part = stack(jpegs, grid, rectangle)
     assert (part.top, part.left, part.height, part.width) == expected
     found = simplejpeg.decode_jpeg(part.jpeg, **FAST)
     assert found.shape == (num_frames * part.height, part.width, 3)
@@ -107,7 +112,7 @@ def test_a_stack_is_exactly_that_part_of_each_frame(rectangle, expected, num_fra
 
 def test_a_stack_has_whole_rows_where_a_cell_is_a_row():
     jpeg = encode(picture(100, 200), jpeg_regions.restart_interval(200))
-    part = jpeg_regions.stack([jpeg], jpeg_regions.read_grid(jpeg), (40, 50, 10, 10))
+    part = stack([jpeg], jpeg_regions.read_grid(jpeg), (40, 50, 10, 10))
     assert (part.top, part.left, part.height, part.width) == (32, 0, 32, 200)
 
 
@@ -115,7 +120,7 @@ def test_a_stack_has_whole_rows_where_a_cell_is_a_row():
 def test_a_stack_numbers_the_markers_anew(num_frames):
     jpeg = encode(picture(160, 96), 3)  # 10 rows of 2 cells
     grid = jpeg_regions.read_grid(jpeg)
-    part = jpeg_regions.stack([jpeg] * num_frames, grid, (32, 48, 128, 48))  # 8 cells
+    part = stack([jpeg] * num_frames, grid, (32, 48, 128, 48))  # 8 cells
     data = part.jpeg[len(grid.header) :]
     markers = [data[i + 1] for i in range(len(data)) if data[i] == 0xFF and data[i + 1]]
     eight = [0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7]
@@ -127,7 +132,7 @@ def test_what_looks_like_a_marker_in_the_header_is_none():
     comment = b"\xff\xfe\x00\x06\xff\xd3\xff\xd4"
     with_comment = jpeg[:2] + comment + jpeg[2:]
     grid = jpeg_regions.read_grid(with_comment)
-    part = jpeg_regions.stack([with_comment] * 2, grid, (0, 0, 100, 190))
+    part = stack([with_comment] * 2, grid, (0, 0, 100, 190))
     whole = simplejpeg.decode_jpeg(jpeg, **FAST)
     found = simplejpeg.decode_jpeg(part.jpeg, **FAST)
     for pixels in np.split(found, 2):
@@ -137,10 +142,18 @@ def test_what_looks_like_a_marker_in_the_header_is_none():
 def test_a_stack_is_no_higher_than_a_jpeg_may_be():
     jpeg = encode(picture(240, 427), 3)
     grid = jpeg_regions.read_grid(jpeg)
-    most = jpeg_regions.max_num_stacked(grid)
-    assert most == 272  # 65,500 / 240
-    part = jpeg_regions.stack([jpeg] * most, grid, (0, 0, 240, 20))
-    assert simplejpeg.decode_jpeg(part.jpeg, **FAST).shape == (272 * 240, 48, 3)
+    parts = jpeg_regions.stacks([jpeg] * 300, grid, (0, 0, 240, 20), 1000)
+    assert [part.num_frames for part in parts] == [272, 28]  # 65,500 / 240
+    shapes = [simplejpeg.decode_jpeg(part.jpeg, **FAST).shape for part in parts]
+    assert shapes == [(272 * 240, 48, 3), (28 * 240, 48, 3)]
+
+
+def test_stacks_are_those_of_their_frames():
+    jpegs = [encode(np.roll(picture(100, 190), 31 * i, axis=1), 3) for i in range(5)]
+    grid, rectangle = jpeg_regions.read_grid(jpegs[0]), (17, 50, 30, 60)
+    parts = jpeg_regions.stacks(jpegs, grid, rectangle, 2)
+    alone = [stack(jpegs[i : i + 2], grid, rectangle) for i in (0, 2, 4)]
+    assert parts == alone
 
 
 @pytest.mark.parametrize(
@@ -155,4 +168,4 @@ def test_a_jpeg_that_lacks_cells_or_its_end_is_refused(damage, expected):
     jpeg = encode(picture(160, 96), 3)
     grid = jpeg_regions.read_grid(jpeg)
     with pytest.raises(ValueError, match=expected):
-        jpeg_regions.stack([jpeg, damage(jpeg)], grid, (0, 0, 16, 16))
+        stack([jpeg, damage(jpeg)], grid, (0, 0, 16, 16))
