@@ -1,5 +1,6 @@
 """ModelArts' URLs: a store that is moto's, folders, and a stand-in for moxing."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -217,6 +218,13 @@ def zoo_train(folder, **urls):
     return [sys.executable, "-P", "-m", "pipelines", *words, *own]
 
 
+def has_checkpoint(read):
+    """Whether a checkpoint is whole; files may go while the others are read."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(name.endswith("checkpoint.json") for name in read())
+    return False
+
+
 def checkpoints(contents):
     return {n: c for n, c in contents.items() if n.endswith(".ckpt") and "step" in n}
 
@@ -249,7 +257,7 @@ def test_a_killed_job_goes_on_to_the_same_bytes_in_the_store(
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
-        while not any(n.endswith("checkpoint.json") for n in stored("killed")):
+        while not has_checkpoint(lambda: stored("killed")):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
