@@ -1,5 +1,8 @@
 """Reads all the frames of one clip, as they are stored, for people to look at."""
 
+import functools
+import hashlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,17 @@ from pyarrow import compute
 from mindrecord_io import records
 from mindrecord_io.serving.frames import FrameError
 from mindrecord_io.storage import files
+from mindrecord_io.storage.range_reads import FilePart
 from mindrecord_io.storage.shard_cache import RemoteShard
-from mindrecord_io.versions.manifests import Version
+from mindrecord_io.versions.manifests import ShardEntry, Version
 from mindrecord_io.versions.opening import RemoteVersion, open_version
 
 __all__ = ["read_clip", "shard_file"]
 
-_COLUMNS = ("clip_id", "status", "reason", "shard", "frames_offset", "frame_sizes")
+_COLUMNS = (
+    *("clip_id", "status", "reason", "shard", "frames_offset", "frame_sizes"),
+    "frames_sha256",
+)
 
 
 def read_clip(dataset: Path | str | Version, clip_id: str) -> npt.NDArray[np.uint8]:
@@ -33,14 +40,34 @@ def read_clip(dataset: Path | str | Version, clip_id: str) -> npt.NDArray[np.uin
     """
     opened = dataset if isinstance(dataset, Version) else open_version(dataset)
     row = _row(opened, clip_id)
-    path = shard_file(opened, row["shard"])
+    entry = _entry(opened, row["shard"])
+    sizes = row["frame_sizes"]
+    path: Path | str = opened.shard_path(entry)
     try:
-        with files.open_regular(path) as file:
-            file.seek(row["frames_offset"])
-            jpegs = [file.read(num_bytes) for num_bytes in row["frame_sizes"]]
+        if isinstance(opened, RemoteVersion) and entry.mindrecord is not None:
+            path = f"{opened.uri}/{entry.path}"
+            part = FilePart(
+                entry.path, row["frames_offset"], sum(sizes), entry.mindrecord.num_bytes
+            )
+            check = functools.partial(_wrong, clip_id, row["frames_sha256"])
+            content = opened.cache.reads.submit(part, check).result()
+        else:
+            with files.open_regular(opened.shard_path(entry)) as file:
+                file.seek(row["frames_offset"])
+                content = file.read(sum(sizes))
+        ends = itertools.accumulate(sizes)
+        jpegs = [
+            content[end - size : end] for size, end in zip(sizes, ends, strict=True)
+        ]
         return np.stack([simplejpeg.decode_jpeg(jpeg, "RGB") for jpeg in jpegs])
     except (OSError, ValueError) as cause:
         raise FrameError(f"clip {clip_id} in {path}: {cause}") from cause
+
+
+def _wrong(clip_id: str, sha256: str, content: bytes) -> str:
+    """Returns what is wrong with the frames of a clip, "" if nothing is."""
+    is_right = hashlib.sha256(content).hexdigest() == sha256
+    return "" if is_right else f"clip {clip_id} has another SHA-256 than was published"
 
 
 def _row(version: Version, clip_id: str) -> dict[str, Any]:
@@ -57,7 +84,11 @@ def _row(version: Version, clip_id: str) -> dict[str, Any]:
 
 def shard_file(version: Version, shard: str) -> Path:
     """Returns the path of a shard's file, which is fetched if it is elsewhere."""
-    entry = next(entry for entry in version.manifest.shards if entry.path == shard)
+    entry = _entry(version, shard)
     if isinstance(version, RemoteVersion) and entry.mindrecord is not None:
         return version.cache.fetch(RemoteShard(entry.path, entry.mindrecord))
     return version.shard_path(entry)
+
+
+def _entry(version: Version, shard: str) -> ShardEntry:
+    return next(entry for entry in version.manifest.shards if entry.path == shard)

@@ -14,15 +14,25 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pyarrow as pa
 
 from mindrecord_io.storage import object_store
 from mindrecord_io.storage.object_store import Storage, StorageError, WrongContentError
 
-__all__ = ["NUM_IN_FLIGHT", "FilePart", "Patience", "PendingRead", "RangeReads"]
+__all__ = [
+    "NUM_IN_FLIGHT",
+    "FilePart",
+    "Patience",
+    "PendingRead",
+    "RangeReads",
+    "within",
+]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 NUM_IN_FLIGHT = 32
 _NUM_WRONG = 3  # answers with other bytes; then the file itself is another one
@@ -305,6 +315,34 @@ class RangeReads:
     def _name(self, part: FilePart) -> str:
         end = part.begin + part.num_bytes
         return f"{self._remote.uri}/{part.path}, bytes {part.begin} to {end}"
+
+
+def within(patience: Patience, read: Callable[[], T], what: str) -> T:
+    """Returns what is read from a store, unless that takes too long.
+
+    Args:
+      read: may itself wait for single requests, and repeat them.
+      what: a verb and its object, for messages.
+
+    Raises:
+      StorageError: nothing came in `patience.total_seconds`; a request that is still
+        waited for then ends with the program.
+    """
+    outcome: futures.Future[T] = futures.Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(read())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="store-reader", daemon=True).start()
+    if not futures.wait([outcome], patience.total_seconds).done:
+        raise StorageError(
+            f"cannot {what}: waited {patience.total_seconds:.0f} s, as "
+            f"CLIPMILL_STORE_SECONDS says"
+        )
+    return outcome.result()
 
 
 class _WrongSizeError(OSError):

@@ -6,14 +6,23 @@ checked against the manifest. Its shards are fetched when they are read (shard_c
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from mindrecord_io import naming
 from mindrecord_io.records import Fingerprint
-from mindrecord_io.storage import files, incomplete, locations, object_store, transfers
+from mindrecord_io.storage import (
+    files,
+    incomplete,
+    locations,
+    object_store,
+    range_reads,
+    transfers,
+)
 from mindrecord_io.storage.object_store import Storage, StorageError
+from mindrecord_io.storage.range_reads import Patience, RangeReads
 from mindrecord_io.storage.shard_cache import CacheSettings, RemoteShard, ShardCache
 from mindrecord_io.storage.transfers import WrongContentError
 from mindrecord_io.versions import manifests
@@ -31,6 +40,10 @@ __all__ = [
     "open_version",
     "read_manifest",
 ]
+
+T = TypeVar("T")
+
+_LARGE_NUM_BYTES = 16 << 20
 
 Location = Path | str | Storage
 """A path, the URI of a remote data set, or that data set's opened storage."""
@@ -165,14 +178,17 @@ class _RemoteFiles:
 
     def __init__(self, remote: Storage) -> None:
         self.location, self.opened = remote.uri, remote
+        self._patience = Patience.from_environment()
 
     def names(self) -> list[str]:
-        infos = self.opened.list_infos("versions", recursive=True)
+        infos = self._within(
+            lambda: self.opened.list_infos("versions", recursive=True), "list versions"
+        )
         paths = [PurePosixPath(info.path) for info in infos if info.is_file]
         return [p.parts[1] for p in paths if p.parts[2:] == ("manifest.json",)]
 
     def read_bytes(self, path: str) -> bytes:
-        return self.opened.read_bytes(path)
+        return self._within(lambda: self.opened.read_bytes(path), f"read {path}")
 
     def copy_version(
         self, folder: Path, content: bytes, manifest: Manifest, *, labels: Sequence[str]
@@ -188,11 +204,25 @@ class _RemoteFiles:
             below = target.relative_to(folder).as_posix()
             path = f"versions/{manifest.version}/{below}"
             try:
-                transfers.download(self.opened, path, target, expected)
+                self._copy(path, target, expected)
                 files.sync(target)
             except (FileNotFoundError, WrongContentError) as error:
                 problems.append(error)
         return problems
+
+    def _copy(self, path: str, target: Path, expected: Fingerprint | None) -> None:
+        """Copies a file; a large one part by part, each of which is waited for."""
+        if expected and expected.num_bytes > _LARGE_NUM_BYTES:
+            reads = RangeReads(self.opened, patience=self._patience)
+            transfers.download_parts(self.opened, reads, path, target, expected)
+        else:
+            self._within(
+                lambda: transfers.download(self.opened, path, target, expected),
+                f"copy {path}",
+            )
+
+    def _within(self, read: Callable[[], T], what: str) -> T:
+        return range_reads.within(self._patience, read, f"{what} of {self.location}")
 
 
 _VersionFiles = _LocalFiles | _RemoteFiles

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyarrow import fs
 
-from mindrecord_io.serving import reader, views
+from mindrecord_io.serving import reader, views, whole_clips
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import object_store, range_reads
 from mindrecord_io.versions import opening
@@ -169,6 +169,31 @@ def test_an_answer_that_comes_byte_by_byte_is_not_waited_for(dripping, caplog):
         reads.submit(range_reads.FilePart("x", 0, 900, 1000)).result()
     assert time.monotonic() - began < 20
     assert "an error after 2 s" in caplog.text
+
+
+def test_a_version_that_comes_byte_by_byte_is_not_waited_for(dripping, monkeypatch):
+    monkeypatch.setenv("CLIPMILL_STORE_SECONDS", "2")
+    with pytest.raises(
+        object_store.StorageError,
+        match=r"cannot read CURRENT of s3://bucket/a: waited 2 s, as CLIPMILL_STORE_S",
+    ):
+        opening.open_version("s3://bucket/a")
+
+
+def test_one_clip_is_read_by_its_own_bytes_alone(server, split):
+    version = opening.open_version(URI)
+    clip_id = version.read_clips(["clip_id"])["clip_id"][0].as_py()
+    expected = whole_clips.read_clip(split, clip_id)
+    server.requests()
+    np.testing.assert_array_equal(whole_clips.read_clip(version, clip_id), expected)
+    row = version.read_clips(["frame_sizes"])["frame_sizes"][0].as_py()
+    assert version.cache.reads.num_bytes == sum(row)
+    assert version.cache.num_fetched == 0
+
+    key = shard_key(split)
+    server.write(key, bytes(byte ^ 255 for byte in server.read(key)))
+    with pytest.raises(object_store.WrongContentError, match=f"clip {clip_id} has ano"):
+        whole_clips.read_clip(version, clip_id)
 
 
 class _Slow:
