@@ -173,17 +173,21 @@ class Bar:
 
     def _watch(self) -> None:
         while not self._closing.wait(_TICK_SECONDS):
-            if self._count is not None:
+            # Counting may take a request to a store: without a bar, only for a line.
+            is_seen = self._drawn is not None or self._is_line_due()
+            if self._count is not None and is_seen:
                 self._set(self._count())
             if self._drawn is not None:
                 self._drawn.refresh()  # so that its clock goes on
             self._log_if_due()
 
     def _log_if_due(self) -> None:
-        now = time.monotonic()
-        if self.has_lines and now - self._last_line >= _LINE_SECONDS:
-            self._last_line = now
+        if self._is_line_due():
+            self._last_line = time.monotonic()
             logger.info("%s", self.shown().line())
+
+    def _is_line_due(self) -> bool:
+        return self.has_lines and time.monotonic() - self._last_line >= _LINE_SECONDS
 
 
 _command = ""

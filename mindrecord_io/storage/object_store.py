@@ -6,12 +6,13 @@ never from the URI: URIs are logged.
 """
 
 import datetime
+import functools
 import logging
 import os
 import re
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from pyarrow import fs
 from mindrecord_io.storage import locations
 
 __all__ = [
+    "RemoteFile",
     "Storage",
     "StorageError",
     "WrongContentError",
@@ -40,6 +42,14 @@ _FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
 _READ_BYTES = 16 << 20  # a request each
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10, 60
 _NUM_CONNECTIONS = 64
+_SETTINGS = (
+    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ADDRESSING_STYLE"),
+    *("AWS_REGION", "AWS_DEFAULT_REGION", "STORAGE_EMULATOR_HOST"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    "GOOGLE_APPLICATION_CREDENTIALS",
+)
+"""What of the environment decides how a store is reached."""
+
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 _REFUSAL = re.compile(
     r"ACCESS_DENIED|AccessDenied|Expired|expired|INVALID_ACCESS_KEY|InvalidAccessKey|"
@@ -77,11 +87,21 @@ class Storage:
         """
 
         def read() -> bytes:
-            with self.filesystem.open_input_stream(path) as file:
+            # A stream has no size to Arrow, which then reads it by 256 KiB.
+            with self.filesystem.open_input_file(path) as file:
                 content: bytes = file.read()
                 return content
 
         return retried(read, f"read {self.uri}/{path}")
+
+    def open(self, path: str) -> "RemoteFile":
+        """Opens a file by one request, which also returns size and ETag; tries it once.
+
+        Raises:
+          OSError: it is not there, or the store does not answer.
+        """
+        file = self.filesystem.open_input_file(path)
+        return RemoteFile(file, file.size(), _etag(file.metadata()))
 
     def copy(self, path: str, target: Path) -> None:
         """Copies a file of any size to a local one, replacing that; tries it once.
@@ -89,12 +109,9 @@ class Storage:
         Raises:
           OSError: it cannot be read.
         """
-        with (
-            self.filesystem.open_input_stream(path) as file,
-            target.open("wb") as copied,
-        ):
-            while content := file.read(_READ_BYTES):
-                copied.write(content)
+        file = self.open(path)
+        with target.open("wb") as copied:
+            copied.writelines(file.chunks())
 
     def read_part(self, path: str, begin: int, num_bytes: int) -> bytes:
         """Returns some of a file's bytes, without the others being fetched.
@@ -168,11 +185,9 @@ class Storage:
           StorageError: the store does not answer, after several attempts.
         """
 
-        def look() -> tuple[int, str]:
-            with self.filesystem.open_input_file(path) as file:
-                return file.size(), _etag(file.metadata())
-
-        return retried(look, f"look at {self.uri}/{path}")
+        file = retried(lambda: self.open(path), f"look at {self.uri}/{path}")
+        file.content.close()
+        return file.num_bytes, file.etag
 
     def remove_file(self, path: str) -> None:
         """Removes a file, unless it is gone."""
@@ -194,6 +209,33 @@ class Storage:
         retried(remove_once, f"remove {self.uri}/{path}")
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that is open for reading.
+
+    Attributes:
+      etag: the store's name for its content, "" without one.
+    """
+
+    content: pa.NativeFile
+    num_bytes: int
+    etag: str
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields all bytes, by requests for 16 MiB, and closes the file.
+
+        Raises:
+          OSError: it cannot be read, or not to its end.
+        """
+        with self.content as file:
+            for begin in range(0, self.num_bytes, _READ_BYTES):
+                size = min(_READ_BYTES, self.num_bytes - begin)
+                chunk: bytes = file.read_at(size, begin)
+                if len(chunk) != size:
+                    raise OSError(f"it ends {size - len(chunk)} bytes too early")
+                yield chunk
+
+
 def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Storage:
     """Opens a remote folder, which need not exist.
 
@@ -208,12 +250,9 @@ def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Stora
       StorageError: the file system cannot be opened.
     """
     scheme, path = locations.split_uri(uri)
+    settings = tuple((n, environment[n]) for n in _SETTINGS if n in environment)
     try:
-        if scheme == "gs":
-            filesystem = _open_gs(environment)
-        else:
-            endpoint = _s3_endpoint(scheme, environment)
-            filesystem = _open_s3(path.partition("/")[0], endpoint, environment)
+        filesystem = _opened(scheme, path.partition("/")[0], settings)
     except (OSError, ValueError) as cause:
         raise StorageError(f"{uri}: cannot be opened: {cause}") from cause
     return Storage(uri.rstrip("/"), fs.SubTreeFileSystem(path, filesystem))
@@ -263,6 +302,17 @@ def redacted(text: str, environment: Mapping[str, str] = os.environ) -> str:
     return text
 
 
+@functools.lru_cache(maxsize=8)
+def _opened(
+    scheme: str, bucket: str, settings: tuple[tuple[str, str], ...]
+) -> fs.FileSystem:
+    """Returns the file system of a bucket; one, with its connections, for all uses."""
+    environment = dict(settings)
+    if scheme == "gs":
+        return _open_gs(environment)
+    return _open_s3(bucket, _s3_endpoint(scheme, environment), environment)
+
+
 def _s3_endpoint(scheme: str, environment: Mapping[str, str]) -> str:
     """Returns the URL of the S3 server, "" for Amazon's, which obs:// never means."""
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get(
@@ -292,6 +342,8 @@ def _open_s3(
         # Only Amazon's servers answer which region a bucket is in.
         region=region or ("us-east-1" if endpoint else fs.resolve_s3_region(bucket)),
         force_virtual_addressing=style == "virtual",
+        # What fits a part is written by one request, when it is closed.
+        allow_delayed_open=True,
         connect_timeout=_CONNECT_SECONDS,
         request_timeout=_REQUEST_SECONDS,
     )

@@ -26,7 +26,9 @@ __all__ = [
     "fingerprint",
     "num_requests",
     "put",
+    "put_note",
     "upload",
+    "upload_note",
 ]
 
 _READ_BYTES = 16 << 20  # a request each
@@ -39,16 +41,24 @@ def upload(remote: Storage, path: str, source: Path) -> None:
     Raises:
       StorageError: it cannot be written, or is not read back as it was written.
     """
-    expected = files.fingerprint(source)
+    expected, md5 = files.fingerprint(source), _md5_of(source)
 
     def copy() -> None:
-        _make_parent(remote, path)
-        with source.open("rb") as file, remote.filesystem.open_output_stream(path) as f:
-            while content := file.read(_READ_BYTES):
-                f.write(content)
-        _check(remote, path, expected)
+        _copy(remote, path, source)
+        _check(remote, path, expected, md5)
 
     object_store.retried(copy, f"write {remote.uri}/{path}")
+
+
+def upload_note(remote: Storage, path: str, source: Path) -> None:
+    """Copies a local file of which damage is noticed by its reader; see `put_note`.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    object_store.retried(
+        lambda: _copy(remote, path, source), f"write {remote.uri}/{path}"
+    )
 
 
 def put(remote: Storage, path: str, content: bytes) -> None:
@@ -58,14 +68,26 @@ def put(remote: Storage, path: str, content: bytes) -> None:
       StorageError: as `upload`.
     """
     expected = Fingerprint(len(content), hashlib.sha256(content).hexdigest())
+    md5 = _md5(content).hexdigest()
 
     def write() -> None:
-        _make_parent(remote, path)
-        with remote.filesystem.open_output_stream(path) as file:
-            file.write(content)
-        _check(remote, path, expected)
+        _write(remote, path, content)
+        _check(remote, path, expected, md5)
 
     object_store.retried(write, f"write {remote.uri}/{path}")
+
+
+def put_note(remote: Storage, path: str, content: bytes) -> None:
+    """Writes or replaces a small file that a job leaves for itself; reads nothing back.
+
+    By one request, which the store answers once it has as many bytes as were announced.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    object_store.retried(
+        lambda: _write(remote, path, content), f"write {remote.uri}/{path}"
+    )
 
 
 def download(
@@ -124,12 +146,10 @@ def fingerprint(remote: Storage, path: str) -> Fingerprint:
     Raises:
       OSError: it cannot be read.
     """
-    digest, num_bytes = hashlib.sha256(), 0
-    with remote.filesystem.open_input_stream(path) as file:
-        while content := file.read(_READ_BYTES):
-            digest.update(content)
-            num_bytes += len(content)
-    return Fingerprint(num_bytes, digest.hexdigest())
+    digest, file = hashlib.sha256(), remote.open(path)
+    for content in file.chunks():
+        digest.update(content)
+    return Fingerprint(file.num_bytes, digest.hexdigest())
 
 
 class _MismatchError(OSError):
@@ -154,13 +174,44 @@ def _check_copy(copy: Path, expected: Fingerprint) -> None:
         )
 
 
-def _check(remote: Storage, path: str, expected: Fingerprint) -> None:
+def _check(remote: Storage, path: str, expected: Fingerprint, md5: str) -> None:
+    """Raises OSError unless the store has what was written.
+
+    That its ETag is the MD5 will do: S3 makes it of what it stored, of a file that came
+    by one request and that KMS does not encrypt. Any other file is read back.
+    """
+    file = remote.open(path)
+    with file.content:
+        if (file.num_bytes, file.etag) == (expected.num_bytes, md5):
+            return
     back = fingerprint(remote, path)
     if back != expected:
         raise OSError(
             f"it reads back as {back.num_bytes} bytes with SHA-256 {back.sha256}, "
             f"written were {expected.num_bytes} with {expected.sha256}"
         )
+
+
+def _copy(remote: Storage, path: str, source: Path) -> None:
+    _make_parent(remote, path)
+    with source.open("rb") as file, remote.filesystem.open_output_stream(path) as far:
+        while content := file.read(_READ_BYTES):
+            far.write(content)
+
+
+def _write(remote: Storage, path: str, content: bytes) -> None:
+    _make_parent(remote, path)
+    with remote.filesystem.open_output_stream(path) as file:
+        file.write(content)
+
+
+def _md5(content: bytes = b"") -> "hashlib._Hash":
+    return hashlib.md5(content, usedforsecurity=False)
+
+
+def _md5_of(source: Path) -> str:
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, _md5).hexdigest()
 
 
 def _make_parent(remote: Storage, path: str) -> None:

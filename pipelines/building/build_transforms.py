@@ -10,7 +10,9 @@ import dataclasses
 import functools
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from mindrecord_io.records import (
 )
 from mindrecord_io.shards import shard_folders, sharding, summary_checks
 from mindrecord_io.shards.shard_folders import ShardError, SummaryFile
-from mindrecord_io.storage import object_store
+from mindrecord_io.storage import locations, object_store
 from pipelines.building import (
     child_process,
     listed_shards,
@@ -36,6 +38,7 @@ from pipelines.building import (
     worker_identities,
     worker_pool,
 )
+from pipelines.building.listed_shards import ListedShards
 from pipelines.building.receipts import ShardReceipt
 from pipelines.planning import clip_references, shard_plans
 from pipelines.planning.clip_references import Reference, ShardReferences
@@ -48,6 +51,8 @@ from pipelines.sources import remote_clips
 __all__ = ["BuildShards", "ShardJob"]
 
 logger = logging.getLogger(__name__)
+
+_MAX_AHEAD = 3  # of one bundle: fetched, decoded and uploaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +107,65 @@ class _BuildShard(beam.DoFn):
         self._pool: worker_pool.WorkerPool | None = None
         self._opened: contextlib.ExitStack | None = None
         self._data_set: DataSet | None = None
+        self._ahead: deque[futures.Future[tuple[ShardSummary, str]]] = deque()
 
     def setup(self) -> None:
+        self._threads = futures.ThreadPoolExecutor(_MAX_AHEAD)
         self._pool = worker_pool.acquire(self._job.num_workers)
         self._opened = contextlib.ExitStack()
         data_set = data_sets.opened(self._job.dataset)
         self._data_set = self._opened.enter_context(data_set)
 
     def process(self, shard: ShardReferences) -> Iterable[None]:
-        begin = time.time()
+        clips = self._references(shard)
+        is_remote = locations.is_remote
+        if is_remote(self._job.dataset) or any(is_remote(clip.uri) for clip in clips):
+            # One shard's clips come while the next before it is decoded, and the one
+            # before that is uploaded: on a cluster a slot has one thread.
+            self._collect(_MAX_AHEAD - 1)
+            self._ahead.append(self._threads.submit(self._make, shard, clips))
+        else:
+            _count(*self._make(shard, clips))
+        return ()
+
+    def finish_bundle(self) -> None:
+        self._collect(0)
+
+    def _collect(self, max_ahead: int) -> None:
+        """Waits for the oldest shards that are being made until so many are left."""
+        try:
+            while len(self._ahead) > max_ahead:
+                _count(*self._ahead.popleft().result())
+        except BaseException:
+            for waiting in self._ahead:
+                waiting.cancel()
+            self._ahead.clear()
+            raise
+
+    def _make(
+        self, shard: ShardReferences, clips: Sequence[Reference]
+    ) -> tuple[ShardSummary, str]:
+        """Makes a shard, or reuses it; returns its summary and what was done."""
+        begin, identities = time.time(), dict[str, str]()
         assert self._data_set is not None
-        clips, identities = self._references(shard), dict[str, str]()
-        plan, file = self._planned(shard, clips, identities, data_set=self._data_set)
-        action = shard_plans.REUSED if file else shard_plans.action(plan)
-        if file is None:
-            file = self._built(plan, self._data_set)
+        assert self._pool is not None
+        with (
+            self._pool.place(),
+            remote_clips.copies_folder(clip.uri for clip in clips) as copies,
+        ):
+            identify = self._identify(identities, copies)
+            plan, file = self._planned(shard, clips, identify, data_set=self._data_set)
+            action = shard_plans.REUSED if file else shard_plans.action(plan)
+            if file is None:
+                file = self._built(plan, self._data_set, copies)
         summary, end = file.summary, time.time()
         name = receipts.shard_receipt_name(plan.split, plan.index, plan.num_shards)
         receipt = ShardReceipt(
             *(plan.split, plan.index, summary.key, action, begin, end, file.content),
             *_recognised(clips, identities),
+            summary_text=_text_for_driver(file, self._data_set),
         )
         receipts.write(self._job.receipts, name, receipt)
-        _count(summary, action)
         logger.info(
             "%s %s shard %d of %d: %d clips, %d quarantined in %.1f s",
             action,
@@ -136,9 +177,10 @@ class _BuildShard(beam.DoFn):
             end - begin,
             extra=log_lines.PER_SHARD,
         )
-        return ()
+        return summary, action
 
     def teardown(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             worker_pool.release(self._pool)
             self._pool = None
@@ -155,27 +197,33 @@ class _BuildShard(beam.DoFn):
                 f"{cause}"
             ) from cause
 
+    def _identify(
+        self, identities: MutableMapping[str, str], copies: Path | None
+    ) -> shard_plans.IdentifyClip:
+        """Returns what identifies the job's clips.
+
+        Args:
+          identities, copies: as hash_clip takes them, if it looks at the clips.
+        """
+        if not self._job.limits:
+            return shard_plans.published_clip
+        return functools.partial(
+            shard_plans.hash_clip,
+            max_num_bytes=self._job.limits.max_gib << 30,
+            identities=identities,
+            copies=copies,
+        )
+
     def _planned(
         self,
         shard: ShardReferences,
         clips: Sequence[Reference],
-        identities: MutableMapping[str, str],
+        identify: shard_plans.IdentifyClip,
         *,
         data_set: DataSet,
     ) -> tuple[ShardPlan, SummaryFile | None]:
-        """Returns the shard's plan, and its summary if it is published.
-
-        Args:
-          identities: is given those of the clips' files, if these are looked at.
-        """
+        """Returns the shard's plan, and its summary if it is published."""
         limits = self._job.limits
-        identify = shard_plans.published_clip
-        if limits:
-            identify = functools.partial(
-                shard_plans.hash_clip,
-                max_num_bytes=limits.max_gib << 30,
-                identities=identities,
-            )
         plan = sharding.plan_shard(
             shard.split,
             shard.index,
@@ -198,7 +246,7 @@ class _BuildShard(beam.DoFn):
 
         None where there is none, or it is to be made again.
         """
-        for key in listed_shards.listed_by(data_set).keys(plan.split, plan.key):
+        for key in self._listed(data_set).keys(plan.split, plan.key):
             if f"{plan.split}/{key}" in self._job.damaged:
                 continue
             try:
@@ -213,12 +261,15 @@ class _BuildShard(beam.DoFn):
                 logger.warning("%s: so it is", cause)
         return None
 
+    def _listed(self, data_set: DataSet) -> ListedShards:
+        return listed_shards.listed_by(data_set, str(self._job.receipts))
+
     def _check(self, file: SummaryFile, plan: ShardPlan, data_set: DataSet) -> None:
         """Raises ShardError unless a published shard is the planned one."""
         summary = file.summary
         place = (plan.split, summary.key)
         why = summary_checks.difference(summary, plan)
-        listed = listed_shards.listed_by(data_set).summaries.get(place, file.content)
+        listed = self._listed(data_set).summaries.get(place, file.content)
         if not why and file.content != listed:
             why = f"SHA-256 {file.content.sha256}, the manifest says {listed.sha256}"
         name = naming.ShardName(plan.split, plan.index, plan.num_shards)
@@ -231,17 +282,17 @@ class _BuildShard(beam.DoFn):
                 f"{shard_folders.REMEDY}"
             )
 
-    def _built(self, plan: ShardPlan, data_set: DataSet) -> SummaryFile:
+    def _built(
+        self, plan: ShardPlan, data_set: DataSet, copies: Path | None
+    ) -> SummaryFile:
         """Fetches what a shard needs, has it made, and makes it available to all."""
         places = {clip.stored_in for clip in plan.clips} - {""}
         try:
-            with (
-                data_sets.fetched(data_set, places),
-                remote_clips.local_clips(plan) as local_plan,
-            ):
+            with data_sets.fetched(data_set, places):
+                local_plan = remote_clips.local_plan(plan, copies)
                 key = self._build(local_plan, data_set)
             data_set.keep(plan.split, key)
-            file = data_set.read_summary(plan.split, key)
+            file = shard_folders.read_summary_file(data_set.folder, plan.split, key)
             data_set.drop(plan.split, key)
         except (FileNotFoundError, object_store.StorageError) as cause:
             raise ShardFailedError(
@@ -258,7 +309,7 @@ class _BuildShard(beam.DoFn):
             worker_identities.check(
                 self._job.receipts, lambda: self._decoder_identity(plan)
             )
-        shards, place = listed_shards.listed_by(data_set), (plan.split, plan.key)
+        shards, place = self._listed(data_set), (plan.split, plan.key)
         listed = [shards.files[place]] if place in shards.files else []
         places = {clip.stored_in for clip in plan.clips} | {"/".join(place)}
         summaries = {
@@ -302,6 +353,16 @@ class _BuildShard(beam.DoFn):
                 f"{shard.split} shard {shard.index}: {answer['error']}"
             )
         return answer
+
+
+def _text_for_driver(file: SummaryFile, data_set: DataSet) -> str:
+    """Returns a summary.json for the receipt, "" where the driver reads the file."""
+    if not locations.is_remote(data_set.location):
+        return ""
+    content = shard_folders.encoded_summary(file.summary)
+    # An older program may have written it otherwise.
+    is_same = SummaryFile.of(content).content == file.content
+    return content.decode() if is_same else ""
 
 
 def _recognised(

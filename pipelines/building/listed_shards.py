@@ -23,7 +23,7 @@ Place = tuple[str, str]
 """Split and key."""
 
 _lock = threading.Lock()
-_cached: dict[tuple[str, tuple[str, ...]], "ListedShards"] = {}
+_cached: dict[tuple[str, str], "ListedShards"] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,13 @@ class ListedShards:
         return (key, again) if again else (key,)
 
 
-def listed_by(data_set: DataSet) -> ListedShards:
-    """Returns what the versions of a data set list; each is read once a process."""
-    names = tuple(data_set.list_versions())
+def listed_by(data_set: DataSet, job: str) -> ListedShards:
+    """Returns what the versions of a data set list as a process begins with a job."""
     with _lock:
-        key = (str(data_set.location), names)
+        key = (str(data_set.location), job)
         if key not in _cached:
             _cached.clear()
-            _cached[key] = _read(data_set, names)
+            _cached[key] = _read(data_set, tuple(data_set.list_versions()))
         return _cached[key]
 
 

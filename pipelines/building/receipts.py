@@ -5,8 +5,9 @@ is one of this machine, or of an object store where it is named by a URI.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from concurrent import futures
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +18,13 @@ from mindrecord_io.storage import files, locations, object_store, transfers
 __all__ = [
     "NO_IDENTITY",
     "ShardReceipt",
+    "brought_here",
     "names",
     "read",
     "read_of_shards",
     "remove",
     "shard_receipt_name",
+    "summary_text",
     "write",
 ]
 
@@ -45,6 +48,7 @@ class ShardReceipt:
       num_read: clips whose files were read, and not just recognised.
       identities: of the clips' files, in the order of the shard's references, with a
         space between any two; "" where all are those of the references.
+      summary_text: summary.json itself, of a shard in an object store.
     """
 
     split: str
@@ -56,6 +60,7 @@ class ShardReceipt:
     summary: Fingerprint
     num_read: int = 0
     identities: str = ""
+    summary_text: str = ""
 
 
 def shard_receipt_name(split: str, index: int, num_shards: int) -> str:
@@ -67,7 +72,7 @@ def write(folder: Path | str, name: str, receipt: object) -> None:
     """Writes a receipt; one of the same name is replaced in one step."""
     content = json.dumps(records.to_json(receipt)).encode()
     if locations.is_remote(folder):
-        transfers.put(object_store.open_storage(str(folder)), name, content)
+        transfers.put_note(object_store.open_storage(str(folder)), name, content)
     else:
         files.replace_file(Path(folder) / name, content)
 
@@ -81,21 +86,55 @@ def names(folder: Path | str, suffix: str = _SUFFIX) -> list[str]:
     return [name for name in all_names if name.endswith(suffix) and name[0] != "."]
 
 
-def read(folder: Path | str, kind: type[T], *, suffix: str = _SUFFIX) -> list[T]:
-    """Returns the receipts, which are of one kind, ordered by name."""
+def brought_here(folder: Path | str, here: Path, receipt_names: Sequence[str]) -> Path:
+    """Copies receipts to a folder of this machine, unless they are on it.
+
+    Returns: the folder that has them.
+    """
+    if not locations.is_remote(folder):
+        return Path(folder)
+    remote = object_store.open_storage(str(folder))
+    with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
+        list(
+            executor.map(
+                lambda name: (here / name).write_bytes(remote.read_bytes(name)),
+                receipt_names,
+            )
+        )
+    return here
+
+
+def read(
+    folder: Path | str, kind: type[T], *, suffix: str = _SUFFIX, but: str = ""
+) -> list[T]:
+    """Returns the receipts, which are of one kind, ordered by name.
+
+    Args:
+      but: the name of one that is left out.
+    """
+    wanted = [name for name in names(folder, suffix) if name != but]
     if locations.is_remote(folder):
         remote = object_store.open_storage(str(folder))
         with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
-            contents = list(executor.map(remote.read_bytes, names(folder, suffix)))
+            contents: Iterable[bytes] = list(executor.map(remote.read_bytes, wanted))
     else:
-        paths = [Path(folder) / name for name in names(folder, suffix)]
-        contents = [path.read_bytes() for path in paths]
+        paths = [Path(folder) / name for name in wanted]
+        contents = (path.read_bytes() for path in paths)
     return [records.from_json(kind, json.loads(content)) for content in contents]
 
 
+def summary_text(folder: Path, receipt: ShardReceipt, num_shards: int) -> bytes:
+    """Returns the summary.json that a receipt in a folder of this machine has."""
+    name = shard_receipt_name(receipt.split, receipt.index, num_shards)
+    text: str = json.loads((folder / name).read_bytes())["summary_text"]
+    return text.encode()
+
+
 def read_of_shards(folder: Path | str) -> list[ShardReceipt]:
-    """Returns the receipts of shards, ordered by split and index."""
-    receipts = read(folder, ShardReceipt)
+    """Returns the receipts of shards without summaries, ordered by split and index."""
+    receipts = [
+        replace(receipt, summary_text="") for receipt in read(folder, ShardReceipt)
+    ]
     return sorted(receipts, key=lambda r: (records.SPLITS.index(r.split), r.index))
 
 

@@ -47,8 +47,9 @@ def check(
         if str(folder) in _checked:
             return
         own = WorkerIdentity(host or platform.node(), identify())
-        receipts.write(folder, f"{own.decoder.name}{_SUFFIX}", own)
-        for other in receipts.read(folder, WorkerIdentity, suffix=_SUFFIX):
+        name = f"{own.decoder.name}{_SUFFIX}"
+        receipts.write(folder, name, own)
+        for other in receipts.read(folder, WorkerIdentity, suffix=_SUFFIX, but=name):
             if other.decoder != own.decoder:
                 raise ShardFailedError(
                     f"workers decode differently, {own.host} as {own.decoder}, "

@@ -69,6 +69,13 @@ class WorkerPool:
         self._num_lent: dict[Worker, int] = {}
         self._changed = threading.Condition()
         self._is_ended = False
+        self._places = threading.BoundedSemaphore(num_threads(num_workers))
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Waits until fewer shards are under way than keep all workers at work."""
+        with self._places:
+            yield
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[Worker]:

@@ -50,7 +50,9 @@ def build(options: BuildOptions) -> make_version.JobResult:
             damaged = damaged_shards.places(data_set, parent, options.num_workers)
         progress_bar.phase("comparing the clips with the current version")
         reuse = _reuse(parent, options, data_set, damaged)
-        path = None if options.is_rehash else data_set.copy_of(source_records.FILE_NAME)
+        path = None
+        if parent is not None and not options.is_rehash:
+            path = data_set.copy_of(source_records.FILE_NAME)
         listing = matching.match_clips(
             *(annotations, options.clips, parent),
             reuse=reuse,

@@ -7,29 +7,29 @@ frames are copied, the rest is decoded.
 
 import collections
 import contextlib
-import functools
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindrecord_io import interrupts
 from mindrecord_io.commands import log_lines, progress_bar, quantities
-from mindrecord_io.storage.object_store import StorageError
+from mindrecord_io.shards import shard_folders
+from mindrecord_io.shards.shard_folders import SummaryFile
+from mindrecord_io.storage import locations
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions.manifests import Version
 from pipelines.building import clip_notes, receipts, version_draft
 from pipelines.building.receipts import ShardReceipt
 from pipelines.building.version_draft import MadeShard, WrittenVersion
-from pipelines.jobs import brakes, damaged_shards
+from pipelines.jobs import brakes, damaged_shards, source_recording
 from pipelines.jobs.brakes import JobError
 from pipelines.planning import (
     clip_listing,
     clip_references,
     shard_plans,
-    source_records,
     version_plans,
 )
 from pipelines.planning.clip_references import ShardReferences
@@ -134,17 +134,14 @@ def run(job: VersionJob) -> JobResult:
         data_set.remove_abandoned()
         stack.enter_context(interrupts.cleaned_up(data_set.remove_abandoned))
         staging = stack.enter_context(data_set.staging())
-        folder = data_set.receipts(staging)
-        stack.callback(receipts.remove, folder)
-        remove = functools.partial(receipts.remove, folder)
-        stack.enter_context(interrupts.cleaned_up(remove))
+        folder = data_set.receipts(staging)  # which goes with the staging folder
         progress_bar.phase("planning the shards")
-        shards = _write_references(plan, staging, folder)
-        done = _make_shards(job, folder, shards)
+        shards, near = _write_references(plan, staging, folder)
+        done = _make_shards(job, folder, shards, near)
         progress_bar.phase("writing the table of clips")
-        made, recorded = _made(job, folder, shards, done), NewRecords()
+        made, recorded = _made(job, near, shards, done), NewRecords()
         if has_new := any(receipt.identities for receipt in done):
-            made = _recording(made, done, recorded)
+            made = source_recording.recording(made, done, recorded)
         written = version_draft.write(plan, made, staging)
         _refuse(job, written)
         if not written.manifest.num_clips:
@@ -153,7 +150,7 @@ def run(job: VersionJob) -> JobResult:
         version = version_draft.publish(written, plan.parent, data_set)
         brakes.forget_refused(data_set)
         if has_new:
-            _keep(recorded, staging, data_set)
+            source_recording.keep(recorded, staging, data_set)
     actions = collections.Counter(receipt.action for receipt in done)
     result = JobResult(
         version=version,
@@ -242,20 +239,26 @@ def _lost_before(plan: VersionPlan) -> Tally[tuple[str, str, str]]:
 
 def _write_references(
     plan: VersionPlan, staging: Path, folder: Path | str
-) -> list[ShardReferences]:
-    """Writes every shard's references to where the tasks read them."""
+) -> tuple[list[ShardReferences], Path]:
+    """Writes every shard's references to where the tasks read them, and to here."""
     num_shards = plan.num_shards()
-    path = staging / "references"
+    path = staging / "unfinished"
     clips = clip_listing.by_shard(plan.listing, num_shards)
     shards = clip_references.write(path, clips, num_shards)
-    clip_references.hand_out(path, folder)
-    return shards
+    return shards, clip_references.hand_out(path, folder)
 
 
 def _make_shards(
-    job: VersionJob, folder: Path | str, shards: Sequence[ShardReferences]
+    job: VersionJob,
+    folder: Path | str,
+    shards: Sequence[ShardReferences],
+    near: Path,
 ) -> list[ShardReceipt]:
-    """Runs the pipeline; returns the receipts of all shards, every one published."""
+    """Runs the pipeline; returns the receipts of all shards, every one published.
+
+    Args:
+      near: the folder of this machine to which they are brought.
+    """
     # Beam takes seconds to import: only a job that makes shards pays them.
     from pipelines.building import beam_runner, build_transforms, worker_pool
 
@@ -277,8 +280,11 @@ def _make_shards(
         for s in shards
     }
 
-    def num_done() -> int:
-        return sum(num_clips.get(name, 0) for name in receipts.names(folder))
+    left: list[str] = []
+
+    def num_done() -> int:  # for the last time when the pipeline is done
+        left[:] = receipts.names(folder)
+        return sum(num_clips.get(name, 0) for name in left)
 
     with progress_bar.watched("shards", plan.listing.num_clips.total(), num_done):
         try:
@@ -292,7 +298,7 @@ def _make_shards(
             worker_pool.abandon()
             job.data_set.remove_abandoned()
             raise JobError(brakes.with_remedy(str(cause))) from cause
-    done = receipts.read_of_shards(folder)
+    done = receipts.read_of_shards(receipts.brought_here(folder, near, left))
     if len(done) != len(shards):
         raise JobError(f"{len(done)} of {len(shards)} shards left a receipt")
     return done
@@ -300,7 +306,7 @@ def _make_shards(
 
 def _made(
     job: VersionJob,
-    folder: Path | str,
+    folder: Path,
     shards: Sequence[ShardReferences],
     done: Sequence[ShardReceipt],
 ) -> Iterator[MadeShard]:
@@ -309,7 +315,7 @@ def _made(
     unhashed = damaged_shards.UnhashedSummaries(job.data_set, job.plan.parent)
 
     def read(shard: ShardReferences, receipt: ShardReceipt) -> MadeShard:
-        file = job.data_set.read_summary(receipt.split, receipt.key)
+        file = _summary(job.data_set, receipt, shard, folder)
         if file is None:
             raise JobError(f"{receipt}: its shard is gone; something removed it")
         if file.content != receipt.summary:
@@ -330,28 +336,17 @@ def _made(
             yield waiting.popleft().result()
 
 
-def _recording(
-    shards: Iterable[MadeShard], done: Sequence[ShardReceipt], records: NewRecords
-) -> Iterator[MadeShard]:
-    """Passes shards on, and adds what their clips are recognised by to the records."""
-    for shard, receipt in zip(shards, done, strict=True):
-        identities = [clip.identity for clip in shard.references]
-        if receipt.identities:
-            texts = receipt.identities.split(" ")
-            identities = ["" if t == receipts.NO_IDENTITY else t for t in texts]
-        sources = {clip.clip_id: clip.source for clip in shard.file.summary.clips}
-        records.add(shard.references, identities, sources)
-        yield shard
-
-
-def _keep(records: NewRecords, staging: Path, data_set: DataSet) -> None:
-    """Keeps records in the data set; without them the next job reads all clips."""
-    path = staging / source_records.FILE_NAME
-    try:
-        records.write(path)
-        data_set.replace(source_records.FILE_NAME, path)
-    except (OSError, StorageError) as error:
-        logger.warning("the next build will read all clips: %s", error)
+def _summary(
+    data_set: DataSet, receipt: ShardReceipt, shard: ShardReferences, folder: Path
+) -> SummaryFile | None:
+    """Reads the summary of a shard that was made; a remote one from its receipt."""
+    text = b""
+    if locations.is_remote(data_set.location):
+        text = receipts.summary_text(folder, receipt, shard.num_shards)
+    if not text:
+        return data_set.read_summary(receipt.split, receipt.key)
+    place = f"{data_set.location}, {receipt.split} shard {receipt.index}"
+    return shard_folders.parse_summary(text, receipt.split, receipt.key, place)
 
 
 def _log(data_set: DataSet, result: JobResult) -> None:

@@ -5,6 +5,8 @@ every worker reaches, or in an object store. A shard's part of it is some rows o
 compressed; its place in the file travels through Beam, its content does not.
 """
 
+import functools
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,7 @@ ROWS = pa.schema(
 """The columns of `Reference.row`."""
 
 _NAME = "references"
+_lock = threading.Lock()  # while a file is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +136,17 @@ def write(
     return sorted(written, key=lambda s: (records.SPLITS.index(s.split), s.index))
 
 
-def hand_out(path: Path, folder: Path | str) -> None:
-    """Moves a file of references to where the job's tasks read it (see receipts)."""
-    if locations.is_remote(folder):
-        transfers.upload(object_store.open_storage(str(folder)), _NAME, path)
-        path.unlink()
-    else:
+def hand_out(path: Path, folder: Path | str) -> Path:
+    """Brings a file of references to where the job's tasks read it (see receipts).
+
+    Returns: a folder of this machine that has it too, for `read`.
+    """
+    if not locations.is_remote(folder):
         path.rename(Path(folder) / _NAME)
+        return Path(folder)
+    transfers.upload_note(object_store.open_storage(str(folder)), _NAME, path)
+    path.rename(path.with_name(_NAME))
+    return path.parent
 
 
 def read(folder: Path | str, shard: ShardReferences) -> list[Reference]:
@@ -167,5 +174,19 @@ def _content(folder: Path | str, shard: ShardReferences) -> bytes:
         with (Path(folder) / _NAME).open("rb") as file:
             file.seek(shard.offset)
             return file.read(shard.num_bytes)
-    remote = object_store.open_storage(str(folder))
-    return remote.read_part(_NAME, shard.offset, shard.num_bytes)
+    begin, end = shard.offset, shard.offset + shard.num_bytes
+    what = f"read {folder}/{_NAME}"
+    return object_store.retried(lambda: _read_far(str(folder), begin, end), what)
+
+
+def _read_far(folder: str, begin: int, end: int) -> bytes:
+    with _lock:
+        file = _opened(folder)
+    content: bytes = file.read_at(end - begin, begin)
+    return content
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(folder: str) -> pa.NativeFile:
+    """Returns a job's file of references, opened once for all shards of a process."""
+    return object_store.open_storage(folder).open(_NAME).content

@@ -1,5 +1,6 @@
 """Plans shards: identifies their clips, and decides what is done to make them."""
 
+import functools
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent import futures
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pipelines import quarantine
 from pipelines.planning.clip_references import Reference
 from pipelines.quarantine import DecodeLimits
 from pipelines.sources import clip_identities, frame_folders, remote_clips
+from pipelines.sources.clip_identities import Identity
 
 __all__ = [
     "ACTIONS",
@@ -51,7 +53,9 @@ class ShardFailedError(RuntimeError):
 def hash_clip(
     clip: Reference,
     max_num_bytes: int = DecodeLimits().max_gib << 30,
+    *,
     identities: MutableMapping[str, str] | None = None,
+    copies: Path | None = None,
 ) -> PlannedClip:
     """Hashes a clip's file; its frames are stored if this is the published file.
 
@@ -61,18 +65,19 @@ def hash_clip(
       max_num_bytes: of a file that is read; a larger one may take hours, and is then
         quarantined by its size alone.
       identities: is given the file's (see clip_identities), by clip id.
+      copies: the folder into which a remote clip is copied while it is read.
 
     Raises:
       ShardFailedError: the file cannot be read.
     """
+    recognise = functools.partial(_recognised, clip, max_num_bytes)
     try:
-        identity = clip_identities.identity(clip.uri)
-        if identity.num_bytes > max_num_bytes:
-            source = quarantine.unread_file(identity.num_bytes)
-        elif clip.source and clip.identity and clip.identity == identity.text:
-            source = clip.source
+        if locations.is_remote(clip.uri):
+            target = copies and remote_clips.copy_path(copies, clip.clip_id, clip.uri)
+            identity, source = remote_clips.look(clip.uri, recognise, target)
         else:
-            source = fingerprint(clip.uri)
+            identity = clip_identities.identity(clip.uri)
+            source = recognise(identity) or fingerprint(clip.uri)
     except (OSError, object_store.StorageError) as cause:
         why = getattr(cause, "strerror", None) or cause
         what = getattr(cause, "filename", None) or clip.uri
@@ -153,6 +158,16 @@ def under_limits(
 def _fits_now(clip: ClipOutcome) -> bool:
     """Returns whether a clip was refused when a row could not exceed a page."""
     return clip.reason == "too_large" and _PAGE_FLAG in clip.detail
+
+
+def _recognised(
+    clip: Reference, max_num_bytes: int, identity: Identity
+) -> Fingerprint | None:
+    """Returns size and hash of a clip that need not be read; None if it must be."""
+    if identity.num_bytes > max_num_bytes:
+        return quarantine.unread_file(identity.num_bytes)
+    is_same = clip.identity and clip.identity == identity.text
+    return clip.source if is_same else None
 
 
 def _planned(clip: Reference, source: Fingerprint, stored_in: str) -> PlannedClip:

@@ -164,7 +164,7 @@ class RemoteDataSet:
         return self.folder / path
 
     def replace(self, path: str, source: Path) -> None:
-        transfers.upload(self._remote, path, source)
+        transfers.upload_note(self._remote, path, source)
         source.unlink()
 
     def remove_abandoned(self) -> None:
@@ -198,7 +198,7 @@ class RemoteDataSet:
         claim = f"versions/{name}/{_CLAIMS}/{uuid.uuid4().hex}"
         with contextlib.ExitStack() as undo:
             undo.callback(self._forget, claim)
-            transfers.put(self._remote, claim, manifests.utc_now().encode())
+            transfers.put_note(self._remote, claim, manifests.utc_now().encode())
             self._refuse_rivals(manifest, claim, number)
             published = dataclasses.replace(manifest, version=name)
             content = manifests.encoded(published)
@@ -245,7 +245,8 @@ class RemoteDataSet:
         Numbers above the current one's may yet be taken for another writer's.
         """
         current = self.current_name()
-        names = {name for name, _ in self._versions()} - set(self.list_versions())
+        listed = filter(naming.is_version_name, self._remote.list_names("versions"))
+        names = set(listed) - set(self.list_versions())
         newest = naming.version_number(current) if current else 0
         old = [name for name in names if naming.version_number(name) < newest]
         return [f"versions/{name}" for name in sorted(old)]
@@ -256,16 +257,16 @@ class RemoteDataSet:
 
     def _upload(self, path: Path, folder: Path, name: str) -> None:
         below = path.relative_to(folder).as_posix()
-        transfers.upload(self._remote, f"versions/{name}/{below}", path)
+        is_for_people = path.suffix == ".tsv"
+        upload = transfers.upload_note if is_for_people else transfers.upload
+        upload(self._remote, f"versions/{name}/{below}", path)
 
     def _next_number(self, manifest: Manifest) -> int:
-        current = self.current_name() or ""
-        newest = naming.version_number(current) if current else 0
-        if current != manifest.parent:
-            raise self._conflict(manifest)
-        for name, is_young in self._versions():
-            number = naming.version_number(name)
-            if number > newest and is_young:
+        """Returns a number above all versions'; CURRENT is read after the claim."""
+        parent = naming.version_number(manifest.parent) if manifest.parent else 0
+        newest = parent
+        for number, is_young in self._versions(parent):
+            if number > parent and is_young:
                 raise self._conflict(manifest)
             newest = max(newest, number)
         return newest + 1
@@ -274,20 +275,22 @@ class RemoteDataSet:
         claims = self._remote.list_infos(claim.rpartition("/")[0])
         if len(claims) > 1 or (self.current_name() or "") != manifest.parent:
             raise self._conflict(manifest)
-        for name, is_young in self._versions():
-            if naming.version_number(name) > number and is_young:
+        for other, is_young in self._versions(number):
+            if other > number and is_young:
                 raise self._conflict(manifest)
 
-    def _versions(self) -> list[tuple[str, bool]]:
-        """Returns the names of all versions, oldest first, and which are new."""
+    def _versions(self, above: int) -> list[tuple[int, bool]]:
+        """Returns the numbers of all versions, and which of those above one are new."""
         now = datetime.datetime.now(datetime.UTC)
         versions = []
-        for name in sorted(self._remote.list_names("versions")):
-            if naming.is_version_name(name):
+        names = filter(naming.is_version_name, self._remote.list_names("versions"))
+        for name in sorted(names, key=naming.version_number):
+            number, times = naming.version_number(name), []
+            if number > above:
                 claims = self._remote.list_infos(f"versions/{name}/{_CLAIMS}")
                 times = [info.mtime for info in claims if info.mtime]
-                is_young = any(now - t < _CLAIM_IS_VOID_AFTER for t in times)
-                versions.append((name, is_young))
+            is_young = any(now - t < _CLAIM_IS_VOID_AFTER for t in times)
+            versions.append((number, is_young))
         return versions
 
     def _conflict(self, manifest: Manifest) -> PublishConflictError:

@@ -85,7 +85,7 @@ class Mark:
           LostMarkError: it is too late.
         """
         began = _now()
-        transfers.put(self._remote, self._path, b"")
+        transfers.put_note(self._remote, self._path, b"")
         self.check()
         self._written_at = began
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from mindrecord_io.storage import locations, object_store
 
-__all__ = ["Identity", "identity"]
+__all__ = ["Identity", "identity", "of_object"]
 
 _MARGIN_NS = 2_000_000_000  # FAT counts two seconds, and clocks of servers differ
 
@@ -49,7 +49,8 @@ def identity(uri: str) -> Identity:
       StorageError: the object store cannot be asked, after several attempts.
     """
     if locations.is_remote(uri):
-        return _of_object(uri)
+        folder, _, name = uri.rpartition("/")
+        return of_object(*object_store.open_storage(folder).size_and_etag(name))
     now = time.time_ns()
     status = os.stat(uri)  # noqa: PTH116 - a Path costs more than the call
     if stat.S_ISDIR(status.st_mode):
@@ -58,9 +59,8 @@ def identity(uri: str) -> Identity:
     return Identity(text, status.st_size)
 
 
-def _of_object(uri: str) -> Identity:
-    folder, _, name = uri.rpartition("/")
-    num_bytes, etag = object_store.open_storage(folder).size_and_etag(name)
+def of_object(num_bytes: int, etag: str) -> Identity:
+    """Returns the identity of an object in a store; `etag` is "" without one."""
     return Identity(_hash(f"{num_bytes} {etag}") if etag else "", num_bytes)
 
 

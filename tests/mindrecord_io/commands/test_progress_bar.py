@@ -184,7 +184,8 @@ def test_a_line_has_how_far_how_fast_and_how_long(changes, expected):
     assert shown(**changes).line() == expected
 
 
-def test_counting_goes_on_while_the_block_runs_and_once_after_it():
+def test_counting_goes_on_while_the_block_runs_and_once_after_it(monkeypatch):
+    monkeypatch.setattr(progress_bar, "_LINE_SECONDS", 0.01)
     counted = threading.Event()
     num_calls = []
 

@@ -2,6 +2,7 @@ import dataclasses
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import apache_beam as beam
@@ -17,7 +18,9 @@ from pipelines.building import (
     receipts,
     worker_pool,
 )
+from pipelines.planning import clip_listing, clip_references, shard_plans
 from pipelines.planning.clip_references import Reference
+from pipelines.sources import remote_clips
 from tests import listings
 
 SETTINGS = records.DecodeSettings(page_num_bytes=64 << 10)
@@ -207,3 +210,75 @@ def test_a_worker_that_dies_fails_the_job_and_not_the_process(
     assert "validation shard 0: the worker process exited with status 1" in str(
         caught.value
     )
+
+
+@pytest.fixture
+def two_shards(package, bucket, tmp_path):
+    """A job on clips and a data set in a store, and its first two shards."""
+    clips = [
+        dataclasses.replace(clip, uri=f"s3://clips/source/{clip.clip_id}.webm")
+        for clip in clips_in(package)
+        if clip.split == "train"
+    ]
+    for clip in clips:
+        content = package.clip(clip.clip_id).read_bytes()
+        bucket.write(f"clips/source/{clip.clip_id}.webm", content)
+    folder = "s3://clips/made/versions/.incomplete-1/receipts"
+    job = dataclasses.replace(
+        job_in(tmp_path), dataset="s3://clips/made", receipts=folder, num_workers=1
+    )
+    path = tmp_path / "unfinished"
+    shards = clip_references.write(
+        path, clip_listing.by_shard(listings.listing(clips), {"train": 2}), {"train": 2}
+    )
+    clip_references.hand_out(path, folder)
+    return job, shards
+
+
+@pytest.mark.slow
+def test_in_one_bundle_the_next_clips_come_while_a_shard_is_made(
+    two_shards, bucket, monkeypatch
+):
+    """A worker answers for the first shard once the clips of the second are here."""
+    job, shards = two_shards
+    seen, all_fetched = set(), threading.Event()
+    look, answer = remote_clips.look, build_transforms._BuildShard._answer
+    num_clips = sum(shard.num_clips for shard in shards)
+    order = []
+
+    def noting_look(uri, *rest):
+        result = look(uri, *rest)
+        seen.add(uri)
+        if len(seen) == num_clips:
+            all_fetched.set()
+        return result
+
+    def patient_answer(self, shard, **fields):
+        if "plan" in fields:
+            assert all_fetched.wait(60), "the next shard's clips do not come meanwhile"
+            order.append(shard.index)
+        return answer(self, shard, **fields)
+
+    monkeypatch.setattr(remote_clips, "look", noting_look)
+    monkeypatch.setattr(build_transforms._BuildShard, "_answer", patient_answer)
+    maker = build_transforms._BuildShard(job)
+    maker.setup()
+    for shard in shards:
+        assert list(maker.process(shard)) == []
+    maker.finish_bundle()
+    maker.teardown()
+    assert sorted(order) == [0, 1]
+    assert len(receipts.read_of_shards(job.receipts)) == 2
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_with_a_shard_ahead_fails_its_bundle(two_shards, bucket):
+    job, shards = two_shards
+    bucket.delete("clips/source/101.webm")
+    maker = build_transforms._BuildShard(job)
+    maker.setup()
+    for shard in shards:
+        maker.process(shard)
+    with pytest.raises(shard_plans.ShardFailedError, match="clip 101: cannot read s3:"):
+        maker.finish_bundle()
+    maker.teardown()

@@ -44,7 +44,7 @@ def test_versions_and_stray_files_are_no_work_in_progress(bucket, remote):
 
 def test_a_mark_is_written_again_and_again(bucket, remote, monkeypatch):
     monkeypatch.setattr(remote_marks, "RENEWED_EVERY_SECONDS", 0.01)
-    put, times, often = remote_marks.transfers.put, [], threading.Event()
+    put, times, often = remote_marks.transfers.put_note, [], threading.Event()
 
     def counted(*arguments):
         put(*arguments)
@@ -52,7 +52,7 @@ def test_a_mark_is_written_again_and_again(bucket, remote, monkeypatch):
         if len(times) == 4:
             often.set()
 
-    monkeypatch.setattr(remote_marks.transfers, "put", counted)
+    monkeypatch.setattr(remote_marks.transfers, "put_note", counted)
     with remote_marks.at_work(remote, ".incomplete-a", "job"):
         assert often.wait(60)
     assert bucket.contents("clips/set") == {}
