@@ -40,21 +40,10 @@ def read_clip(dataset: Path | str | Version, clip_id: str) -> npt.NDArray[np.uin
     """
     opened = dataset if isinstance(dataset, Version) else open_version(dataset)
     row = _row(opened, clip_id)
-    entry = _entry(opened, row["shard"])
-    sizes = row["frame_sizes"]
-    path: Path | str = opened.shard_path(entry)
+    entry, sizes = _entry(opened, row["shard"]), row["frame_sizes"]
+    path = opened.shard_path(entry)
     try:
-        if isinstance(opened, RemoteVersion) and entry.mindrecord is not None:
-            path = f"{opened.uri}/{entry.path}"
-            part = FilePart(
-                entry.path, row["frames_offset"], sum(sizes), entry.mindrecord.num_bytes
-            )
-            check = functools.partial(_wrong, clip_id, row["frames_sha256"])
-            content = opened.cache.reads.submit(part, check).result()
-        else:
-            with files.open_regular(opened.shard_path(entry)) as file:
-                file.seek(row["frames_offset"])
-                content = file.read(sum(sizes))
+        content = _stored_bytes(opened, entry, row)
         ends = itertools.accumulate(sizes)
         jpegs = [
             content[end - size : end] for size, end in zip(sizes, ends, strict=True)
@@ -62,6 +51,22 @@ def read_clip(dataset: Path | str | Version, clip_id: str) -> npt.NDArray[np.uin
         return np.stack([simplejpeg.decode_jpeg(jpeg, "RGB") for jpeg in jpegs])
     except (OSError, ValueError) as cause:
         raise FrameError(f"clip {clip_id} in {path}: {cause}") from cause
+
+
+def _stored_bytes(version: Version, entry: ShardEntry, row: dict[str, Any]) -> bytes:
+    """Returns a clip's frames: of a shard that is not here these bytes alone."""
+    num_bytes = sum(row["frame_sizes"])
+    try:
+        with files.open_regular(version.shard_path(entry)) as file:
+            file.seek(row["frames_offset"])
+            return file.read(num_bytes)
+    except FileNotFoundError:
+        if not isinstance(version, RemoteVersion) or entry.mindrecord is None:
+            raise
+    total = entry.mindrecord.num_bytes
+    part = FilePart(entry.path, row["frames_offset"], num_bytes, total)
+    check = functools.partial(_wrong, row["clip_id"], row["frames_sha256"])
+    return version.cache.reads.submit(part, check).result()
 
 
 def _wrong(clip_id: str, sha256: str, content: bytes) -> str:
