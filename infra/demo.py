@@ -230,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     logger.info(
         "drawing %d clips, building a data set of them, training with and without "
-        "shift: three to four minutes on two cores",
+        "shift: about three minutes on two cores",
         flags.num_clips,
     )
     workdir = flags.workdir.resolve()
