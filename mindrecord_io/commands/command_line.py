@@ -141,8 +141,11 @@ class CommandParser(argparse.ArgumentParser):
         if nearest and "nearest" not in message:
             hints = ", ".join(f"{near} to {name}" for name, near in nearest.items())
             message = f"{message}; nearest flags: {hints}"
-        self.print_usage(sys.stderr)
-        self.exit(2, terminal.red(f"{self.prog}: error: {message}") + "\n")
+        super().error(message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Ends the process; what is wrong is red on a terminal."""
+        super().exit(status, message and terminal.red(message.rstrip("\n")) + "\n")
 
 
 def add_dataset(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

@@ -1,5 +1,6 @@
 """The parsers repeat choices and defaults of modules that they must not load."""
 
+import argparse
 import dataclasses
 
 import pytest
@@ -25,7 +26,7 @@ def test_defaults_are_those_of_the_options(parser, options):
     repeated = {
         name: action.default
         for name, action in actions(parser).items()
-        if not action.required and name != "help"
+        if not action.required and action.default != argparse.SUPPRESS
     }
     assert repeated.items() <= defaults.items()
 

@@ -39,6 +39,8 @@ def test_a_build_names_its_phases_and_ends_with_a_summary(built):
     )
     *_, last = session.lines
     summary = session.lines[session.lines.index(bars[-1].rstrip()) + 1 :]
+    log = session.lines[: session.lines.index(bars[-1].rstrip())]
+    assert [line for line in log if not LOG_LINE.match(line)] == []
     text = "\n".join(summary)
     assert re.search(r"^build took [\d.]+ s$", text, re.M)
     assert re.search(r"^  size +[\d.]+ MB$", text, re.M)
