@@ -121,6 +121,7 @@ def test_a_sound_version_is_reported_clean_and_left_alone(tools, dataset):
         "num_shards": 3,
         "num_clips": 11,
         "damaged": [],
+        "changed_sources": [],
     }
     assert by_hand.snapshot(dataset) == before
 
