@@ -37,7 +37,6 @@ def test_a_build_names_its_phases_and_ends_with_a_summary(built):
     assert not terminals.CONTROL.search(
         terminals.COLOUR.sub("", session.shown).replace("\r", "")
     )
-    *_, last = session.lines
     summary = session.lines[session.lines.index(bars[-1].rstrip()) + 1 :]
     log = session.lines[: session.lines.index(bars[-1].rstrip())]
     assert [line for line in log if not LOG_LINE.match(line)] == []
@@ -47,7 +46,7 @@ def test_a_build_names_its_phases_and_ends_with_a_summary(built):
     assert re.search(
         r"^  shards +reused +0\n +relabelled +0\n +decoded +\d$", text, re.M
     )
-    assert last.split() == ["label", "conflicts", "0"]
+    assert re.search(r"^  label conflicts +0$", text, re.M)
     assert "{" not in text
 
 
