@@ -123,48 +123,43 @@ def run(options: EvalOptions) -> EvalResult | None:
     network = trained.load(options.checkpoint)
     _check_agreement(options, network.config, sections["model"])
     settings = trained.view_settings(network, sections["evaluation"])
-    names = version.category_names()
+    evaluation = _score(options, network, settings, version=version, ranks=ranks)
+    if not ranks.is_first:
+        return None
+    recipe = {"model": network.config, "evaluation": settings}
+    _write_files(options, evaluation, version, coverage, recipe=recipe)
+    logger.info("%s: %s", options.split, coverage.describe())
+    result = _result(options, version.manifest.version, evaluation, began)
+    return dataclasses.replace(
+        result, num_annotated=coverage.num_annotated, left_out=coverage.reasons
+    )
+
+
+def _score(
+    options: EvalOptions,
+    network: tsm.TSM,
+    settings: config.EvalConfig,
+    *,
+    version: manifests.Version,
+    ranks: Ranks,
+) -> evaluate.Evaluation:
+    """Returns the evaluation of the split, by the data set's own numbers of classes."""
     order = trained.class_order(
         network,
-        names,
+        version.category_names(),
         checkpoint_name=str(options.checkpoint),
         dataset=str(options.dataset),
         is_mapped=options.map_classes,
     )
     if settings.check_hashes:
         shard_checks.check_hashes(version, options.split)
-    evaluation = evaluate_split(
+    return evaluate_split(
         trained.in_order(evaluate.make_predict(network), order),
         network.config,
         settings,
         version=version,
         split=options.split,
         ranks=ranks,
-    )
-    if not ranks.is_first:
-        return None
-    clip_ids = split_columns.clip_ids_of(version, options.split)
-    guesses: dict[str, list[int]] = {}
-    if options.submission:
-        num_labels = evaluation.ranked.shape[1]
-        frequent = split_coverage.frequent_label_ids(version, num_labels)
-        guesses = dict.fromkeys(coverage.left_out, frequent)
-    table = predictions.to_table(evaluation, clip_ids, names)
-    _write_files(options, evaluation, table, names, guesses=guesses)
-    if options.page:
-        pages.write_evaluation(
-            options.page,
-            version,
-            table,
-            split=options.split,
-            checkpoint=str(options.checkpoint),
-            recipe={"model": network.config, "evaluation": settings},
-        )
-        logger.info("wrote a page to %s", options.page)
-    logger.info("%s: %s", options.split, coverage.describe())
-    result = _result(options, version.manifest.version, evaluation, began)
-    return dataclasses.replace(
-        result, num_annotated=coverage.num_annotated, left_out=coverage.reasons
     )
 
 
@@ -248,11 +243,14 @@ def _check_submission(
 def _write_files(
     options: EvalOptions,
     evaluation: evaluate.Evaluation,
-    table: pa.Table,
-    names: Sequence[str],
+    version: manifests.Version,
+    coverage: split_coverage.SplitCoverage,
     *,
-    guesses: Mapping[str, Sequence[int]],
+    recipe: Mapping[str, Any],
 ) -> None:
+    names = version.category_names()
+    clip_ids = split_columns.clip_ids_of(version, options.split)
+    table = predictions.to_table(evaluation, clip_ids, names)
     if options.output:
         with job_files.written(options.output) as path:
             predictions.write(table, path)
@@ -262,16 +260,35 @@ def _write_files(
             class_report.write(class_report.to_json(evaluation, names), path)
         logger.info("wrote a report of %d classes to %s", len(names), options.report)
     if options.submission:
-        content = predictions.to_submission(table, guesses)
-        with job_files.written(options.submission) as path:
-            files.replace_file(path, content)
-        logger.info(
-            "wrote %d lines to %s, %d of them guesses: the most frequent labels of the "
-            "training for clips that are not stored",
-            table.num_rows + len(guesses),
-            options.submission,
-            len(guesses),
+        num_labels = evaluation.ranked.shape[1]
+        frequent = split_coverage.frequent_label_ids(version, num_labels)
+        guesses = dict.fromkeys(coverage.left_out, frequent)
+        _write_submission(options.submission, table, guesses)
+    if options.page:
+        pages.write_evaluation(
+            options.page,
+            version,
+            table,
+            split=options.split,
+            checkpoint=str(options.checkpoint),
+            recipe=recipe,
         )
+        logger.info("wrote a page to %s", options.page)
+
+
+def _write_submission(
+    location: Path | str, table: pa.Table, guesses: Mapping[str, Sequence[int]]
+) -> None:
+    content = predictions.to_submission(table, guesses)
+    with job_files.written(location) as path:
+        files.replace_file(path, content)
+    logger.info(
+        "wrote %d lines to %s, %d of them guesses: the most frequent labels of the "
+        "training for clips that are not stored",
+        table.num_rows + len(guesses),
+        location,
+        len(guesses),
+    )
 
 
 def _device(evaluation: Mapping[str, Any]) -> tuple[str, str | None]:
