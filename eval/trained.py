@@ -11,7 +11,7 @@ import numpy as np
 from eval import config, evaluate
 from eval.running import config_file
 from mindrecord_io.storage import job_files, locations
-from model import checkpoint
+from model import checkpoint, weight_files
 from model.tsm import TSM
 
 __all__ = [
@@ -41,8 +41,7 @@ def load(location: Path | str) -> TSM:
       checkpoint.CheckpointError: there is none, or it cannot be used.
       StorageError: it cannot be fetched.
     """
-    if locations.is_remote(location) and not str(location).endswith(".ckpt"):
-        location = f"{location}/{checkpoint.BEST_FILE}"
+    location = file_location(location)
     try:
         with job_files.fetched(location) as path:
             return checkpoint.load(path)[0]
@@ -50,6 +49,14 @@ def load(location: Path | str) -> TSM:
         raise checkpoint.CheckpointError(f"there is no checkpoint {location}") from (
             cause
         )
+
+
+def file_location(location: Path | str) -> Path | str:
+    """Returns the file that a URI means: a training's folder has its best one."""
+    is_file = Path(location).suffix in weight_files.READERS
+    if is_file or not locations.is_remote(location):
+        return location
+    return f"{location}/{checkpoint.BEST_FILE}"
 
 
 def view_settings(network: TSM, given: Mapping[str, Any]) -> config.EvalConfig:

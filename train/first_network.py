@@ -46,11 +46,11 @@ def make(
       ValueError: its classifier is of other classes.
     """
     network = _new(network_config, training)
-    location = training.weights_file
-    if location is None:
+    if training.weights_file is None:
         network.card = ModelCard(weights=config.RANDOM)
         logger.info("weights: %s", config.RANDOM)
         return network
+    location = trained.file_location(training.weights_file)
     with job_files.fetched(location) as fetched:
         path = checkpoint.file_of(fetched)
         imported = weights.import_weights(network, path, fresh=training.fresh_parts)
