@@ -21,7 +21,7 @@ from mindrecord_io import naming, records
 from mindrecord_io.shards import schema, shard_folders, sharding
 from mindrecord_io.storage import files, incomplete
 from mindrecord_io.versions import clips_table, manifests, opening, publication
-from tests import s3_server, versions_by_hand
+from tests import s3_server, small_datasets, versions_by_hand
 
 # Before anything imports MindSpore: on AVX-512 machines oneDNN picks a reference
 # convolution that is 50 times slower.
@@ -215,6 +215,12 @@ def published_version(tmp_path_factory):
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     return opening.open_version(dataset)
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory):
+    """48 clips of moving shapes, and the data set of their frames."""
+    return small_datasets.make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="session")

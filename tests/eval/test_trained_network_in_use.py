@@ -3,11 +3,12 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from eval import export, trained, video_files
 from mindrecord_io.versions import opening
-from tests.eval.conftest import run_command
+from tests.small_datasets import run_command
 
 CONFIG = """
 model: {arch: resnet18, width: 8, num_segments: 4, shift_div: 4}
@@ -31,10 +32,16 @@ def run(small_dataset, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def scored(run, small_dataset):
+def predictions_path(tmp_path_factory):
+    return tmp_path_factory.mktemp("scored") / "predictions.parquet"
+
+
+@pytest.fixture(scope="module")
+def scored(run, small_dataset, predictions_path):
     """The result of `eval` by nothing but the folder and the data set."""
     words = ("eval", "--checkpoint", run, "--dataset", small_dataset.dataset)
-    return json.loads(run_command(*words).stdout.splitlines()[-1])
+    done = run_command(*words, "--output", predictions_path)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +71,18 @@ def test_infer_has_the_accuracy_of_eval(scored, by_id, validation):
     assert scored["num_clips"] == len(validation)
     best = {clip_id: line["labels"][0] for clip_id, line in by_id.items()}
     assert accuracy(best, validation) == scored["top1"]
+
+
+def test_infer_has_the_labels_of_eval_for_every_clip(scored, by_id, predictions_path):
+    """Equal accuracies could be those of a network that always has one answer."""
+    rows = pq.read_table(predictions_path).to_pylist()
+    assert len(rows) == scored["num_clips"] == len(by_id)
+    for row in rows:
+        line = by_id[row["clip_id"]]
+        assert line["labels"] == row["top_labels"]
+        np.testing.assert_allclose(
+            line["probabilities"], row["top_probabilities"], atol=1e-5
+        )
 
 
 def test_infer_on_the_files_is_infer_on_their_clips(run, small_dataset, by_id):

@@ -43,3 +43,24 @@ def test_an_evaluation_checks_the_device_first(monkeypatch):
     monkeypatch.setattr(config.devices, "count", lambda *_: 0)
     with pytest.raises(config_file.ConfigError, match="device_target is GPU"):
         config.use_device("GPU")
+
+
+@pytest.mark.parametrize(
+    ("device_target", "precision_mode", "used"),
+    [
+        ("Ascend", "force_fp16", ["force_fp16"]),
+        ("Ascend", None, []),
+        ("CPU", "force_fp16", []),
+    ],
+)
+def test_the_precision_mode_is_for_ascend(
+    monkeypatch, device_target, precision_mode, used
+):
+    """As MindSpore is called: no such device is here."""
+    modes = []
+    monkeypatch.setattr(config.devices, "check", lambda *_: None)
+    monkeypatch.setattr(config.mindspore, "set_device", lambda *_: None)
+    precision = config.mindspore.device_context.ascend.op_precision
+    monkeypatch.setattr(precision, "precision_mode", modes.append)
+    config.use_device(device_target, precision_mode)
+    assert modes == used
