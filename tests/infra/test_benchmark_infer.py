@@ -12,10 +12,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_the_ratio_is_of_the_rates():
-    assert infer.summarise([1.0, 2.0], 2.0) == {
+    network = [infer.Times(1.0, 3.0), infer.Times(2.0, 5.0)]
+    assert infer.summarise(network, infer.Times(2.0, 5.0)) == {
         "network_seconds": 1.5,
         "files_seconds": 2.0,
         "ratio": 0.75,
+        "network_cpu_seconds": 4.0,
+        "files_cpu_seconds": 5.0,
+        "cpu_ratio": 0.8,
     }
 
 
@@ -41,4 +45,5 @@ def test_the_benchmark_runs(tmp_path):
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout.splitlines()[-1])
     assert result["ratio"] > 0
+    assert 0 < result["cpu_ratio"] < 1
     assert result["num_clips"] == 6

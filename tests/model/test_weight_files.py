@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import sys
+import types
 
 import mindspore
 import numpy as np
@@ -137,6 +139,17 @@ def test_without_pytorch_its_files_are_refused_with_the_way_out(tmp_path, monkey
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(CheckpointError, match=r"needs PyTorch: .* \.safetensors"):
         weight_files.read(path)
+
+
+def test_a_pytorch_that_a_crafted_file_can_use_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "best.pth.tar"
+    path.write_bytes(b"anything")
+    for version in ("2.9.1", "1.13.0+cpu"):
+        unsafe = types.SimpleNamespace(__version__=version)  # and nothing to load by
+        monkeypatch.setitem(sys.modules, "torch", unsafe)
+        message = f"needs PyTorch 2.10: a crafted file can run code in {version}"
+        with pytest.raises(CheckpointError, match=re.escape(message)):
+            weight_files.read(path)
 
 
 class TestWithPyTorch:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor
 
+from model import checkpoint
 from model.checkpoint import CheckpointError
 from model.tsm import TSM, TSMConfig
 from train.checkpoints import Checkpoints
@@ -177,3 +178,12 @@ def test_a_kill_at_any_moment_leaves_a_good_one(tmp_path):
         assert checkpoints.restore(newest, network(0), tensors(0))["step"] == newest
         for step in checkpoints.steps():
             checkpoints.path_of(step).rename(tmp_path / f"kept-{rng.integers(1 << 40)}")
+
+
+def test_its_optimizers_half_is_no_network_and_says_where_that_is(saved):
+    with pytest.raises(
+        checkpoint.CheckpointError,
+        match=r"training\.ckpt is the optimizer's half of a checkpoint: the network is "
+        r"in .*step-00000020/network\.ckpt",
+    ):
+        checkpoint.load(saved.path_of(20) / "training.ckpt")
