@@ -1,8 +1,7 @@
-"""What people should know of a version's clips: the lost ones, and equal files.
+"""Counts and lists a version's lost clips; writes lists for people.
 
-While the table of clips is written, its rows pass here. Lost clips go straight into
-lost.tsv, hashes of files to the disk, to be grouped in parts: memory does not grow with
-the number of clips.
+While the table of clips is written, its rows pass here, and lost clips go straight into
+lost.tsv: memory does not grow with their number.
 """
 
 import collections
@@ -12,21 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from mindrecord_io import records
-from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files, spilled_rows, tallies
+from mindrecord_io.storage import files
 from pipelines.planning.clip_listing import LOST_COLUMNS
 from pipelines.quarantine import REASONS
 
-__all__ = ["LOST", "SAME_BYTES", "ClipNotes", "LostClips", "SameBytes", "write_tsv"]
+__all__ = ["LOST", "LostClips", "passing", "write_tsv"]
 
 LOST = "lost.tsv"
-SAME_BYTES = "same_bytes.tsv"
-
-_SAME_COLUMNS = ("source_sha256", "what", "clip_id", "split", "label", "uri")
-_FILES = pa.schema([(n, pa.string()) for n in ("sha256", *_SAME_COLUMNS[2:])])
 _LOST = (records.QUARANTINED, records.MISSING)
 _MAX_COLUMNS = 1000  # of a table in a file
 _MAX_DETAIL = 60  # characters of an example in a line of the log
@@ -72,76 +64,22 @@ class LostClips:
         return ", ".join(f"{reason} {n}" for reason, n in self.num_clips.most_common())
 
 
-@dataclass(slots=True)
-class SameBytes:
-    """Files of clips that are there more than once, byte for byte.
+def passing(
+    groups: Iterable[Sequence[Row]], folder: Path, lost: LostClips
+) -> Iterator[Sequence[Row]]:
+    """Yields the groups of rows as they come; writes lost.tsv of what is not stored.
 
-    Attributes:
-      leaks: those in two splits, each as its clips' ids; conflicts: those under two
-        labels; repeats: all others.
+    Args:
+      lost: counts these clips, but for files that no annotation names.
     """
-
-    leaks: tallies.Tally[str] = field(default_factory=tallies.Tally)
-    conflicts: tallies.Tally[str] = field(default_factory=tallies.Tally)
-    repeats: tallies.Tally[str] = field(default_factory=tallies.Tally)
-
-    def __bool__(self) -> bool:
-        return bool(len(self.leaks) or len(self.conflicts) or len(self.repeats))
-
-    def __str__(self) -> str:
-        kinds = {
-            "in two splits": self.leaks,
-            "under two labels": self.conflicts,
-            "twice in one class": self.repeats,
-        }
-        return ", ".join(
-            f"{len(of_kind)} {words} (the first: {of_kind.first[0]})"
-            for words, of_kind in kinds.items()
-            if len(of_kind)
-        )
-
-
-class ClipNotes:
-    """Gathers both while rows pass."""
-
-    def __init__(self) -> None:
-        self.lost = LostClips()
-        self._files = spilled_rows.SpilledRows(_FILES, sharding.NUM_PARTITIONS)
-
-    def passing(
-        self, groups: Iterable[Sequence[Row]], folder: Path
-    ) -> Iterator[Sequence[Row]]:
-        """Yields the groups of rows as they come; writes lost.tsv if clips are lost."""
-        with _TsvFile(folder / LOST, LOST_COLUMNS) as tsv:
-            for rows in groups:
-                for row in rows:
-                    if row["status"] in _LOST:
-                        self.lost.add(row["clip_id"], row["reason"], row["detail"])
-                        tsv.write(row)
-                    elif row["status"] == records.STORED:
-                        self._add_file(row)
-                yield rows
-
-    def same_bytes(self, folder: Path) -> SameBytes:
-        """Returns the files that are there twice; writes same_bytes.tsv if any is."""
-        same = SameBytes()
-        with _TsvFile(folder / SAME_BYTES, _SAME_COLUMNS) as tsv:
-            for partition in range(self._files.num_partitions):
-                clips: dict[str, list[tuple[str, ...]]] = {}
-                for row in self._files.rows(partition):
-                    clips.setdefault(row[0], []).append(row[1:])
-                for sha256, equal in clips.items():
-                    if len(equal) > 1:
-                        what = _add_group(same, equal)
-                        for clip in equal:
-                            cells = (sha256, what, *clip)
-                            tsv.write(dict(zip(_SAME_COLUMNS, cells, strict=True)))
-        return same
-
-    def _add_file(self, row: Row) -> None:
-        sha256 = row["source_sha256"]
-        clip = (row["clip_id"], row["split"], row["label"], row["uri"])
-        self._files.append((sha256, *clip), sharding.partition_of(sha256))
+    with _TsvFile(folder / LOST, LOST_COLUMNS) as tsv:
+        for rows in groups:
+            for row in rows:
+                if row["status"] in _LOST:
+                    lost.add(row["clip_id"], row["reason"], row["detail"])
+                if row["status"] != records.STORED:
+                    tsv.write(row)
+            yield rows
 
 
 class _TsvFile:
@@ -179,19 +117,3 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     with _TsvFile(path, columns) as tsv:
         for row in rows:
             tsv.write(row)
-
-
-def _add_group(same: SameBytes, clips: Sequence[tuple[str, ...]]) -> str:
-    """Counts clips of one file by the worst that they are; returns that in words."""
-    splits = {split for _, split, _, _ in clips}
-    labels = {label for _, _, label, _ in clips if label}
-    named = " and ".join(f"{clip_id} ({split})" for clip_id, split, _, _ in clips[:3])
-    if len(splits) > 1:
-        same.leaks.add(named, named)
-    if len(labels) > 1:
-        same.conflicts.add(named, named)
-    if len(splits) == 1 and len(labels) < 2:
-        same.repeats.add(named, named)
-        return "repeat"
-    kinds = ("leak" if len(splits) > 1 else "", "conflict" if len(labels) > 1 else "")
-    return "+".join(filter(None, kinds))

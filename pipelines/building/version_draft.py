@@ -17,10 +17,11 @@ from mindrecord_io.shards import schema
 from mindrecord_io.shards.shard_folders import SummaryFile
 from mindrecord_io.storage import files
 from mindrecord_io.storage.tallies import Tally
-from mindrecord_io.versions import clips_table, manifests
+from mindrecord_io.versions import clips_table, manifests, same_bytes
 from mindrecord_io.versions.manifests import Manifest, ShardEntry, Version
-from pipelines.building import label_files
-from pipelines.building.clip_notes import ClipNotes, LostClips, SameBytes, write_tsv
+from mindrecord_io.versions.same_bytes import SameBytes
+from pipelines.building import clip_notes, label_files
+from pipelines.building.clip_notes import LostClips
 from pipelines.planning.annotation_changes import CHANGE_COLUMNS
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.planning.clip_references import Reference
@@ -30,6 +31,7 @@ from pipelines.publishing.data_sets import DataSet
 
 __all__ = [
     "CHANGES",
+    "NO_ANNOTATION",
     "MadeShard",
     "WrittenVersion",
     "lost_to_absence",
@@ -44,7 +46,9 @@ T = TypeVar("T")
 CHANGES = "changes.tsv"
 """The clips of a version that differ from its parent's, beside its other files."""
 
-_NO_ANNOTATION = "in the folder of clips, but not annotated"
+NO_ANNOTATION = "in the folder of clips, but not annotated"
+"""What is wrong with an unlisted file."""
+
 _ROWS_PER_GROUP = 10_000  # of clips that are in no shard
 _IN_NO_SHARD = -1  # for the number of frames
 
@@ -67,7 +71,7 @@ class WrittenVersion:
     Attributes:
       folder: has them.
       manifest: not among them, and without a version's name yet.
-      lost_clips, same_bytes: as in clip_notes; their lists are among the files.
+      lost_clips: by reason; they and same_bytes have lists among the files.
     """
 
     folder: Path
@@ -93,12 +97,18 @@ def write(
     """
     folder = staging / "version"  # the staging folder itself holds the job's receipts
     folder.mkdir()
-    totals, notes = _Totals(plan), ClipNotes()
+    totals, lost_clips = _Totals(plan), LostClips()
     table_path = naming.clips_table_path(folder)
-    clips_table.write(table_path, notes.passing(totals.row_groups(shards), folder))
-    same_bytes = notes.same_bytes(folder)
+    row_groups = clip_notes.passing(totals.row_groups(shards), folder, lost_clips)
+    clips_table.write(table_path, row_groups)
+    same = same_bytes.same_bytes_of(
+        lambda: clips_table.batches(table_path, same_bytes.COLUMNS)
+    )
+    path = folder / same_bytes.SAME_BYTES
+    clip_notes.write_tsv(path, same_bytes.LISTED_COLUMNS, same.rows())
     if plan.listing.difference is not None:
-        write_tsv(folder / CHANGES, CHANGE_COLUMNS, plan.listing.difference.rows())
+        rows = plan.listing.difference.rows()
+        clip_notes.write_tsv(folder / CHANGES, CHANGE_COLUMNS, rows)
     naming.labels_folder(folder).mkdir()
     label_files.write_label_files(
         naming.labels_folder(folder), plan.annotations.label_map, totals.stored_clips()
@@ -106,7 +116,7 @@ def write(
     totals.check()
     lost = totals.quarantined.followed_by(lost_to_absence(plan.listing))
     manifest = totals.manifest(files.fingerprint(table_path))
-    return WrittenVersion(folder, manifest, lost, notes.lost, same_bytes)
+    return WrittenVersion(folder, manifest, lost, lost_clips, same)
 
 
 def publish(
@@ -162,7 +172,7 @@ class _Totals:
         for some in _batched(missing):
             yield clips_table.missing_rows(some, NO_FILE)
         for names in _batched(listing.unlisted()):
-            yield clips_table.unlisted_rows(names, _NO_ANNOTATION)
+            yield clips_table.unlisted_rows(names, NO_ANNOTATION)
 
     def stored_clips(self) -> Iterator[tuple[Annotation, int]]:
         """Yields the stored clips and their numbers of frames, in annotation order."""

@@ -4,7 +4,9 @@ A job that is refused publishes nothing. Its lists lie in the data set's folder
 `versions/refused`; the shards that it made stay, so that nothing is decoded twice.
 """
 
+import contextlib
 import errno
+import itertools
 import logging
 import os
 import shlex
@@ -14,15 +16,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mindrecord_io.commands import log_lines, quantities
+from mindrecord_io.storage import own_folders
 from mindrecord_io.storage.tallies import Tally
+from mindrecord_io.versions import same_bytes
+from mindrecord_io.versions.same_bytes import SameBytes
 from pipelines.building import clip_notes, version_draft
-from pipelines.building.clip_notes import LostClips, SameBytes
+from pipelines.building.clip_notes import LostClips
 from pipelines.planning.annotation_changes import CHANGE_COLUMNS, Changes
 from pipelines.planning.clip_listing import LOST_COLUMNS, ClipListing
 from pipelines.publishing.data_sets import DataSet
 
 __all__ = [
     "REFUSED",
+    "REFUSED_FILES",
     "JobError",
     "forget_refused",
     "keep",
@@ -38,6 +44,14 @@ logger = logging.getLogger(__name__)
 
 REFUSED = "versions/refused"
 """The folder, below a data set's, of the lists of the last refused job."""
+
+REFUSED_FILES = (
+    clip_notes.LOST,
+    same_bytes.SAME_BYTES,
+    version_draft.CHANGES,
+    "report.html",
+)
+"""What may be in it; the last is the page on these lists."""
 
 _BYTES_PER_SOURCE_BYTE = 12  # JPEGs of quality 90 against VP9: infra/RESULTS.md
 _MAX_DETAIL = 200
@@ -105,7 +119,10 @@ def refuse_lost_early(
     for clip_id, _, _, reason, detail, _ in listing.lost.rows():
         by_reason.add(clip_id, reason, detail)
     if data_set is not None:
-        rows = (dict(zip(LOST_COLUMNS, r, strict=True)) for r in listing.lost.rows())
+        rows = itertools.chain(
+            (dict(zip(LOST_COLUMNS, r, strict=True)) for r in listing.lost.rows()),
+            (_unlisted(name) for name in listing.unlisted()),
+        )
         listed = _keep_rows(data_set, clip_notes.LOST, LOST_COLUMNS, rows)
     refuse_lost(
         lost, max_quarantined, by_reason=by_reason, listed=listed, command=command
@@ -153,6 +170,7 @@ def keep(data_set: DataSet, path: Path) -> str:
     name = f"{REFUSED}/{path.name}"
     if not isinstance(data_set.location, Path):
         return data_set.write(name, path.read_bytes())
+    own_folders.check_place(data_set.location, REFUSED)
     kept = data_set.location / name
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(path, kept)
@@ -170,9 +188,14 @@ def with_remedy(problem: str) -> str:
 
 
 def forget_refused(data_set: DataSet) -> None:
-    """Removes the lists of a refused job from a data set on this machine."""
+    """Removes what a refused job left for people."""
+    for name in REFUSED_FILES:
+        data_set.remove(f"{REFUSED}/{name}")
     if isinstance(data_set.location, Path):
-        shutil.rmtree(data_set.location / REFUSED, ignore_errors=True)
+        with contextlib.suppress(
+            OSError
+        ):  # something else is in it, or it is not there
+            (data_set.location / REFUSED).rmdir()
 
 
 def log_space(listing: ClipListing, data_set: DataSet) -> None:
@@ -197,6 +220,11 @@ def log_space(listing: ClipListing, data_set: DataSet) -> None:
         folder,
         "" if needed <= free else ": make room, or reduce frames by --short_side",
     )
+
+
+def _unlisted(name: str) -> dict[str, str]:
+    why = {"reason": "unlisted", "detail": version_draft.NO_ANNOTATION}
+    return {"clip_id": name, **why}
 
 
 def _keep_rows(

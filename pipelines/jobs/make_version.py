@@ -20,6 +20,7 @@ from mindrecord_io.shards import shard_folders
 from mindrecord_io.shards.shard_folders import SummaryFile
 from mindrecord_io.storage import locations
 from mindrecord_io.storage.tallies import Tally
+from mindrecord_io.versions import same_bytes
 from mindrecord_io.versions.manifests import Version
 from pipelines.building import clip_notes, receipts, version_draft
 from pipelines.building.receipts import ShardReceipt
@@ -127,6 +128,7 @@ def run(job: VersionJob) -> JobResult:
         the meantime.
     """
     begin = time.monotonic()
+    brakes.forget_refused(job.data_set)
     _refuse_early(job, job.data_set)
     brakes.log_space(job.plan.listing, job.data_set)
     plan, data_set = job.plan, job.data_set
@@ -148,7 +150,6 @@ def run(job: VersionJob) -> JobResult:
             raise JobError("not one clip could be stored; nothing is published")
         progress_bar.phase("publishing")
         version = version_draft.publish(written, plan.parent, data_set)
-        brakes.forget_refused(data_set)
         if has_new:
             source_recording.keep(recorded, staging, data_set)
     actions = collections.Counter(receipt.action for receipt in done)
@@ -226,7 +227,7 @@ def _refuse(job: VersionJob, written: WrittenVersion) -> None:
         listed=lists.get(clip_notes.LOST, ""),
         command=job.command,
     )
-    brakes.refuse_leaks(written.same_bytes, lists[clip_notes.SAME_BYTES])
+    brakes.refuse_leaks(written.same_bytes, lists[same_bytes.SAME_BYTES])
 
 
 def _lost_before(plan: VersionPlan) -> Tally[tuple[str, str, str]]:
@@ -379,5 +380,5 @@ def _log_notes(written: WrittenVersion, version: Version) -> None:
             "equal files: %s; all listed in %s/%s",
             written.same_bytes,
             version.folder,
-            clip_notes.SAME_BYTES,
+            same_bytes.SAME_BYTES,
         )

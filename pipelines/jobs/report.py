@@ -8,23 +8,26 @@ its version when that is pruned.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from mindrecord_io import naming, records
 from mindrecord_io.commands import command_line
 from mindrecord_io.storage import files, spilled_rows
-from mindrecord_io.versions import clips_table, manifests
-from pipelines.jobs import brakes, parsers, run_report
+from mindrecord_io.versions import clips_table, manifests, same_bytes
+from mindrecord_io.versions.same_bytes import SameBytes
+from pipelines.building import clip_notes, version_draft
+from pipelines.jobs import brakes, parsers, run_report, tsv_lists
 from pipelines.jobs.parsers import ReportOptions
+from pipelines.planning.annotation_changes import CHANGE_COLUMNS
+from pipelines.planning.clip_listing import LOST_COLUMNS
 from pipelines.publishing import data_sets
 from pipelines.report import (
     clip_samples,
     data_card,
-    duplicates,
+    refused_page,
     version_differences,
     version_figures,
     version_page,
@@ -49,21 +52,27 @@ class ReportResult:
 def report(options: ReportOptions) -> ReportResult:
     """Writes the page; replaces an older one in one step.
 
+    Where nothing is published and a job was refused, the page is on that job.
+
     Raises:
       ManifestError, TableError: there is no such version, or its table is damaged.
       OSError, StorageError: the page cannot be written.
     """
     begin = time.monotonic()
     with data_sets.opened(options.dataset) as data_set:
-        _refuse_unpublished(data_set)
+        was_refused = _was_refused(data_set)
+        if was_refused and data_set.current_name() is None:
+            return _report_of_refused(options, data_set, begin)
         version = data_set.open_version(options.version)
+        if was_refused:
+            logger.warning(
+                "%s: the last job was refused; its lists are in %s",
+                data_set.location,
+                brakes.REFUSED,
+            )
         content = _page(options, data_set, version).encode()
-        if options.output is None:
-            name = f"versions/{version.manifest.version}/report.html"
-            written_to = data_set.write(name, content)
-        else:
-            files.replace_file(options.output, content)
-            written_to = str(options.output)
+        name = f"versions/{version.manifest.version}/report.html"
+        written_to = _write(options, data_set, name, content)
     return ReportResult(
         report=written_to,
         version=version.manifest.version,
@@ -99,15 +108,50 @@ def _report_of_run(options: ReportOptions) -> ReportResult:
     )
 
 
-def _refuse_unpublished(data_set: data_sets.DataSet) -> None:
-    """Raises ManifestError where builds were refused; names the list of lost clips."""
-    if isinstance(data_set.location, Path) and data_set.current_name() is None:
-        lists = sorted((data_set.location / brakes.REFUSED).glob("*.tsv"))
-        if lists:
-            raise manifests.ManifestError(
-                f"{data_set.location}: nothing is published yet; what stopped the last "
-                f"job is listed in {', '.join(map(str, lists))}"
-            )
+def _write(
+    options: ReportOptions, data_set: data_sets.DataSet, name: str, content: bytes
+) -> str:
+    if options.output is None:
+        return data_set.write(name, content)
+    files.replace_file(options.output, content)
+    return str(options.output)
+
+
+def _was_refused(data_set: data_sets.DataSet) -> bool:
+    lists = (f"{brakes.REFUSED}/{name}" for name in brakes.REFUSED_FILES[:-1])
+    return any(tsv_lists.exists(data_set, path) for path in lists)
+
+
+def _report_of_refused(
+    options: ReportOptions, data_set: data_sets.DataSet, begin: float
+) -> ReportResult:
+    """Writes a page on the last job, as no version is published yet."""
+
+    def rows(name: str, columns: Sequence[str]) -> Iterator[Mapping[str, str]]:
+        return tsv_lists.rows(data_set, f"{brakes.REFUSED}/{name}", columns)
+
+    equal = rows(same_bytes.SAME_BYTES, same_bytes.LISTED_COLUMNS)
+
+    page = refused_page.page_of(
+        refused_page.RefusedJob(
+            name=_name(data_set),
+            lost_list=f"{brakes.REFUSED}/{clip_notes.LOST}",
+            lost=rows(clip_notes.LOST, LOST_COLUMNS),
+            same=SameBytes.of_rows(equal),
+            withdrawn=rows(version_draft.CHANGES, CHANGE_COLUMNS),
+        )
+    ).encode()
+    written_to = _write(options, data_set, f"{brakes.REFUSED}/report.html", page)
+    logger.warning(
+        "%s: nothing is published yet: the page is on the job that was refused",
+        data_set.location,
+    )
+    seconds = round(time.monotonic() - begin, 1)
+    return ReportResult(written_to, "", 0, len(page), seconds)
+
+
+def _name(data_set: data_sets.DataSet) -> str:
+    return str(data_set.location).rstrip("/").rpartition("/")[2]
 
 
 def _page(
@@ -131,7 +175,7 @@ def _page(
 
     return version_page.page_of(
         version_page.Content(
-            name=str(data_set.location).rstrip("/").rpartition("/")[2],
+            name=_name(data_set),
             card=_card(data_set),
             manifest=manifest,
             label_names=version.category_names(),
@@ -139,7 +183,7 @@ def _page(
             shards=version_figures.shard_figures(manifest),
             changes=version_differences.changes(manifest, parent),
             difference=difference,
-            duplicates=duplicates.duplicates_of(lambda: batches(duplicates.COLUMNS)),
+            same=same_bytes.same_bytes_of(lambda: batches(same_bytes.COLUMNS)),
             class_samples=clip_samples.class_samples(
                 version, batches(clip_samples.COLUMNS), data_set.read_part
             )

@@ -99,6 +99,9 @@ class DataSet(Protocol):
     def replace(self, path: str, source: Path) -> None:
         """Replaces such a file by one of this machine, which goes."""
 
+    def remove(self, path: str) -> None:
+        """Removes a file that is no part of a version, if it is there."""
+
     def remove_abandoned(self) -> None:
         """Removes what dead jobs left of unfinished work."""
 
@@ -190,6 +193,10 @@ class LocalDataSet:
         files.sync(source)
         with files.synced_directory(self.folder):
             source.replace(self.folder / path)
+
+    def remove(self, path: str) -> None:
+        own_folders.check_place(self.folder, Path(path).parent.as_posix())
+        (self.folder / path).unlink(missing_ok=True)
 
     def remove_abandoned(self) -> None:
         removal.remove_abandoned(self.folder)

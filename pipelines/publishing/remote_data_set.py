@@ -167,6 +167,10 @@ class RemoteDataSet:
         transfers.upload_note(self._remote, path, source)
         source.unlink()
 
+    def remove(self, path: str) -> None:
+        if self._exists(path):
+            self._remote.remove_file(path)
+
     def remove_abandoned(self) -> None:
         # In the store a job removes nothing: what was half uploaded is finished by
         # the next job that makes the shard, and the rest waits for a prune.

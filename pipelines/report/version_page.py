@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 from mindrecord_io import records
 from mindrecord_io.versions import manifests
-from pipelines.quarantine import REASONS
+from mindrecord_io.versions.provenance import Provenance
+from mindrecord_io.versions.same_bytes import SameBytes
 from pipelines.report import (
     charts,
     clip_samples,
     html_pieces,
+    problem_sections,
     version_differences,
     version_figures,
 )
 from pipelines.report.class_section import classes_section
 from pipelines.report.data_card import CARD_FILE, DataCard
-from pipelines.report.duplicates import Duplicates
 
 __all__ = ["Content", "page_of"]
 
@@ -44,6 +45,9 @@ _SHARDS_HEAD = (
 )
 
 
+_NUM_FILES_SHOWN = 10  # of the annotations
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """The content of a page.
@@ -63,7 +67,7 @@ class Content:
     shards: Sequence[version_figures.ShardFigures]
     changes: Sequence[str]
     difference: version_differences.Difference | None
-    duplicates: Duplicates
+    same: SameBytes
     class_samples: Sequence[clip_samples.Sample]
     samples: Sequence[clip_samples.Sample]
 
@@ -101,17 +105,17 @@ def _summary(content: Content) -> str:
 
 def _attention(content: Content) -> tuple[str, ...]:
     """Returns what to know before training on the version."""
-    figures, equal = content.figures, content.duplicates
+    figures, same = content.figures, content.same
     lines = []
     for split in records.SPLITS:
         sizes = figures.class_sizes[split]
         if num_empty := sum(n == 0 for n in sizes) if any(sizes) else 0:
             lines.append(f"{num_empty} of {len(sizes)} classes have no clip in {split}")
-    if equal.num_leaks:
-        leaks = html_pieces.count(equal.num_leaks, "file")
+    if same.leaks:
+        leaks = html_pieces.count(len(same.leaks), "file")
         lines.append(f"{leaks} stored in several splits")
-    if equal.num_contradictions:
-        files = html_pieces.count(equal.num_contradictions, "file")
+    if same.conflicts:
+        files = html_pieces.count(len(same.conflicts), "file")
         lines.append(f"{files} stored with several labels")
     if content.manifest.num_quarantined:
         clips = html_pieces.count(content.manifest.num_quarantined, "clip")
@@ -155,21 +159,45 @@ def _origin(content: Content) -> tuple[str, ...]:
         ("frames made with", ", ".join(f"{name} {value}" for name, value in settings)),
         ("decoded by", "; ".join(map(str, manifest.decoders)) or "not recorded"),
         ("annotations", f"digest {manifest.label_digest}"),
+        *_provenance(manifest.provenance),
         ("format version", str(manifest.format_version)),
     ]
     return "Where it came from", html_pieces.table(("", ""), rows)
+
+
+def _provenance(provenance: Provenance) -> list[tuple[str, str]]:
+    """Returns rows on what was run, on what and of what, as far as is on record."""
+    files = provenance.annotation_files
+    shown = [f"{f.path} (SHA-256 {f.sha256})" for f in files[:_NUM_FILES_SHOWN]]
+    if len(files) > _NUM_FILES_SHOWN:
+        shown.append(f"and {len(files) - _NUM_FILES_SHOWN:,} more")
+    rows = [
+        ("command", provenance.command),
+        ("clipmill", provenance.program_version),
+        ("machine", provenance.machine),
+        ("folder of clips", provenance.clips),
+        ("the clips' files", _digest(provenance.clips_digest)),
+        ("annotations' path", provenance.annotations),
+        ("annotations' files", "; ".join(shown)),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _digest(digest: str) -> str:
+    return f"digest {digest}" if digest else ""
 
 
 def _changed(content: Content) -> tuple[str, ...]:
     difference = content.difference
     if difference is None or not difference.listed:
         return ()
+    where = f"clipmill history --changes {content.manifest.version} lists all"
     markup = []
     for kind, number in difference.numbers.items():
         rows = [row[1:] for row in difference.listed if row[0] == kind]
         if rows:
             listed = html_pieces.table(("clip", "before", "now"), rows)
-            more = _more(number - len(rows), "see clips.parquet of both versions")
+            more = problem_sections.more(number - len(rows), where)
             markup.append(html_pieces.details(f"{kind}: {number:,}", listed, more))
     return f"Changed since version {content.manifest.parent}", *markup
 
@@ -274,44 +302,11 @@ def _shards(content: Content) -> tuple[str, ...]:
 
 
 def _lost(content: Content) -> tuple[str, ...]:
-    lost = content.figures.lost
-    if not lost:
-        return "Clips that are not stored", "<p>None.</p>"
-    return "Clips that are not stored", *map(_lost_for, lost)
-
-
-def _lost_for(lost: version_figures.Lost) -> str:
-    reason = REASONS.get(lost.reason)
-    why = f"{reason.meaning}. What to do: {reason.remedy}." if reason else ""
-    note = f"<p>{html_pieces.escape(why)}</p>" if why else ""
-    listed = html_pieces.table(("clip", "split", "what was found"), lost.shown)
-    more = _more(lost.num_clips - len(lost.shown), "see clips.parquet")
-    return html_pieces.details(f"{lost.reason}: {lost.num_clips:,}", note, listed, more)
+    return problem_sections.lost_section(content.figures.lost, "clips.parquet")
 
 
 def _equal_files(content: Content) -> tuple[str, ...]:
-    equal = content.duplicates
-    title = "Files that are equal"
-    if not equal.num_groups:
-        return title, "<p>None: no two stored clips have the same bytes.</p>"
-    text = (
-        f"{equal.num_clips:,} clips share {html_pieces.count(equal.num_groups, 'file')}"
-        f"; {equal.num_leaks:,} in several splits, {equal.num_contradictions:,} with "
-        "several labels."
-    )
-    rows = [
-        (f"{number}", *clip)
-        for number, group in enumerate(equal.listed, 1)
-        for clip in group
-    ]
-    listed = html_pieces.table(("file", "clip", "split", "label"), rows)
-    more = _more(equal.num_groups - len(equal.listed), "compare source_sha256")
-    folded = html_pieces.details("the clips, the worst first", listed, more)
-    return title, f"<p>{html_pieces.escape(text)}</p>", folded
-
-
-def _more(number: int, where: str) -> str:
-    return f"<p>and {number:,} more: {html_pieces.escape(where)}</p>" if number else ""
+    return problem_sections.equal_files_section(content.same)
 
 
 def _samples(content: Content) -> tuple[str, ...]:

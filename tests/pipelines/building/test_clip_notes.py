@@ -1,7 +1,5 @@
 import re
 
-import pytest
-
 from pipelines.building import clip_notes
 
 
@@ -17,14 +15,13 @@ def row(clip_id, split="train", label="run", *, content="", reason="", detail=""
         "reason": reason,
         "detail": detail,
         "uri": f"/clips/{clip_id}.webm",
-        "source_sha256": content,
     }
 
 
 def noted(rows, folder):
-    notes = clip_notes.ClipNotes()
-    assert list(notes.passing([rows], folder)) == [rows]
-    return notes, notes.same_bytes(folder)
+    lost = clip_notes.LostClips()
+    assert list(clip_notes.passing([rows], folder, lost)) == [rows]
+    return lost
 
 
 def lines(path):
@@ -33,7 +30,7 @@ def lines(path):
 
 def test_lost_clips_are_counted_by_reason_and_listed_one_a_line(tmp_path):
     detail = "2 of 8 frames; ffmpeg:\n[vp9]\tbad"
-    notes, _ = noted(
+    lost = noted(
         [
             row("1", reason="truncated", detail=detail),
             row("2", content="a"),
@@ -44,8 +41,8 @@ def test_lost_clips_are_counted_by_reason_and_listed_one_a_line(tmp_path):
         tmp_path,
     )
 
-    assert str(notes.lost) == "truncated 2, empty 1, missing 1"
-    table = [re.split("   *", line) for line in notes.lost.table().splitlines()]
+    assert str(lost) == "truncated 2, empty 1, missing 1"
+    table = [re.split("   *", line) for line in lost.table().splitlines()]
     assert [(line[0], line[-1]) for line in table] == [
         ("reason", "what to do"),
         ("truncated", "copy the clip again, or replace it"),
@@ -71,36 +68,8 @@ def test_lost_clips_are_counted_by_reason_and_listed_one_a_line(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("second", "counts", "what"),
-    [
-        (("validation", "run"), (1, 0, 0), "leak"),
-        (("train", "jump"), (0, 1, 0), "conflict"),
-        (("validation", "jump"), (1, 1, 0), "leak+conflict"),
-        (("test", ""), (1, 0, 0), "leak"),
-        (("train", "run"), (0, 0, 1), "repeat"),
-    ],
-)
-def test_equal_files_are_counted_by_what_they_are(tmp_path, second, counts, what):
-    rows = [
-        row("1", content="aa"),
-        row("2", *second, content="aa"),
-        row("3", content="b"),
-    ]
+def test_there_is_no_list_where_nothing_is_lost(tmp_path):
+    lost = noted([row("1", content="a"), row("2", content="b")], tmp_path)
 
-    _, same = noted(rows, tmp_path)
-
-    kinds = (same.leaks, same.conflicts, same.repeats)
-    assert tuple(map(len, kinds)) == counts
-    assert lines(tmp_path / "same_bytes.tsv")[1:] == [
-        ["aa", what, "1", "train", "run", "/clips/1.webm"],
-        ["aa", what, "2", *second, "/clips/2.webm"],
-    ]
-    assert f"(the first: 1 (train) and 2 ({second[0]}))" in str(same)
-
-
-def test_there_are_no_lists_where_nothing_is_wrong(tmp_path):
-    _, same = noted([row("1", content="a"), row("2", content="b")], tmp_path)
-
-    assert not same
+    assert not lost.num_clips
     assert list(tmp_path.iterdir()) == []

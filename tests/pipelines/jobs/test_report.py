@@ -1,5 +1,4 @@
 import hashlib
-import html.parser
 import json
 import re
 import shutil
@@ -10,34 +9,9 @@ from mindrecord_io import naming, records
 from mindrecord_io.versions import clips_table, manifests, opening
 from pipelines.jobs import prune, report, rollback, verify
 from tests import versions_by_hand as by_hand
+from tests.html_page import Page, words
 
 EVIL = records.LabelMap(('Rolling <script>alert("1")</script> & more', "Tilting"))
-VOID = {"meta", "img", "rect"}
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser finds: tags, links to anything, text; open tags are errors."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.tags, self.links, self.text, self._open = [], [], "", []
-        self.feed(path.read_text(encoding="utf-8"))
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [v for name, v in attrs if name in ("src", "href", "data")]
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if self._open and self._open[-1] != "style":
-            self.text += f"{data.strip()} "
 
 
 def command(dataset, *flags):
@@ -46,10 +20,6 @@ def command(dataset, *flags):
 
 def last_line(capsys):
     return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-
-def words(page):
-    return " ".join(page.text.split())
 
 
 def test_the_page_is_beside_the_version_and_the_last_line_tells_of_it(tmp_path, capsys):
