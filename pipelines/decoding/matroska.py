@@ -28,6 +28,7 @@ _CLUSTER_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 # unknown, display sizes, Void, CRC-32. Cropping, rotation and alpha are not here.
 _HARMLESS_IN_VIDEO = frozenset({0xB0, 0xBA, 0x9A, 0x54B0, 0x54BA, 0x54B2, VOID, 0xBF})
 _VIDEO_TRACK = 1
+_IN_ORDER_OF_TIME = ("V_VP8", "V_VP9", "V_AV1")  # others store frames as decoders need
 _LACING = 0x06
 _PLAIN_MATRICES = frozenset({2, 5, 6})  # unspecified and the two of BT.601
 _PLAIN_RANGES = frozenset({0, 1})  # unspecified and limited
@@ -104,10 +105,14 @@ class _Reader:
                 self._read_segment(begin, end)
             elif identity not in (SEGMENT, VOID):
                 self._note(f"element {identity:X} at byte {begin} is in no segment")
-        for before, after in itertools.pairwise(structure.times_seconds):
+        if structure.codec in _IN_ORDER_OF_TIME:
+            self._note_backward_times()
+
+    def _note_backward_times(self) -> None:
+        for before, after in itertools.pairwise(self.structure.times_seconds):
             if after < before:
                 self._note(f"a frame at {after:.3f} s follows one at {before:.3f} s")
-                break
+                return
 
     def _read_segment(self, begin: int, end: int) -> None:
         for identity, at, stop in self._children(begin, end):

@@ -121,7 +121,11 @@ def _num_expected(
     is_fragmented = bool(file.movie and file.movie.is_fragmented)
     if is_fragmented and _is_cut_off(file, opinion):
         return 0  # what comes after its end is listed there
-    if not claimed and not _lists_all_frames(file, opinion):
+    if _lists_all_frames(file, opinion):
+        structure = file.structure
+        if structure and structure.has_other_tracks:
+            return file.num_frames  # the duration may be that of the sound
+    elif not claimed:
         return 0
     return max(file.num_frames, claimed)
 

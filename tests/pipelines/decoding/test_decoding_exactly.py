@@ -238,3 +238,23 @@ def test_a_reduction_averages_areas(tmp_path, tools):
 
     averaged = whole.reshape(120, 2, 160, 2, 3).mean((1, 3))
     assert np.abs(half - averaged).mean() < MAX_MEAN_DIFFERENCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suffix", "codecs"),
+    [
+        ("mkv", ("libx264", "aac")),  # its frames are not stored in order of time
+        ("webm", ("libvpx-vp9", "libopus")),
+        ("mov", ("libx264", "aac")),
+        ("avi", ("mpeg4", "mp2")),
+    ],
+)
+def test_sound_may_go_on_beyond_the_pictures(tmp_path, tools, suffix, codecs):
+    path = tmp_path / f"1.{suffix}"
+    tools.run_ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=12:duration=1"),
+        *("-f", "lavfi", "-i", "sine=frequency=440:duration=2"),
+        *("-c:v", codecs[0], "-c:a", codecs[1], path),
+    )
+    assert len(decode(path).frame_sizes) == 12
