@@ -11,6 +11,9 @@ from pipelines import quarantine
 from pipelines.decoding import clip_decoding
 from pipelines.sources import frame_folders
 
+LEVELS = (20, 50, 80, 110, 140, 170)
+"""The grey levels of the frames of the fixture `grey`."""
+
 LIMITS = quarantine.DecodeLimits()
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from mindrecord_io import records
+from tests.one_shard import QUARANTINED, SHA, SOURCE, STORED, SUMMARY
 
-SHA = "0123456789abcdef" * 4
-SOURCE = records.Fingerprint(num_bytes=7, sha256=SHA)
 CLIP = records.PlannedClip("78687", 19, "/clips/78687.webm", SOURCE)
 SETTINGS = records.DecodeSettings(short_side_px=240, jpeg_quality=85)
 PLAN = records.ShardPlan(
@@ -18,39 +17,6 @@ PLAN = records.ShardPlan(
     settings=SETTINGS,
     key="a" * 32,
     frames_key="b" * 32,
-)
-STORED = records.ClipOutcome(
-    clip_id="78687",
-    label_id=19,
-    source=SOURCE,
-    status=records.STORED,
-    height=240,
-    width=427,
-    facts=records.SourceFacts(
-        fps_from_header=12.0,
-        num_frames_from_header=3,
-    ),
-    row=0,
-    frames_offset=262_175,
-    frame_sizes=(9000, 9100, 8900),
-)
-QUARANTINED = records.ClipOutcome(
-    clip_id="5",
-    label_id=records.UNLABELLED,
-    source=SOURCE,
-    status=records.QUARANTINED,
-    reason="truncated",
-    detail="12 of 40 frames",
-)
-SUMMARY = records.ShardSummary(
-    split="train",
-    index=1,
-    num_shards=3,
-    key="a" * 32,
-    frames_key="b" * 32,
-    mindrecord=SOURCE,
-    mindrecord_index=SOURCE,
-    clips=(STORED, QUARANTINED),
 )
 EMPTY_SUMMARY = dataclasses.replace(
     SUMMARY, mindrecord=None, mindrecord_index=None, clips=(QUARANTINED,)
@@ -278,11 +244,12 @@ def test_facts_of_the_source_are_fields_of_the_clip_in_json():
     assert json.dumps(records.to_json(STORED)) == (
         '{"clip_id": "78687", "label_id": 19, "source": {"num_bytes": 7, "sha256": '
         f'"{SHA}"}}, "status": "stored", "reason": "", "detail": "", "height": 240, '
-        '"width": 427, "fps_from_header": 12.0, "num_frames_from_header": 3, '
-        '"duration_seconds_from_header": 0.0, "fps_from_content": 0.0, '
-        '"duration_seconds_from_content": 0.0, "rotation_degrees": 0, '
-        '"num_frames_lost": 0, "row": 0, "frames_offset": 262175, "frame_sizes": '
-        '[9000, 9100, 8900], "frames_sha256": "", "limits": "", "frame_crc32s": []}'
+        '"width": 427, "fps_from_header": 12.5, "num_frames_from_header": 4, '
+        '"duration_seconds_from_header": 0.32, "fps_from_content": 12.25, '
+        '"duration_seconds_from_content": 0.24, "rotation_degrees": 90, '
+        '"num_frames_lost": 1, "row": 0, "frames_offset": 5000000000, "frame_sizes": '
+        f'[9000, 9100, 8900], "frames_sha256": "{SHA[::-1]}", "limits": "", '
+        '"frame_crc32s": [7, 4294967295]}'
     )
 
 

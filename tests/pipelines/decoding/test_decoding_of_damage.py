@@ -8,25 +8,7 @@ from pipelines.decoding.clip_decoding import decode_clip
 from pipelines.quarantine import ClipError
 from tests.decoded import LIMITS, decode, refused
 
-LEVELS = [20, 50, 80, 110, 140, 170]
 CLUSTER = b"\x1f\x43\xb6\x75"  # begins what holds a WebM file's frames
-
-
-@pytest.fixture(scope="module")
-def grey(tmp_path_factory, tools):
-    """Six flat frames of 64x48; frame k has the grey level LEVELS[k]."""
-    path = tmp_path_factory.mktemp("grey") / "7.webm"
-    tools.write_grey_clip(path, LEVELS)
-    return path
-
-
-@pytest.fixture(scope="module")
-def textured(tmp_path_factory, tools):
-    """Frames of 96x64 that cost JPEG something."""
-    path = tmp_path_factory.mktemp("textured") / "8.webm"
-    source = "testsrc2=size=96x64:rate=12:duration=0.25"
-    tools.run_ffmpeg("-f", "lavfi", "-i", source, "-c:v", "libvpx-vp9", path)
-    return path
 
 
 def test_a_missing_file_is_unreadable(tmp_path, grey):
