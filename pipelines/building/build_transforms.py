@@ -232,6 +232,10 @@ class _BuildShard(beam.DoFn):
             settings=self._job.settings,
             salt=self._job.salt,
         )
+        if self._is_to_be_restored(plan, data_set):
+            # Decoded again: what other versions hold of it may be another decoder's.
+            anew = tuple(dataclasses.replace(c, stored_in="") for c in plan.clips)
+            return dataclasses.replace(plan, clips=anew), None
         file = self._published(plan, data_set)
         if file is None:
             return plan, None
@@ -240,6 +244,14 @@ class _BuildShard(beam.DoFn):
         if again == plan:
             return plan, file
         return again, self._published(again, data_set)
+
+    def _is_to_be_restored(self, plan: ShardPlan, data_set: DataSet) -> bool:
+        """Returns whether a repair has a shard to make that older versions lack."""
+        return (
+            self._job.is_repair
+            and (plan.split, plan.key) in listed_shards.listed_by(data_set).files
+            and data_set.read_summary(plan.split, plan.key) is None
+        )
 
     def _published(self, plan: ShardPlan, data_set: DataSet) -> SummaryFile | None:
         """Returns the published shard that a plan describes, whichever decoder made it.

@@ -1,7 +1,12 @@
-"""Two decoders in turn on one data set: the same ffmpeg, once without fast code."""
+"""Two decoders in turn on one data set.
+
+The other is the same ffmpeg without fast code and, where there is one on PATH, a real
+one of another version.
+"""
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -18,6 +23,21 @@ def other(tmp_path):
     program.write_text(f'#!/bin/sh\nexec {ffmpeg.ffmpeg_path()} -cpuflags 0 "$@"\n')
     program.chmod(0o755)
     return program
+
+
+@pytest.fixture
+def real(tools):
+    """An ffmpeg of another version than the pinned one."""
+    path = shutil.which("ffmpeg")
+    if path is None:
+        pytest.skip("no second ffmpeg on PATH")
+    versions = [
+        subprocess.run([p, "-version"], capture_output=True, check=True).stdout[:40]
+        for p in (path, ffmpeg.ffmpeg_path())
+    ]
+    if versions[0] == versions[1]:
+        pytest.skip(f"{path} is the pinned one")
+    return path
 
 
 @pytest.fixture
@@ -81,6 +101,33 @@ def test_a_shard_made_again_by_another_decoder_gets_another_key(
     changes = history.history(dataset)[1].changes
     names = " ".join(decoder.name for decoder in second.decoders)
     assert f"decoders {first.decoders[0].name} -> {names}" in changes
+
+    build("--repair")  # by the first, so the first version is whole again
+    for version in ("000001", "000002", "000003"):
+        assert verify(tools, dataset, version) == []
+    third = opening.open_version(dataset).manifest
+    assert {s.key for s in third.shards} == {s.key for s in first.shards}
+
+
+@pytest.mark.slow
+def test_two_real_decoders_give_equal_bytes_or_other_keys(build, real, tools, tmp_path):
+    dataset = tmp_path / "dataset"
+    build(encoding=MPEG4)
+    first = opening.open_version(dataset).manifest
+    assert verify(tools, dataset, "000001") == []
+    shutil.rmtree(dataset / "shards")
+
+    build("--ffmpeg", real)
+
+    second = opening.open_version(dataset).manifest
+    assert verify(tools, dataset, second.version) == []
+    for before, after in zip(first.shards, second.shards, strict=True):
+        is_equal = before.mindrecord == after.mindrecord
+        assert (before.key == after.key) is is_equal
+        assert (dataset / before.path).exists() is is_equal
+    build("--repair")
+    for version in {"000001", second.version}:
+        assert verify(tools, dataset, version) == []
 
 
 def test_what_another_decoder_made_is_used_again_by_whoever_comes(
