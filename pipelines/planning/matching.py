@@ -5,7 +5,7 @@ is joined, counted and written to the disk as references.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,20 @@ def match_clips(
       ManifestError, TableError: the version's table cannot be used.
     """
     clips: clip_files.AnnotatedFiles | clip_files.FilesByName
+    unlisted_in = None
     if annotations.paths:
         clips = clip_files.AnnotatedFiles(annotations, folder)
+        unlisted_in = clips.unlisted_in
     else:
         clips = clip_files.FilesByName(folder, is_deep=annotations.is_deep)
     published = None if parent is None else PublishedClips(parent)
     listing = match(
-        annotations, clips.partition, published, reuse=reuse, recorded=recorded
+        annotations,
+        clips.partition,
+        published,
+        reuse=reuse,
+        recorded=recorded,
+        unlisted_in=unlisted_in,
     )
     if not listing.num_clips:
         raise clips.none_annotated(annotations)
@@ -92,6 +99,7 @@ def match(
     *,
     reuse: Reuse | None = None,
     recorded: SourceRecords | None = None,
+    unlisted_in: Callable[[int], Iterable[str]] | None = None,
 ) -> ClipListing:
     """Joins annotations with files and with what a version holds.
 
@@ -100,6 +108,8 @@ def match(
         the version.
       published: the version's clips, None without a version.
       reuse, recorded: as `match_clips` takes them.
+      unlisted_in: returns the paths of a partition's files that no annotation names,
+        besides those that `files_of` returns and that are not annotated.
     """
     listing, comparison = ClipListing(), None
     if published is not None:
@@ -137,8 +147,8 @@ def match(
             comparison.end_partition(before)
         # A file that the version has in a shard is withdrawn, not unlisted.
         unlisted = [i for i, uri in uris.items() if files_of is not None or uri is None]
-        left_out = annotations.left_out_in(index) if files_of is not None else ()
-        listing.add_unlisted([*map(files.printable, unlisted), *left_out], index)
+        others = () if unlisted_in is None else unlisted_in(index)
+        listing.add_unlisted([*map(files.printable, unlisted), *others], index)
     listing.difference = None if comparison is None else comparison.result()
     return listing
 

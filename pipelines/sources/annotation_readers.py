@@ -23,7 +23,7 @@ from pipelines.sources import (
     ucf101,
     unsplit_folders,
 )
-from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.annotations import AnnotationError, Annotations, LayoutError
 from pipelines.sources.choices import Choices
 from pipelines.sources.layouts import Layout
 
@@ -61,14 +61,17 @@ def read(path: Path, choices: Choices | None = None) -> Annotations:
         if not path.exists():
             raise AnnotationError(
                 f"{path}: cannot list the folder of annotations: No such file or "
-                f"directory"
+                f"directory. {_accepted()}"
             )
         raise AnnotationError(_nothing_accepted(path))
     if choices.split_by and not layout.takes_split_by:
         raise AnnotationError(
             f"{path}: its clips have splits, so --split_by cannot be given"
         )
-    annotations = layout.read(path, choices)
+    try:
+        annotations = layout.read(path, choices)
+    except LayoutError as error:
+        raise AnnotationError(f"{error}. {_accepted()}") from error
     _warn_of_classes(path, annotations)
     return annotations
 
@@ -90,11 +93,14 @@ def _layout_of(path: Path) -> Layout | None:
 
 
 def _nothing_accepted(path: Path) -> str:
-    accepted = "\n".join(f"  - {layout.annotations}" for layout in LAYOUTS)
     return (
-        f"{path}: no annotations that clipmill reads: {_contents(path)}. "
-        f"--annotations may be:\n{accepted.replace('`', '')}"
+        f"{path}: no annotations that clipmill reads: {_contents(path)}. {_accepted()}"
     )
+
+
+def _accepted() -> str:
+    rows = (f"  - {some.annotations}; clips: {some.clips}" for some in LAYOUTS)
+    return "--annotations may be:\n" + "\n".join(rows).replace("`", "")
 
 
 def _contents(path: Path) -> str:

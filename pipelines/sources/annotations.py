@@ -16,7 +16,13 @@ from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
 
-__all__ = ["LEFT_OUT", "AnnotationError", "Annotations", "first_repeat", "is_one_line"]
+__all__ = [
+    "AnnotationError",
+    "Annotations",
+    "LayoutError",
+    "first_repeat",
+    "is_one_line",
+]
 
 T = TypeVar("T")
 
@@ -31,12 +37,12 @@ _ROWS = pa.schema(
 )
 
 
-LEFT_OUT = pa.schema([("name", pa.string())])
-"""The files beside the clips that a source leaves out."""
-
-
 class AnnotationError(ValueError):
     """An annotation file cannot be used; the message says which, where and why."""
+
+
+class LayoutError(AnnotationError):
+    """A path is not quite of any layout; what is accepted follows the message."""
 
 
 class Annotations:
@@ -62,7 +68,6 @@ class Annotations:
         paths: Iterable[str] | None = None,
         *,
         is_deep: bool = False,
-        left_out: spilled_rows.SpilledRows | None = None,
     ) -> None:
         """Writes the clips to the disk and hashes them, in one pass.
 
@@ -70,12 +75,10 @@ class Annotations:
           clips: train, then validation, then test clips, each in file order; ids
             unique.
           paths: as many as clips; None where the files are found by ids.
-          left_out: rows of LEFT_OUT, partitioned by these names.
         """
         self.label_map = label_map
         self.is_deep = is_deep
         self.label_ids: dict[str, set[int]] = {split: set() for split in SPLITS}
-        self._left_out = left_out
         self._rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
         self.digest = self._fill(
             clips, itertools.repeat("") if paths is None else paths
@@ -104,11 +107,6 @@ class Annotations:
     def paths_in(self, index: int) -> Iterator[tuple[str, str]]:
         """Yields id and path of a partition's clips."""
         yield from self._rows.rows(index, ["clip_id", "path"])
-
-    def left_out_in(self, index: int) -> Iterator[str]:
-        """Yields the names of a partition's files that the source leaves out."""
-        if self._left_out is not None:
-            yield from (name for (name,) in self._left_out.rows(index))
 
     def _fill(self, clips: Iterable[Annotation], paths: Iterable[str]) -> str:
         """Spills the clips; returns their digest."""

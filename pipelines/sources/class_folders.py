@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from pipelines.sources import clip_walk
-from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.annotations import AnnotationError, Annotations, LayoutError
 from pipelines.sources.choices import Choices
 from pipelines.sources.layouts import Layout
 from pipelines.sources.listed_clips import ListedClips, split_named
@@ -75,7 +75,7 @@ def _label_of(path: Path, split_folder: Path, split: str) -> str:
     """Returns the class whose folder a clip is in, "" for a test clip in none."""
     inner = path.relative_to(split_folder).parts
     if len(inner) != 2 and (split != "test" or len(inner) > 2):
-        raise AnnotationError(
+        raise LayoutError(
             f"{path}: a clip must lie in a folder of its class, {split_folder.name}/"
             f"<class>/<clip>"
         )

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
 from mindrecord_io.shards import sharding
@@ -25,6 +26,7 @@ from pipelines.sources.annotations import Annotations
 __all__ = ["AnnotatedFiles", "FilesByName", "SourceError", "find_clips"]
 
 _ROWS = pa.schema([("clip_id", pa.binary()), ("uri", pa.binary())])
+_NAMES = pa.schema([("name", pa.string())])
 _SUFFIX = ".webm"
 _NORMAL_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _PACKAGE_NAME = "20bn-something-something-v2"
@@ -100,6 +102,7 @@ class AnnotatedFiles:
         self._folder = folder
         self._root = Path(folder).absolute()
         self._annotations = annotations
+        self._unlisted: spilled_rows.SpilledRows | None = None
         if not self._root.is_dir():
             raise SourceError(f"{folder}: no such folder of clips")
         _refuse_unprintable(self._root)
@@ -111,6 +114,43 @@ class AnnotatedFiles:
             for clip_id, name in self._annotations.paths_in(index)
             if (path := self._clip_named(name)) is not None
         }
+
+    def unlisted_in(self, index: int) -> Iterator[str]:
+        """Yields the paths of a partition's clips that no annotation names.
+
+        Links that lead back, and folders that cannot be read, are passed by.
+        """
+        if self._unlisted is None:
+            self._unlisted = self._walked()
+        return (name for (name,) in self._unlisted.rows(index))
+
+    def _walked(self) -> spilled_rows.SpilledRows:
+        named = np.fromiter(map(_hash_of_path, self._annotations.paths), np.uint64)
+        named.sort()
+        unlisted = spilled_rows.SpilledRows(_NAMES, sharding.NUM_PARTITIONS)
+
+        def is_listed(path: Path) -> bool:
+            number = np.uint64(_hash_of_path(self._name(path)))
+            place = int(np.searchsorted(named, number))
+            return place < len(named) and bool(named[place] == number)
+
+        def add(path: Path) -> None:
+            if not is_listed(path):
+                name = files.printable(self._name(path))
+                unlisted.append((name,), sharding.partition_of(name))
+
+        def leave_out(path: Path) -> None:
+            if clip_walk.is_video_name(path.name):
+                add(path)
+
+        for path in clip_walk.clips_below(
+            self._root, leave_out, None, is_listed=is_listed
+        ):
+            add(path)
+        return unlisted
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
 
     def _clip_named(self, name: str) -> Path | None:
         """Returns a clip's path; the folder may spell it in another normal form."""
@@ -190,11 +230,22 @@ def _find_deep_clips(folder: Path | str) -> Iterator[tuple[str, str]]:
     root = Path(folder).absolute()
     _refuse_unprintable(root)
     num_clips = 0
-    for path in clip_walk.clips_below(root, lambda _: None, SourceError):
+    others: list[Path] = []
+    for path in clip_walk.clips_below(root, others.append, SourceError):
         num_clips += 1
         yield listed_clips.id_of(path.name), str(path)
+        yield from _other_videos(root, others)
+    yield from _other_videos(root, others)
     if not num_clips:
         raise SourceError(f"{folder}: no clips in it, nor in its folders")
+
+
+def _other_videos(root: Path, others: list[Path]) -> Iterator[tuple[str, str]]:
+    """Yields videos of other kinds by their paths, which are nobody's ids."""
+    for path in others:
+        if clip_walk.is_video_name(path.name):
+            yield path.relative_to(root).as_posix(), str(path)
+    others.clear()
 
 
 def _refuse_unprintable(folder: Path) -> None:
@@ -212,6 +263,12 @@ def _has_folder_of_frames(folder: Path) -> bool:
             and frame_folders.holds_frames(entry.path)
             for entry in entries
         )
+
+
+def _hash_of_path(path: str) -> int:
+    """Returns a hash that is one for all of Unicode's forms of a path."""
+    normal = unicodedata.normalize("NFC", path)
+    return sharding.clip_hash(files.printable(normal), sharding.DEFAULT_SALT)
 
 
 def _is_clip(path: Path) -> bool:

@@ -7,11 +7,11 @@ folders are not looked at.
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pipelines.sources import frame_folders
 
-__all__ = ["CLIP_SUFFIXES", "OTHER_VIDEO_SUFFIXES", "clips_below"]
+__all__ = ["CLIP_SUFFIXES", "OTHER_VIDEO_SUFFIXES", "clips_below", "is_video_name"]
 
 CLIP_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 OTHER_VIDEO_SUFFIXES = frozenset(
@@ -23,42 +23,73 @@ OTHER_VIDEO_SUFFIXES = frozenset(
 Identity = tuple[int, int]
 
 
+def is_video_name(name: str) -> bool:
+    """Returns whether a file is named as a video, of any container."""
+    return _suffix(name) in CLIP_SUFFIXES | OTHER_VIDEO_SUFFIXES
+
+
 def clips_below(
     folder: Path,
     leave_out: Callable[[Path], None],
-    error: type[ValueError],
+    error: type[ValueError] | None,
     *,
+    is_listed: Callable[[Path], bool] | None = None,
     _above: tuple[Identity, ...] = (),
 ) -> Iterator[Path]:
     """Yields the clips in a folder, however deep, in the order of their paths' parts.
 
     Args:
       leave_out: called with every other file.
-
-    Raises:
-      error: a link leads back to a folder that it lies in, or a folder cannot be read.
+      error: raised where a link leads back to a folder that it lies in, or a folder
+        cannot be read; None passes these by.
+      is_listed: returns whether a folder is a clip for sure; then every other one is
+        looked into, even beside frames.
     """
+    folders: set[str] = set()
+    others: set[str] = set()
+    names: list[str] = []
     try:
-        with os.scandir(folder) as all_entries:
-            entries = [e for e in all_entries if not e.name.startswith(".")]
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                kind = _kind(entry)
+                if kind == "folder":
+                    folders.add(entry.name)
+                elif kind != "file" or _suffix(entry.name) not in CLIP_SUFFIXES:
+                    others.add(entry.name)
+                names.append(entry.name)
         above = (*_above, _identity(folder))
-        inner = [Path(e.path) for e in entries if e.is_dir()]
         # A folder that leads back is no clip: it is not even looked at for frames.
-        _refuse_loops([p for p in inner if p.is_symlink()], above, error)
+        loops = {n for n in folders if _leads_back(folder / n, above)}
     except OSError as cause:
+        if error is None:
+            return
         raise error(f"{cause.filename}: cannot read: {cause.strerror}") from cause
-    are_frames = any(map(_is_frames_alone, inner))
-    folders = set(inner)
-    for path in sorted(Path(e.path) for e in entries):
-        if path in folders:
-            if are_frames:
-                yield path
-            else:
-                yield from clips_below(path, leave_out, error, _above=above)
-        elif path.suffix.lower() in CLIP_SUFFIXES and path.is_file():
-            yield path
-        else:
+    if loops and error is not None:
+        link = folder / min(loops)
+        raise error(
+            f"{link}: a link that leads back to {link.resolve()}, in which it lies: "
+            f"remove it"
+        )
+    folders -= loops
+    of_frames: set[str] = set()
+    if is_listed is not None:
+        of_frames = {n for n in folders if is_listed(folder / n)}
+        of_frames |= {n for n in folders - of_frames if _is_frames_alone(folder / n)}
+    elif any(_is_frames_alone(folder / name) for name in folders):
+        of_frames = folders
+    names.sort()
+    for name in names:
+        path = folder / name
+        if name in folders and name not in of_frames:
+            yield from clips_below(
+                path, leave_out, error, is_listed=is_listed, _above=above
+            )
+        elif name in others:
             leave_out(path)
+        elif name not in loops:
+            yield path
 
 
 def _is_frames_alone(folder: Path) -> bool:
@@ -73,17 +104,22 @@ def _is_frames_alone(folder: Path) -> bool:
         )
 
 
-def _refuse_loops(
-    links: list[Path], above: tuple[Identity, ...], error: type[ValueError]
-) -> None:
-    for link in links:
-        if _identity(link) in above:
-            raise error(
-                f"{link}: a link that leads back to {link.resolve()}, in which it "
-                f"lies: remove it"
-            )
+def _leads_back(path: Path, above: tuple[Identity, ...]) -> bool:
+    return path.is_symlink() and _identity(path) in above
+
+
+def _kind(entry: "os.DirEntry[str]") -> str:
+    """Returns whether an entry is a "file", a "folder" or, as some links are, ""."""
+    try:
+        return "folder" if entry.is_dir() else "file" * entry.is_file()
+    except OSError:  # a link in a circle, or into a folder that is closed to us
+        return ""
 
 
 def _identity(folder: Path) -> Identity:
     status = folder.stat()
     return status.st_dev, status.st_ino
+
+
+def _suffix(name: str) -> str:
+    return PurePath(name).suffix.lower()

@@ -28,16 +28,16 @@ def _read(folder: Path, choices: Choices) -> Annotations:
     for path in sorted(folder.glob(f"*{ending}")):
         label = path.name.removesuffix(ending)
         for line, place in text_lines.lines(path):
-            name, _, use = line.rpartition(" ")
+            *name, use = line.rsplit(None, 1)
             if not name or use not in _SPLITS:
                 raise AnnotationError(
                     f"{place}: must be a clip and 0, 1 or 2, got {line!r:.80}"
                 )
-            clip_path = f"{label}/{name.strip()}"
+            clip_path = f"{label}/{name[0]}"
             if split := _SPLITS[use]:
                 clips.add(split, label, place=place, path=clip_path)
             else:
-                clips.leave_out(clip_path)
+                clips.set_aside(clip_path)
     return clips.annotations()
 
 

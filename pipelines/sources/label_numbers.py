@@ -2,6 +2,7 @@
 
 import logging
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ __all__ = ["numbered", "spellings"]
 logger = logging.getLogger(__name__)
 
 _WHOLE_NUMBER = re.compile(r"(?P<digits>-?[0-9]+)(?:\.0*)?")  # 2.0: pandas' integers
+_NUMPY_NUMBER = re.compile(r"-?[0-9]\.[0-9]+[eE][+-]?[0-9]{2,3}")  # as savetxt writes
+_NOTHING = {"nan", "none", "null", "na", "n/a", "<na>", "-", "?"}
 _MAX_NUMBER = 65_535
 _NUM_NAMED = 3
 _SEPARATORS = re.compile(r"[\s_-]+")
@@ -30,9 +33,9 @@ def numbered(
       AnnotationError: numbers that no label_ids can be.
     """
     labels = tuple(labels)
-    matches = [_WHOLE_NUMBER.fullmatch(label) for label in labels]
-    digits = {label: m["digits"] for label, m in zip(labels, matches, strict=True) if m}
+    digits = {label: d for label in labels if (d := _digits(label))}
     if len(digits) < len(labels) or not labels:
+        _refuse_no_numbers([n for n in labels if n not in digits], len(digits), source)
         names = tuple(sorted(labels))
         return names, {name: number for number, name in enumerate(names)}
     numbers = {label: int(text) for label, text in digits.items()}
@@ -62,8 +65,28 @@ def spellings(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Returns the names that differ by case, spaces, `_` and `-` alone, in groups."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(_SEPARATORS.sub("", name.casefold()), []).append(name)
+        plain = unicodedata.normalize("NFKC", name).casefold()
+        groups.setdefault(_SEPARATORS.sub("", plain), []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _digits(label: str) -> str:
+    """Returns the digits of a label that is a whole number, "" of another."""
+    if match := _WHOLE_NUMBER.fullmatch(label):
+        return match["digits"]
+    if _NUMPY_NUMBER.fullmatch(label) and float(label).is_integer():
+        return str(int(float(label)))
+    return ""
+
+
+def _refuse_no_numbers(others: list[str], num_numbers: int, source: Path) -> None:
+    """Raises AnnotationError for what tools write where there is no number."""
+    nothing = [label for label in others if label.casefold() in _NOTHING]
+    if num_numbers and nothing:
+        raise AnnotationError(
+            f"{source}: labels are numbers, and one is {nothing[0]!r}: a clip without "
+            f"a label can be in test only"
+        )
 
 
 def _refuse_odd(numbers: Mapping[str, int], source: Path) -> None:

@@ -6,6 +6,7 @@ Sources other than Something-Something-v2 name files, not ids, and labels, not n
 import collections
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,11 +14,9 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
-from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files, spilled_rows, tallies
 from pipelines.sources import clip_walk, label_numbers, text_lines
 from pipelines.sources.annotations import (
-    LEFT_OUT,
     AnnotationError,
     Annotations,
     first_repeat,
@@ -36,6 +35,7 @@ _SPLIT_NAMES = {
 _ROWS = pa.schema(
     [(name, pa.string()) for name in ("path", "split", "label", "place", "clip_id")]
 )
+_OTHER_IDS = ": rename one, or list them in a table that has a column clip_id"
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 
 
@@ -52,12 +52,12 @@ class ListedClips:
         """
         self._source = source
         self._roots = None if clips is None else (clips.absolute(), clips.resolve())
-        self._left_out = spilled_rows.SpilledRows(LEFT_OUT, sharding.NUM_PARTITIONS)
         self._others: collections.Counter[str] = collections.Counter()
         self._first_others: tallies.Tally[str] = tallies.Tally(1)
+        self._set_aside: tallies.Tally[str] = tallies.Tally(1)
         self._rows = spilled_rows.SpilledRows(_ROWS, len(SPLITS))
         self._labels: dict[str, None] = {}
-        self._has_paths = False
+        self._has_paths = self._makes_ids = False
 
     def add(
         self, split: str, label: str, *, place: str, path: str = "", clip_id: str = ""
@@ -87,21 +87,24 @@ class ListedClips:
                 f"{label!r:.80}"
             )
         self._has_paths = self._has_paths or bool(path)
+        self._makes_ids = self._makes_ids or not clip_id
         row = (path, split, label, files.printable(place), clip_id or id_of(path))
         self._rows.append(row, SPLITS.index(split))
 
     def leave_out(self, path: str) -> None:
-        """Records a file that is there and is not one of the clips.
+        """Counts a file that is there and is no clip; videos are listed when matched.
 
-        Videos, by their suffixes, are listed in the table of clips; others are counted.
+        What lists and folders do not name is found in the folder of clips.
         """
-        path = files.printable(path)
-        suffix = PurePosixPath(path).suffix.lower()
-        if suffix in clip_walk.CLIP_SUFFIXES | clip_walk.OTHER_VIDEO_SUFFIXES:
-            self._left_out.append((path,), sharding.partition_of(path))
-        else:
+        if not clip_walk.is_video_name(path):
+            suffix = PurePosixPath(path).suffix.lower()
             self._others[suffix or "no suffix"] += 1
+            path = files.printable(path)
             self._first_others.add(path, path)
+
+    def set_aside(self, clip: str) -> None:
+        """Counts a listed clip, by its path or id, that is to be in no split."""
+        self._set_aside.add(len(self._set_aside), files.printable(clip))
 
     def annotations(
         self, label_names: Sequence[str] | None = None, *, is_deep: bool = False
@@ -137,7 +140,6 @@ class ListedClips:
             spilled_rows.SpilledView(self._rows, columns, clip),
             self._column("path") if self._has_paths else None,
             is_deep=is_deep,
-            left_out=self._left_out,
         )
         self._log_left_out()
         num_clips = len(self._rows)
@@ -156,9 +158,10 @@ class ListedClips:
             )
         if id_repeat:
             first, second = id_repeat
+            remedy = _OTHER_IDS if self._makes_ids else ""
             raise AnnotationError(
                 f"clip {ids[first]!r} is listed twice: {places[first]} "
-                f"({paths[first]}) and {places[second]} ({paths[second]})"
+                f"({paths[first]}) and {places[second]} ({paths[second]}){remedy}"
             )
 
     def _log_left_out(self) -> None:
@@ -172,19 +175,31 @@ class ListedClips:
                 self._first_others.first[0],
             )
 
+        if self._set_aside:
+            logger.warning(
+                "%s: left out %d clips that are to be in no split; the first: %s",
+                self._source,
+                len(self._set_aside),
+                self._set_aside.first[0],
+            )
+
     def _relative(self, path: str, place: str) -> str:
         """Returns a path below the folder of clips; one that leads out is refused."""
         if path.startswith("/"):
             path = self._below_roots(path, place)
+        while path.startswith("./"):  # as find writes it
+            path = path[2:].lstrip("/")
         _check_path(path, place)
         return path
 
     def _below_roots(self, path: str, place: str) -> str:
         if self._roots is None:
             return path.lstrip("/")
-        for root in self._roots:
-            if path.startswith(f"{root}/".replace("//", "/")):
-                return path[len(str(root)) :].lstrip("/")
+        above, name = os.path.split(path)
+        for there in (path, f"{os.path.realpath(above)}/{name}"):
+            for root in self._roots:
+                if there.startswith(f"{root}/".replace("//", "/")):
+                    return there[len(str(root)) :].lstrip("/")
         raise AnnotationError(
             f"{place}: an absolute path must lead into the folder of clips, "
             f"{self._roots[0]}, got {path!r:.120}"

@@ -4,16 +4,17 @@
     abseiling/a 250 0          path, number of frames, label_id (TSM, mmaction2)
     101 6 0                    the same with ids, as this program writes it
 
-Columns are separated by spaces, tabs, or commas. The lists of a folder have the splits
-in their names (`train_videofolder.txt`, `val.csv`, ...). A file of the classes' names,
-one a line by label_id, may be beside them. The labels of test lists are not read.
+Columns are separated by spaces, tabs, commas or semicolons, and may be quoted. The
+lists of a folder have the splits in their names (`train_videofolder.txt`, `val.csv`,
+...). A file of the classes' names, one a line by label_id, may be beside them. The
+labels of test lists are not read.
 """
 
 import re
 from pathlib import Path, PurePosixPath
 
 from pipelines.sources import clip_walk, split_lists, splitting, text_lines
-from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.annotations import AnnotationError, Annotations, LayoutError
 from pipelines.sources.choices import Choices
 from pipelines.sources.class_folders import split_of_folder
 from pipelines.sources.layouts import Layout
@@ -23,7 +24,10 @@ __all__ = ["LAYOUT"]
 
 _SUFFIXES = (".txt", ".csv", ".tsv", ".list", ".lst")
 _LINE = re.compile(
-    r"(?P<path>\S.*?)(?:[\s,]+(?P<num_frames>[0-9]+))?[\s,]+(?P<label>-?[0-9]+)"
+    r"""(?P<quote>"?)(?P<path>[^\s"].*?)(?P=quote)
+    (?:[\s,;]+(?P<num_frames>"?[0-9]+"?))?
+    [\s,;]+"?(?P<label>-?[0-9]+)(?:\.0*)?"?""",
+    re.VERBOSE,
 )
 _NAMES = ("category.txt", "classes.txt", "class_names.txt", "labels.txt")
 _NAMES_PATTERN = "label_map*.txt"  # mmaction2's
@@ -52,7 +56,7 @@ def _read(path: Path, choices: Choices) -> Annotations:
     elif choices.split_by:
         lists = {"": path}
     else:
-        raise AnnotationError(
+        raise LayoutError(
             f"{path}: a list of paths and labels, without splits: give the folder "
             f"that has lists for train and validation, or --split_by"
         )
@@ -74,9 +78,9 @@ def _add_list(
     have_ids: bool,
 ) -> None:
     prefix = _prefix(path, split_of_list, choices)
-    split_of = None
+    splitter = None
     if not split_of_list:
-        split_of = splitting.splitter(choices.split_by, choices.split_seed)
+        splitter = splitting.splitter(choices.split_by, choices.split_seed)
     for line, place in text_lines.lines(path):
         row = _LINE.fullmatch(line)
         if row is None:
@@ -86,14 +90,18 @@ def _add_list(
             )
         clip_id = row["path"] if have_ids else id_of(row["path"])
         clip_path = "" if have_ids else f"{prefix}{row['path']}"
-        split = split_of_list or (split_of(clip_path, clip_id) if split_of else "")
+        split = split_of_list
+        if splitter is not None:
+            split = splitter.split_of(clip_path, clip_id)
         if not split:
-            clips.leave_out(clip_path or clip_id)
+            clips.set_aside(clip_path or clip_id)
             continue
         label = row["label"]
         if names is not None and split != "test":
             label = _named(int(label), names, place)
         clips.add(split, label, place=place, path=clip_path, clip_id=clip_id)
+    if splitter is not None:
+        splitter.check_used()
 
 
 def _are_ids(path: Path) -> bool:

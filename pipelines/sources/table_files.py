@@ -5,7 +5,6 @@ number; and `split`, which a folder's files have in their names and `--split_by`
 replaces. Test clips' labels are not read. Other columns are ignored.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipelines.sources import split_lists, splitting, table_rows
@@ -40,39 +39,35 @@ def _add_table(
     names = {column: choices.columns.get(column, column) for column in COLUMNS}
     columns = table_rows.header(path, names.values())
     has_paths = names["path"] in columns or names["clip_id"] not in columns
-    required = [names["path" if has_paths else "clip_id"], names["label"]]
+    required = [names["path" if has_paths else "clip_id"]]
+    if split_of_file != "test":  # whose labels are not read
+        required.append(names["label"])
     if choices.split_by and (split_of_file or names["split"] in columns):
         raise AnnotationError(
             f"{path}: its clips have splits, so --split_by cannot be given"
         )
     if not choices.split_by and not split_of_file:
         required.append(names["split"])
-    split_of = _split_of(choices, split_of_file, names["split"])
+    splitter = None
+    if choices.split_by:
+        splitter = splitting.splitter(choices.split_by, choices.split_seed)
     for row, place in table_rows.rows(path, required, (names["clip_id"],)):
         clip_path = row[names["path"]] if has_paths else ""
         clip_id = row.get(names["clip_id"], "")
         if not (clip_path or clip_id):
             raise AnnotationError(f"{place}: no path")
-        split = split_of(row, place, clip_id or id_of(clip_path))
+        if splitter is not None:
+            split = splitter.split_of(clip_path, clip_id or id_of(clip_path))
+        else:
+            split = split_of_file or _checked(row[names["split"]], place)
         if split:
-            label = row[names["label"]]
+            label = row.get(names["label"], "")
             clips.add(split, label, place=place, path=clip_path, clip_id=clip_id)
         else:
-            clips.leave_out(clip_path or clip_id)
+            clips.set_aside(clip_path or clip_id)
+    if splitter is not None:
+        splitter.check_used()
     return has_paths
-
-
-def _split_of(
-    choices: Choices, split_of_file: str, column: str
-) -> Callable[[Mapping[str, str], str, str], str]:
-    """Returns what returns the split of a row, given with its place and id."""
-    if split_of_file:
-        return lambda row, place, clip_id: split_of_file
-    if choices.split_by:
-        chosen = splitting.splitter(choices.split_by, choices.split_seed)
-        path = choices.columns.get("path", "path")
-        return lambda row, place, clip_id: chosen(row.get(path, ""), clip_id)
-    return lambda row, place, clip_id: _checked(row[column], place)
 
 
 def _checked(name: str, place: str) -> str:

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from mindrecord_io.storage import files
 from pipelines.sources import text_lines
-from pipelines.sources.annotations import AnnotationError
+from pipelines.sources.annotations import AnnotationError, LayoutError
 
 __all__ = ["SUFFIXES", "header", "is_table", "rows"]
 
@@ -65,12 +65,14 @@ def _csv_rows(
             reader.fieldnames = columns
             _check_columns(path, columns, required)
             for row in reader:
+                if not any(map(_is_filled, row.values())):
+                    continue  # Excel leaves such rows below the last one
                 place = f"{path} line {reader.line_num}"
                 if None in row or None in row.values():
                     raise AnnotationError(
                         f"{place}: must have {len(columns)} values, as the header"
                     )
-                yield row, place
+                yield {name: text.strip() for name, text in row.items()}, place
         except csv.Error as cause:
             line = reader.reader.line_num
             raise AnnotationError(f"{path} line {line}: {cause}") from cause
@@ -100,7 +102,14 @@ def _parquet_rows(
 def _text(value: Any) -> str:
     if value is None or value != value:  # NaN, pandas' word for nothing
         return ""
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    return text.strip()
+
+
+def _is_filled(value: str | list[str] | None) -> bool:
+    """Returns whether a value of a row, or what a row has beyond its header, is one."""
+    values = value if isinstance(value, list) else [value or ""]
+    return any(text.strip() for text in values)
 
 
 def _columns_of(first_line: str, wanted: Iterable[str]) -> tuple[list[str], str]:
@@ -126,7 +135,7 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
         raise AnnotationError(f"{path}: column {twice[0]!r} is there twice")
     missing = [name for name in required if name not in columns]
     if missing:
-        raise AnnotationError(
+        raise LayoutError(
             f"{path}: no column {', no '.join(missing)} among "
             f"{list(columns)[:_MAX_COLUMNS_NAMED]}; --columns "
             f"{missing[0]}=NAME,... names columns that are called otherwise"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipelines.sources import clip_walk, splitting
-from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.annotations import AnnotationError, Annotations, LayoutError
 from pipelines.sources.choices import Choices
 from pipelines.sources.layouts import Layout
 from pipelines.sources.listed_clips import ListedClips, id_of
@@ -31,11 +31,11 @@ def _read(folder: Path, choices: Choices) -> Annotations:
         is none.
     """
     if not choices.split_by:
-        raise AnnotationError(
+        raise LayoutError(
             f"{folder}: folders of classes without splits: give --split_by, a share "
             f"for validation such as 0.1, or a list (lines of path,split)"
         )
-    split_of = splitting.splitter(choices.split_by, choices.split_seed)
+    splitter = splitting.splitter(choices.split_by, choices.split_seed)
     clips = ListedClips(folder, choices.clips)
 
     def leave_out(path: Path) -> None:
@@ -44,13 +44,14 @@ def _read(folder: Path, choices: Choices) -> Annotations:
     for path in clip_walk.clips_below(folder, leave_out, AnnotationError):
         inner = path.relative_to(folder)
         if len(inner.parts) != 2:
-            raise AnnotationError(
+            raise LayoutError(
                 f"{path}: a clip must lie in a folder of its class, <class>/<clip>"
             )
-        if split := split_of(inner.as_posix(), id_of(inner.as_posix())):
+        if split := splitter.split_of(inner.as_posix(), id_of(inner.as_posix())):
             clips.add(split, inner.parts[0], place=str(path), path=inner.as_posix())
         else:
-            leave_out(path)
+            clips.set_aside(inner.as_posix())
+    splitter.check_used()
     return clips.annotations()
 
 

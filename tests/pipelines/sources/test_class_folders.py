@@ -91,5 +91,6 @@ def test_one_name_in_two_classes_is_refused_with_both(tmp_path):
     two = written(tmp_path / "train/y/a.webm", "")
 
     assert refusal(tmp_path) == (
-        f"clip 'a' is listed twice: {one} (train/x/a.mp4) and {two} (train/y/a.webm)"
+        f"clip 'a' is listed twice: {one} (train/x/a.mp4) and {two} (train/y/a.webm): "
+        "rename one, or list them in a table that has a column clip_id"
     )

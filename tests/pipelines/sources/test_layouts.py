@@ -18,8 +18,9 @@ HEADER = "path,label,split\n"
 
 def test_what_lists_and_folders_leave_out_is_unlisted(tmp_path):
     hmdb51(tmp_path)
+    touched(tmp_path, "clips/wave/w4.avi", "clips/wave/cover.jpg", "clips/wave/.w5.avi")
     listing = matching.match_clips(read(tmp_path / "ann"), tmp_path / "clips")
-    assert list(listing.unlisted()) == ["wave/w3.avi"]
+    assert list(listing.unlisted()) == ["wave/w3.avi", "wave/w4.avi"]
 
     split_list(tmp_path / "more")
     clips = tmp_path / "more/clips"
