@@ -35,7 +35,9 @@ def numbered(
     labels = tuple(labels)
     digits = {label: d for label in labels if (d := _digits(label))}
     if len(digits) < len(labels) or not labels:
-        _refuse_no_numbers([n for n in labels if n not in digits], len(digits), source)
+        others = [label for label in labels if label not in digits]
+        if digits:
+            _warn_of_mixture(others, source)
         names = tuple(sorted(labels))
         return names, {name: number for number, name in enumerate(names)}
     numbers = {label: int(text) for label, text in digits.items()}
@@ -66,6 +68,7 @@ def spellings(names: Iterable[str]) -> list[tuple[str, ...]]:
     groups: dict[str, list[str]] = {}
     for name in names:
         plain = unicodedata.normalize("NFKC", name).casefold()
+        plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
         groups.setdefault(_SEPARATORS.sub("", plain), []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
@@ -79,14 +82,25 @@ def _digits(label: str) -> str:
     return ""
 
 
-def _refuse_no_numbers(others: list[str], num_numbers: int, source: Path) -> None:
-    """Raises AnnotationError for what tools write where there is no number."""
+def _warn_of_mixture(others: list[str], source: Path) -> None:
+    """Warns of numbers beside other labels.
+
+    Raises:
+      AnnotationError: one is what tools write where there is no number.
+    """
     nothing = [label for label in others if label.casefold() in _NOTHING]
-    if num_numbers and nothing:
+    if nothing:
         raise AnnotationError(
             f"{source}: labels are numbers, and one is {nothing[0]!r}: a clip without "
             f"a label can be in test only"
         )
+    logger.warning(
+        "%s: some labels are numbers and %d are not (%s), so all of them are names "
+        "and are numbered in the order of their letters",
+        source,
+        len(others),
+        _some(others),
+    )
 
 
 def _refuse_odd(numbers: Mapping[str, int], source: Path) -> None:

@@ -29,6 +29,7 @@ _LINE = re.compile(
     [\s,;]+"?(?P<label>-?[0-9]+)(?:\.0*)?"?""",
     re.VERBOSE,
 )
+_NUMBERED_NAME = re.compile(r"(?P<number>[0-9]+)[\s,;]+(?P<name>\S.*)")
 _NAMES = ("category.txt", "classes.txt", "class_names.txt", "labels.txt")
 _NAMES_PATTERN = "label_map*.txt"  # mmaction2's
 
@@ -137,7 +138,14 @@ def _label_names(folder: Path) -> list[str] | None:
             f"{folder}: {paths[0].name} and {paths[1].name} both name classes: leave "
             f"only one in the folder"
         )
-    return [line for line, _ in text_lines.lines(paths[0])] if paths else None
+    if not paths:
+        return None
+    lines = [line for line, _ in text_lines.lines(paths[0])]
+    rows = [_NUMBERED_NAME.fullmatch(line) for line in lines]
+    numbers = [int(row["number"]) for row in rows if row]
+    if numbers == list(range(len(lines))):
+        return [row["name"] for row in rows if row]
+    return lines
 
 
 def _named(label_id: int, names: list[str], place: str) -> str:

@@ -5,6 +5,7 @@ has the columns that are wanted.
 """
 
 import csv
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def header(path: Path, wanted: Iterable[str]) -> Sequence[str]:
     """Returns the names of a table's columns, () if it cannot be read."""
     if path.suffix.lower() == _PARQUET:
         try:
-            return tuple(parquet.read_schema(path).names)
+            return _as_wanted(parquet.read_schema(path).names, wanted)
         except (OSError, UnicodeDecodeError, pa.ArrowException):
             return ()
     return _columns_of(text_lines.first_line(path), wanted)[0]
@@ -59,23 +60,30 @@ def _csv_rows(
     first = text_lines.first_line(path)
     _, separator = _columns_of(first, [*required, *optional])
     with text_lines.opened(path) as file:
-        reader = csv.DictReader(file, strict=True, delimiter=separator)
+        num_blank, not_blank = 0, iter(file)
+        for line in file:
+            if line.strip():
+                not_blank = itertools.chain([line], file)
+                break
+            num_blank += 1
+        reader = csv.DictReader(not_blank, strict=True, delimiter=separator)
         try:
             columns = [name.strip() for name in reader.fieldnames or []]
+            columns = _as_wanted(columns, [*required, *optional])
             reader.fieldnames = columns
             _check_columns(path, columns, required)
             for row in reader:
                 if not any(map(_is_filled, row.values())):
                     continue  # Excel leaves such rows below the last one
-                place = f"{path} line {reader.line_num}"
+                place = f"{path} line {num_blank + reader.line_num}"
                 if None in row or None in row.values():
                     raise AnnotationError(
                         f"{place}: must have {len(columns)} values, as the header"
                     )
                 yield {name: text.strip() for name, text in row.items()}, place
         except csv.Error as cause:
-            line = reader.reader.line_num
-            raise AnnotationError(f"{path} line {line}: {cause}") from cause
+            number = num_blank + reader.reader.line_num
+            raise AnnotationError(f"{path} line {number}: {cause}") from cause
 
 
 def _parquet_rows(
@@ -85,11 +93,15 @@ def _parquet_rows(
     try:
         files.check_regular(path)
         with parquet.ParquetFile(path) as file:
-            columns = file.schema_arrow.names
+            own = file.schema_arrow.names
+            columns = _as_wanted(own, [*required, *optional])
             _check_columns(path, columns, required)
             wanted = [*required, *(name for name in optional if name in columns)]
-            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=wanted):
-                for row in batch.to_pylist():
+            of_wanted = [own[columns.index(name)] for name in wanted]
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=of_wanted):
+                values = (batch.column(name).to_pylist() for name in of_wanted)
+                for cells in zip(*values, strict=True):
+                    row = dict(zip(wanted, cells, strict=True))
                     yield (
                         {k: _text(v) for k, v in row.items()},
                         (f"{path} row_index {number}"),
@@ -112,13 +124,17 @@ def _is_filled(value: str | list[str] | None) -> bool:
     return any(text.strip() for text in values)
 
 
+def _as_wanted(columns: Sequence[str], wanted: Iterable[str]) -> list[str]:
+    """Returns columns by the names that are wanted, where only the case differs."""
+    absent = {name.casefold(): name for name in wanted if name not in columns}
+    return [absent.get(name.casefold(), name) for name in columns]
+
+
 def _columns_of(first_line: str, wanted: Iterable[str]) -> tuple[list[str], str]:
     """Returns the columns of a header, and what separates them."""
     wanted = set(wanted)
     splits = {
-        separator: [
-            name.strip() for name in next(csv.reader([first_line], delimiter=separator))
-        ]
+        separator: _as_wanted(_cells(first_line, separator), wanted)
         for separator in _SEPARATORS
         if first_line
     }
@@ -127,6 +143,10 @@ def _columns_of(first_line: str, wanted: Iterable[str]) -> tuple[list[str], str]
     # Of equally good ones the first: max() keeps it.
     best = max(splits, key=lambda separator: len(wanted & set(splits[separator])))
     return splits[best], best
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader([line], delimiter=separator))]
 
 
 def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Reads text files of annotations: UTF-8, or UTF-16 with a byte order mark."""
+"""Reads text files of annotations: UTF-8, UTF-16 or UTF-32."""
 
 import codecs
 import contextlib
@@ -12,7 +12,7 @@ from pipelines.sources.annotations import AnnotationError
 
 __all__ = ["first_line", "lines", "normal", "opened"]
 
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MAX_BLANK_LINES = 100  # before the first that is not
 _MAX_FIRST_LINE = 4096  # characters; a file of another kind may have no line breaks
 
 
@@ -26,8 +26,7 @@ def opened(path: Path) -> Iterator[TextIO]:
     encoding = "utf-8-sig"
     try:
         with files.open_regular(path) as content:
-            if content.read(2) in _UTF_16:  # as Excel writes "Unicode text"
-                encoding = "utf-16"
+            encoding = _encoding(content.read(4))
         with path.open(encoding=encoding, newline="") as file:
             yield file
     except OSError as cause:
@@ -35,7 +34,21 @@ def opened(path: Path) -> Iterator[TextIO]:
     except UnicodeDecodeError as cause:
         if encoding == "utf-8-sig":
             files.read_text(path, AnnotationError)  # names the byte of the whole file
-        raise AnnotationError(f"{path}: not UTF-16 text: {cause.reason}") from cause
+        raise AnnotationError(
+            f"{path}: not {encoding.upper()} text: {cause.reason}"
+        ) from cause
+
+
+def _encoding(begin: bytes) -> str:
+    """Returns the encoding of a text by its first bytes."""
+    if begin in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"  # as Excel writes "Unicode text"
+    # Without a mark: lists begin with letters, digits or punctuation of ASCII.
+    in_ascii = {b"\0x\0x": "utf-16-be", b"x\0x\0": "utf-16-le"}
+    shape = bytes(0 if byte == 0 else ord("x") for byte in begin)
+    return in_ascii.get(shape, "utf-8-sig")
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -51,10 +64,17 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def first_line(path: Path) -> str:
-    """Returns the beginning of the first line of a text file, "" if it is no text."""
+    """Returns the beginning of the first line of a text file that is not blank.
+
+    It is "" if the file is no text.
+    """
+    line = ""
     try:
         with opened(path) as file:
-            line = file.readline(_MAX_FIRST_LINE)
+            for _ in range(_MAX_BLANK_LINES):
+                line = file.readline(_MAX_FIRST_LINE)
+                if line.strip() or not line:
+                    break
     except AnnotationError:
         return ""
     return "" if "\0" in line else line.strip()

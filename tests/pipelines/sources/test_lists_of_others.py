@@ -4,7 +4,9 @@ import codecs
 import os
 import unicodedata
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from pipelines.planning import matching
 from pipelines.sources.annotations import AnnotationError
@@ -33,7 +35,7 @@ def numbers(path, **choices):
         "  run/a b.mp4   30\t1  ",
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
 def test_lists_are_read_however_their_columns_are_set_apart(tmp_path, line, encoding):
     text = f"{line}\r\n\r\nrun/c.mp4 0\r\n \r\n"
     written(tmp_path / "train.txt", "").write_bytes(text.encode(encoding))
@@ -45,7 +47,7 @@ def test_lists_are_read_however_their_columns_are_set_apart(tmp_path, line, enco
 
 
 def test_rows_of_a_table_may_be_padded_and_blank(tmp_path):
-    text = "path;label;split\n a.mp4 ; run ;train \n;;\n   \n\nb.mp4;run;val\n;;\n"
+    text = "\n \nPath;LABEL;split\n a.mp4 ; run ;train \n;;\n   \n\nb.mp4;run;val\n;;\n"
     path = written(tmp_path / "a.csv", "")
     path.write_bytes(codecs.BOM_UTF8 + text.replace("\n", "\r\n").encode())
 
@@ -53,6 +55,27 @@ def test_rows_of_a_table_may_be_padded_and_blank(tmp_path):
         ("a", "train", 0, "a.mp4"),
         ("b", "validation", 0, "b.mp4"),
     ]
+
+
+def test_a_line_of_a_table_is_counted_from_the_beginning_of_its_file(tmp_path):
+    path = written(tmp_path / "a.csv", "\n\npath,label,split\na.mp4,run,never\n")
+    assert refusal(path).startswith(f"{path} line 4: split must be train")
+
+
+def test_blank_lines_may_be_before_a_list_and_numbers_before_names(tmp_path):
+    written(tmp_path / "train.txt", "\n \nrun/a.mp4 1\n")
+    written(tmp_path / "label_map.txt", "0 jump\n1\trun fast\n")
+
+    annotations = read(tmp_path)
+
+    assert annotations.label_map.names == ("jump", "run fast")
+    assert summary(annotations) == [("a", "train", 1, "run/a.mp4")]
+
+
+def test_a_table_in_parquet_may_have_columns_of_other_case_and_bytes(tmp_path):
+    table = {"Path": [b"a.mp4"], "LABEL": [1.0], "split": ["train"], "x": [1]}
+    parquet.write_table(pa.table(table), tmp_path / "a.Parquet")
+    assert summary(read(tmp_path / "a.Parquet")) == [("a", "train", 1, "a.mp4")]
 
 
 def test_a_table_of_test_clips_needs_no_labels(tmp_path):
@@ -103,6 +126,21 @@ def test_what_stands_for_no_number_is_no_class(tmp_path, label):
         tmp_path / "a.csv", f"path,label,split\na.mp4,1,train\nb.mp4,{label},train\n"
     )
     assert f"labels are numbers, and one is {label!r}" in refusal(path)
+
+
+def test_numbers_beside_names_are_warned_of(tmp_path, caplog):
+    rows = "a.mp4,2,train\nb.mp4,10,train\nc.mp4,run,train\n"
+    path = written(tmp_path / "a.csv", f"path,label,split\n{rows}")
+
+    assert read(path).label_map.names == ("10", "2", "run")
+    assert "some labels are numbers and 1 are not (run)" in caplog.text
+
+
+@pytest.mark.parametrize("other", ["Push-up", "push\u200b_up", "\uff50ush up"])
+def test_spellings_of_one_class_are_warned_of(tmp_path, caplog, other):
+    rows = f"a.mp4,push up,train\nb.mp4,{other},train\n"
+    read(written(tmp_path / "a.csv", f"path,label,split\n{rows}"))
+    assert "differ by spelling alone and are classes of their own" in caplog.text
 
 
 def test_files_that_no_list_names_are_unlisted_in_any_form_of_their_names(tmp_path):
