@@ -49,7 +49,7 @@ def test_lost_clips_are_counted_by_reason_and_listed_one_a_line(tmp_path):
         ("empty", "copy the clip again, or replace it"),
         ("missing", "add the file, or remove the annotation"),
     ]
-    assert notes.lost.table(70).splitlines()[:2] == [
+    assert lost.table(70).splitlines()[:2] == [
         "reason     clips  what to do",
         "truncated  2      copy the clip again, or replace it",
     ]
