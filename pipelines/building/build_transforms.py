@@ -249,7 +249,7 @@ class _BuildShard(beam.DoFn):
         """Returns whether a repair has a shard to make that older versions lack."""
         return (
             self._job.is_repair
-            and (plan.split, plan.key) in listed_shards.listed_by(data_set).files
+            and (plan.split, plan.key) in self._listed(data_set).files
             and data_set.read_summary(plan.split, plan.key) is None
         )
 
