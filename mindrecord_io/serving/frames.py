@@ -250,22 +250,24 @@ class CropDecoder:
             top, bottom = ((p + half) // divisor for p in (y, y + crop.height))
             left, right = ((p + half) // divisor for p in (x, x + crop.width))
             regions = frames[:, top:bottom, left:right]
-            for region, planes in zip(regions, out[:, i], strict=True):
-                self._finish(region, crop.flip, planes)
+            self._finish(regions, crop.flip, out[:, i])
 
-    def _finish(self, region: Pixels, flip: bool, out: Pixels) -> None:
-        """Writes the planes of a region of three or four channels, resampled."""
-        height, width, num_channels = region.shape
+    def _finish(self, regions: Pixels, flip: bool, out: Pixels) -> None:
+        """Writes the planes of regions of three or four channels, resampled."""
+        _, height, width, num_channels = regions.shape
         size = (self._crop_px, self._crop_px)
-        if (height, width) != size:
-            # Bilinear reads every pixel as long as it shrinks by less than 2.
-            shrinks = max(height, width) >= 2 * self._crop_px
-            method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            resized = self._resized[num_channels]
-            region = cv2.resize(region, size, dst=resized, interpolation=method)
-        if flip:
-            region = cv2.flip(region, 1, dst=self._flipped[num_channels])
-        cv2.split(region, [*out, self._spare][:num_channels])
+        # Bilinear reads every pixel as long as it shrinks by less than 2.
+        shrinks = max(height, width) >= 2 * self._crop_px
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized, flipped = self._resized[num_channels], self._flipped[num_channels]
+        spare = [self._spare] * (num_channels - 3)
+        for region, planes in zip(regions, out, strict=True):
+            pixels = region
+            if (height, width) != size:
+                pixels = cv2.resize(pixels, size, resized, interpolation=method)
+            if flip:
+                pixels = cv2.flip(pixels, 1, flipped)
+            cv2.split(pixels, [*planes, *spare])
 
     def _common_grid(self, jpegs: Sequence[bytes]) -> jpeg_regions.RestartGrid | None:
         """Returns the cells of all the JPEGs, None if they have none in common."""
