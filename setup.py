@@ -60,8 +60,8 @@ setup(
         "uvicorn>=0.30",
     ],
     extras_require={
-        # What infra/benchmarks/feed.py measures beside this program's own reader.
-        "bench": ["mosaicml-streaming>=0.13", "webdataset>=1.0"],
+        # What infra/benchmarks/feed.py and remote.py measure beside our reader.
+        "bench": ["mosaicml-streaming>=0.13", "pylance>=14", "webdataset>=1.0"],
         "cloud": ["apache-beam[aws,gcp]>=2.77,<2.78"],
         "dask": ["apache-beam[dask]>=2.77,<2.78"],  # for --runner=DaskRunner
         # .onnx files: comparing them when they are written, and those of a stream.

@@ -28,6 +28,7 @@ __all__ = [
     "StorageError",
     "WrongContentError",
     "is_refusal",
+    "num_requests",
     "open_storage",
     "redacted",
     "retried",
@@ -41,12 +42,12 @@ NUM_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
 _READ_BYTES = 16 << 20  # a request each
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10, 60
-_NUM_CONNECTIONS = 64
+_NUM_REQUESTS = 64  # at one moment
 _SETTINGS = (
     *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ADDRESSING_STYLE"),
     *("AWS_REGION", "AWS_DEFAULT_REGION", "STORAGE_EMULATOR_HOST"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    "GOOGLE_APPLICATION_CREDENTIALS",
+    *("GOOGLE_APPLICATION_CREDENTIALS", "CLIPMILL_STORE_REQUESTS"),
 )
 """What of the environment decides how a store is reached."""
 
@@ -258,6 +259,16 @@ def open_storage(uri: str, environment: Mapping[str, str] = os.environ) -> Stora
     return Storage(uri.rstrip("/"), fs.SubTreeFileSystem(path, filesystem))
 
 
+def num_requests(environment: Mapping[str, str] = os.environ) -> int:
+    """Returns CLIPMILL_STORE_REQUESTS, the requests at one moment; without it 64."""
+    given = environment.get("CLIPMILL_STORE_REQUESTS", str(_NUM_REQUESTS))
+    if not given.isascii() or not given.isdecimal() or not 1 <= int(given) <= 1024:
+        raise ValueError(
+            f"CLIPMILL_STORE_REQUESTS must be a number from 1 to 1024, got {given!r}"
+        )
+    return int(given)
+
+
 def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -> T:
     """Returns the result of `action`, repeating it after ever longer pauses.
 
@@ -332,7 +343,7 @@ def _open_s3(
     bucket: str, endpoint: str, environment: Mapping[str, str]
 ) -> fs.FileSystem:
     # Arrow opens as many connections to a store as it has threads, 8 otherwise.
-    pa.set_io_thread_count(max(_NUM_CONNECTIONS, pa.io_thread_count()))
+    pa.set_io_thread_count(max(num_requests(environment), pa.io_thread_count()))
     parts = urllib.parse.urlsplit(endpoint)
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     style = environment.get("AWS_S3_ADDRESSING_STYLE")

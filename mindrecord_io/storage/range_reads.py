@@ -22,7 +22,6 @@ from mindrecord_io.storage import object_store
 from mindrecord_io.storage.object_store import Storage, StorageError, WrongContentError
 
 __all__ = [
-    "NUM_IN_FLIGHT",
     "FilePart",
     "Patience",
     "PendingRead",
@@ -34,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NUM_IN_FLIGHT = 32
 _NUM_WRONG = 3  # answers with other bytes; then the file itself is another one
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.2, 10.0
 _SLOWEST_BYTES_PER_SECOND = 100_000  # of one answer, beyond `request_seconds`
@@ -124,11 +122,11 @@ class RangeReads:
         self,
         remote: Storage,
         *,
-        num_in_flight: int = NUM_IN_FLIGHT,
+        num_in_flight: int | None = None,
         patience: Patience | None = None,
     ) -> None:
         """Starts nothing yet."""
-        self.num_in_flight = num_in_flight
+        self.num_in_flight = num_in_flight or object_store.num_requests()
         self.num_requests = self.num_bytes = 0
         self._remote = remote
         self._patience = patience or Patience.from_environment()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.benchmarks import feed, feed_stores, feed_ways
+from infra.benchmarks import feed, feed_stages, feed_stores, feed_ways
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
@@ -116,3 +116,10 @@ def test_what_is_not_installed_is_noticed(monkeypatch):
     monkeypatch.setattr(feed, "_LIBRARIES", {"tar": "no_such_library", "mds": "json"})
     options = feed.Options()
     assert [feed._is_installed(options, way) for way in ("tar", "mds")] == [False, True]
+
+
+def test_stages_are_parts_of_the_whole(published_version):
+    result = feed_stages.measure(published_version.dataset, 1)
+    assert set(result["bare"]) == {"ms", "decide", "read", "jpeg"}
+    assert {"cut", "jpeg", "resample", "split"} < set(result["ours"])
+    assert result["bare_over_ours"] > 0

@@ -129,3 +129,11 @@ def test_what_cannot_be_removed_is_an_error(local, monkeypatch):
         object_store.StorageError, match=r"remove s3.*a, .*it is still there"
     ):
         local.remove_file("a")  # a folder
+
+
+def test_requests_at_one_moment_are_told_by_the_environment():
+    assert object_store.num_requests({}) == 64
+    assert object_store.num_requests({"CLIPMILL_STORE_REQUESTS": "200"}) == 200
+    for wrong in ("0", "-1", "many", "1025", ""):
+        with pytest.raises(ValueError, match="CLIPMILL_STORE_REQUESTS must be a numb"):
+            object_store.num_requests({"CLIPMILL_STORE_REQUESTS": wrong})

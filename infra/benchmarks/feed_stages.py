@@ -1,0 +1,127 @@
+"""Measures what a clip costs one thread by stage, beside bare decoding of its frames.
+
+    python -m infra.benchmarks.feed_stages DATASET [NUM_EPOCHS]
+
+The processor time of this thread alone, eight clips bare and eight as training reads
+them in turn, so that whatever else the machine does meets both. It prints, for each
+way, milliseconds a clip, and of ours also the median of the ratios.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from mindrecord_io.serving import clip_index, clip_reader, frames, views
+from mindrecord_io.shards import jpeg_regions
+from mindrecord_io.versions import opening
+
+__all__ = ["main", "measure"]
+
+Read = Callable[[Sequence[int], int, int], None]
+
+_GROUP = 8  # clips, as many as a task of the reader
+_BATCH = 64
+_STAGES = (
+    ("decide", clip_reader.ClipReader, "decide"),
+    ("read", clip_reader.ClipReader, "read_jpegs"),
+    ("cut", jpeg_regions, "stacks"),
+    ("jpeg", simplejpeg, "decode_jpeg"),
+    ("resample", cv2, "resize"),
+    ("split", cv2, "split"),
+)
+
+
+def measure(dataset: Path, num_epochs: int) -> dict[str, Any]:
+    """Returns milliseconds a clip by way and stage, and bare over ours."""
+    index = clip_index.read_clip_index(opening.open_version(dataset), "train")
+    ways = _ways(index)
+    stages: dict[str, dict[str, int]] = {way: {} for way in ways}
+    totals: dict[str, list[float]] = {way: [] for way in ways}
+    for epoch in range(-1, num_epochs):  # the first warms up
+        for number, first in enumerate(range(0, len(index), _GROUP)):
+            rows = range(first, min(first + _GROUP, len(index)))
+            for way, read in ways.items():
+                with _timed(stages[way] if epoch >= 0 else {}):
+                    began = time.thread_time()
+                    read(rows, max(epoch, 0), number * _GROUP % _BATCH)
+                    seconds = time.thread_time() - began
+                if epoch >= 0:
+                    totals[way].append(1000 * seconds / len(rows))
+    num_ns = 1e6 * num_epochs * len(index)
+    result: dict[str, Any] = {
+        way: {"ms": round(statistics.median(totals[way]), 3)}
+        | {stage: round(ns / num_ns, 3) for stage, ns in stages[way].items()}
+        for way in ways
+    }
+    pairs = zip(totals["bare"], totals["ours"], strict=True)
+    result["bare_over_ours"] = round(statistics.median(a / b for a, b in pairs), 3)
+    return result
+
+
+def _ways(index: clip_index.ClipIndex) -> dict[str, Read]:
+    view = views.TrainView()
+    files = frames.ShardFiles(index.shard_paths)
+    reader = clip_reader.ClipReader(index, view, 0, files)
+    buffer = np.empty(1 << 22, np.uint8)
+    batch = np.zeros((_BATCH, *views.clip_shape(view)), np.uint8)
+
+    def bare(rows: Sequence[int], epoch: int, begin: int) -> None:
+        for clip in (reader.see(row, epoch, 0) for row in rows):
+            for jpeg in clip.jpegs:
+                simplejpeg.decode_jpeg(
+                    jpeg, "RGB", fastdct=True, fastupsample=True, buffer=buffer
+                )
+
+    def ours(rows: Sequence[int], epoch: int, begin: int) -> None:
+        clips = [reader.see(row, epoch, 0) for row in rows]
+        reader.decode(rows, clips, batch[begin : begin + len(rows)])
+
+    return {"bare": bare, "ours": ours}
+
+
+@contextmanager
+def _timed(stages: dict[str, int]) -> Iterator[None]:
+    """Adds up the nanoseconds of this thread in each stage."""
+
+    def timed(stage: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **named: Any) -> Any:
+            began = time.thread_time_ns()
+            result = call(*args, **named)
+            stages[stage] = stages.get(stage, 0) + time.thread_time_ns() - began
+            return result
+
+        return run
+
+    patches = [
+        mock.patch.object(owner, name, timed(stage, getattr(owner, name)))
+        for stage, owner, name in _STAGES
+    ]
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in patches:
+            patch.stop()
+
+
+def main(words: Sequence[str]) -> None:
+    """Measures and prints one JSON object; see the module."""
+    cv2.setNumThreads(1)
+    frames.allow_inexact_resampling()
+    num_epochs = int(words[1]) if len(words) > 1 else 5
+    print(json.dumps(measure(Path(words[0]), num_epochs)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
