@@ -1,12 +1,11 @@
 """Measures what a clip costs one thread by stage, beside bare decoding of its frames.
 
-    python -m infra.benchmarks.feed_stages DATASET [NUM_EPOCHS]
-
 The processor time of this thread alone, eight clips bare and eight as training reads
 them in turn, so that whatever else the machine does meets both. It prints, for each
 way, milliseconds a clip, and of ours also the median of the ratios.
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -115,13 +114,21 @@ def _timed(stages: dict[str, int]) -> Iterator[None]:
             patch.stop()
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints one JSON object; see the module."""
+    parser = argparse.ArgumentParser(
+        description="Measures what a clip costs one thread by stage.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("dataset", type=Path, metavar="DATASET")
+    parser.add_argument("--num_epochs", type=int, default=5, help="of the train split")
+    flags = parser.parse_args(argv)
     cv2.setNumThreads(1)
     frames.allow_inexact_resampling()
-    num_epochs = int(words[1]) if len(words) > 1 else 5
-    print(json.dumps(measure(Path(words[0]), num_epochs)))  # noqa: T201
+    print(json.dumps(measure(flags.dataset, flags.num_epochs)))  # noqa: T201
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())
