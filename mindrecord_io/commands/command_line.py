@@ -28,6 +28,7 @@ from mindrecord_io.commands import (
 from mindrecord_io.storage import locations
 
 __all__ = [
+    "EXPECTED",
     "CommandParser",
     "WrongFlagError",
     "add_dataset",
@@ -51,7 +52,7 @@ T = TypeVar("T")
 
 _OWN_PACKAGES = ("eval", "mindrecord_io", "model", "pipelines", "train")
 
-_EXPECTED = (OSError, ValueError, RuntimeError, MemoryError)
+EXPECTED = (OSError, ValueError, RuntimeError, MemoryError)
 """Errors that are no defect of ours: the user reads a sentence, no traceback."""
 
 
@@ -249,7 +250,7 @@ def run(
                 result = call()
         except usage_errors as error:
             return _failed(2, f"{job}: {plain_text.sentence(error)}")
-        except _EXPECTED as error:
+        except EXPECTED as error:
             logger.debug("where it happened", exc_info=True)
             return _failed(1, f"{job} failed: {plain_text.sentence(error)}")
         log_lines.log_hidden()

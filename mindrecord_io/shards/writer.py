@@ -229,7 +229,10 @@ def _crc32s(jpegs: bytes | FileRange, sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _first_reason(error: Exception) -> str:
-    """Returns the line with the cause from a message of MindSpore."""
+    """Returns the line with the cause from a message of MindSpore or of Python."""
+    if isinstance(error, OSError) and error.strerror:
+        name = error.filename and f"{error.filename}: "
+        return f"{name or ''}{error.strerror}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     marked = [line for line in lines if line.startswith(_REASON)]
     return (marked or lines or [repr(error)])[0].removeprefix(_REASON).strip()

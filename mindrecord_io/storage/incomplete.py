@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ from mindrecord_io import interrupts, naming
 __all__ = ["exclusive", "folder_in", "remove_abandoned"]
 
 logger = logging.getLogger(__name__)
+
+_removing = threading.Lock()
 
 _ABANDONED_AFTER_SECONDS = 24 * 3600
 _NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)  # as NFS may say
@@ -70,9 +73,16 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def remove_abandoned(parent: Path) -> list[Path]:
-    """Removes the folders of work in progress whose process is dead; returns them."""
-    if not parent.is_dir():
-        return []
+    """Removes the folders of work in progress whose process is dead; returns them.
+
+    Waits for a thread of this process that does the same: the process may end next,
+    and what that thread is in the midst of would stay.
+    """
+    with _removing:
+        return _remove_abandoned(parent) if parent.is_dir() else []
+
+
+def _remove_abandoned(parent: Path) -> list[Path]:
     removed = []
     for folder in filter(naming.is_incomplete, parent.iterdir()):
         if folder.is_symlink() or not folder.is_dir():

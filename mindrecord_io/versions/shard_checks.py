@@ -35,6 +35,7 @@ __all__ = [
     "shard_clips",
     "stored_clips",
     "summary_differences",
+    "unhashed_clips",
 ]
 
 logger = logging.getLogger(__name__)
@@ -188,6 +189,20 @@ def shard_clips(version: Version, entry: ShardEntry) -> list[dict[str, Any]]:
     """
     path = naming.clips_table_path(version.folder)
     return clips_table.read_shard(path, entry.path, _COLUMNS)
+
+
+def unhashed_clips(version: Version, entry: ShardEntry) -> list[dict[str, Any]] | None:
+    """Returns the `shard_clips` where the manifest has no hash of a shard's summary.
+
+    A summary of format version 1 can be held to the table alone, which has one. None
+    where the manifest has a hash, or the table cannot be read.
+    """
+    if entry.summary is not None:
+        return None
+    try:
+        return shard_clips(version, entry)
+    except clips_table.TableError:
+        return None  # reported already
 
 
 def stored_clips(clips: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

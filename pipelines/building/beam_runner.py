@@ -17,8 +17,12 @@ from pipelines.building import beam_flags
 __all__ = ["PipelineError", "run"]
 
 # A task's error is this line among the hundreds that runners wrap it in: Beam's own
-# lines stand before it, those of a cluster's virtual machine after it.
-_TASK_ERROR = re.compile(r"^\s*(.*) \[while running '.*'\]\s*$", re.MULTILINE)
+# lines stand before it, those of a cluster's virtual machine after it. Of an error that
+# is a sentence already (see task_errors) the class says nothing more.
+_TASK_ERROR = re.compile(
+    r"^\s*(?:(?:\w+\.)*ShardFailedError: )?(.*) \[while running '.*'\]\s*$",
+    re.MULTILINE,
+)
 _CANCELLED = "failed in state CANCELLED"  # what Beam calls a job that somebody ended
 _WORKERS_END_SECONDS = 2  # their own children notice within one
 

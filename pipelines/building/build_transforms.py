@@ -30,11 +30,12 @@ from mindrecord_io.records import (
 )
 from mindrecord_io.shards import shard_folders, sharding, summary_checks
 from mindrecord_io.shards.shard_folders import ShardError, SummaryFile
-from mindrecord_io.storage import locations, object_store
+from mindrecord_io.storage import locations
 from pipelines.building import (
     child_process,
     listed_shards,
     receipts,
+    task_errors,
     worker_identities,
     worker_pool,
 )
@@ -113,11 +114,13 @@ class _BuildShard(beam.DoFn):
         self._threads = futures.ThreadPoolExecutor(_MAX_AHEAD)
         self._pool = worker_pool.acquire(self._job.num_workers)
         self._opened = contextlib.ExitStack()
-        data_set = data_sets.opened(self._job.dataset)
-        self._data_set = self._opened.enter_context(data_set)
+        with task_errors.worded():
+            data_set = data_sets.opened(self._job.dataset)
+            self._data_set = self._opened.enter_context(data_set)
 
     def process(self, shard: ShardReferences) -> Iterable[None]:
-        clips = self._references(shard)
+        with task_errors.worded(f"{shard.split} shard {shard.index}"):
+            clips = clip_references.read(self._job.receipts, shard)
         is_remote = locations.is_remote
         if is_remote(self._job.dataset) or any(is_remote(clip.uri) for clip in clips):
             # One shard's clips come while the next before it is decoded, and the one
@@ -146,6 +149,12 @@ class _BuildShard(beam.DoFn):
         self, shard: ShardReferences, clips: Sequence[Reference]
     ) -> tuple[ShardSummary, str]:
         """Makes a shard, or reuses it; returns its summary and what was done."""
+        with task_errors.worded(f"{shard.split} shard {shard.index}"):
+            return self._made(shard, clips)
+
+    def _made(
+        self, shard: ShardReferences, clips: Sequence[Reference]
+    ) -> tuple[ShardSummary, str]:
         begin, identities = time.time(), dict[str, str]()
         assert self._data_set is not None
         assert self._pool is not None
@@ -187,15 +196,6 @@ class _BuildShard(beam.DoFn):
         if self._opened is not None:
             self._opened.close()
             self._opened = None
-
-    def _references(self, shard: ShardReferences) -> list[Reference]:
-        try:
-            return clip_references.read(self._job.receipts, shard)
-        except (OSError, ValueError, object_store.StorageError) as cause:
-            raise ShardFailedError(
-                f"{shard.split} shard {shard.index}: its references cannot be read: "
-                f"{cause}"
-            ) from cause
 
     def _identify(
         self, identities: MutableMapping[str, str], copies: Path | None
@@ -267,9 +267,7 @@ class _BuildShard(beam.DoFn):
                     return file
             except ShardError as cause:
                 if not self._job.is_repair:
-                    raise ShardFailedError(
-                        f"{plan.split} shard {plan.index}: {cause}"
-                    ) from cause
+                    raise
                 logger.warning("%s: so it is", cause)
         return None
 
@@ -299,17 +297,12 @@ class _BuildShard(beam.DoFn):
     ) -> SummaryFile:
         """Fetches what a shard needs, has it made, and makes it available to all."""
         places = {clip.stored_in for clip in plan.clips} - {""}
-        try:
-            with data_sets.fetched(data_set, places):
-                local_plan = remote_clips.local_plan(plan, copies)
-                key = self._build(local_plan, data_set)
-            data_set.keep(plan.split, key)
-            file = shard_folders.read_summary_file(data_set.folder, plan.split, key)
-            data_set.drop(plan.split, key)
-        except (FileNotFoundError, object_store.StorageError) as cause:
-            raise ShardFailedError(
-                f"{plan.split} shard {plan.index}: {cause}"
-            ) from cause
+        with data_sets.fetched(data_set, places):
+            local_plan = remote_clips.local_plan(plan, copies)
+            key = self._build(local_plan, data_set)
+        data_set.keep(plan.split, key)
+        file = shard_folders.read_summary_file(data_set.folder, plan.split, key)
+        data_set.drop(plan.split, key)
         if file is None or (why := summary_checks.difference(file.summary, plan)):
             why = "it is gone" if file is None else why
             raise ShardFailedError(f"{plan.split} shard {plan.index}, just made: {why}")

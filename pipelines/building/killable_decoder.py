@@ -81,14 +81,24 @@ class KillableDecoder:
         """Returns what decides the pixels; not to be called amid `decode_all`.
 
         Raises:
-          ChildDiedError, ChildTimeoutError: the process cannot decode a clip of ours.
+          ChildDiedError: the process failed at the clips that are built in, and so did
+            the one that replaced it.
         """
-        if self._identity is None:
-            child = self._started_child()
-            child.send({"ffmpeg": self._ffmpeg})
-            header, _ = child.receive(self._limits.max_wall_seconds, 0)
-            self._identity = records.from_json(records.DecoderIdentity, header)
-        assert self._identity is not None
+        num_tries = 0
+        while self._identity is None:
+            num_tries += 1
+            try:
+                self._identity = self._read_identity()
+            except (
+                child_process.ChildDiedError,
+                child_process.ChildTimeoutError,
+            ) as error:
+                self._replace_child()
+                if num_tries == _MAX_TRIES:
+                    raise child_process.ChildDiedError(
+                        f"the decoder {_fate(error)}, {_MAX_TRIES} times, at the clips "
+                        "that are built in"
+                    ) from error
         return self._identity
 
     def refuse_unread(self, clip: records.PlannedClip) -> records.Quarantined:
@@ -140,6 +150,14 @@ class KillableDecoder:
         except ValueError as cause:
             raise child_process.ChildDiedError(f"bad answer: {cause}") from cause
 
+    def _read_identity(self) -> records.DecoderIdentity:
+        child = self._started_child()
+        child.send({"ffmpeg": self._ffmpeg})
+        header, _ = child.receive(self._limits.max_wall_seconds, 0)
+        identity: records.DecoderIdentity
+        identity = records.from_json(records.DecoderIdentity, header)
+        return identity
+
     def _replace_child(self) -> None:
         if self._child is not None:
             self._child.kill()
@@ -163,3 +181,14 @@ class KillableDecoder:
             reason = "decoder_crashed"
             detail = f"the decoding process {error}, {_MAX_TRIES} times"
         return quarantine.ClipError(reason, detail).quarantined(self._limits)
+
+
+def _fate(
+    error: child_process.ChildDiedError | child_process.ChildTimeoutError,
+) -> str:
+    """Returns what became of a process, to follow its name."""
+    if isinstance(error, child_process.ChildTimeoutError):
+        return f"gave {error}"
+    if error.by_signal in quarantine.OUTSIDE_SIGNALS:
+        return f"was {error} from outside"
+    return f"was {error}" if error.by_signal else str(error)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mindrecord_io import records
+from mindrecord_io.commands import plain_text
 from mindrecord_io.shards import shard_folders, stored_clips, writer
 from mindrecord_io.storage import incomplete
 from pipelines import quarantine
@@ -136,7 +137,7 @@ def _answer(finish: Finish) -> dict[str, Any]:
 
 def _describe_error(error: Exception) -> str:
     logger.debug("shard failed", exc_info=error)
-    return f"{type(error).__name__}: {error}"
+    return plain_text.sentence(error)
 
 
 class _Worker:

@@ -11,7 +11,7 @@ import apache_beam as beam
 from mindrecord_io import naming
 from mindrecord_io.commands import log_lines
 from mindrecord_io.versions import clips_table, manifests, shard_checks, version_checks
-from pipelines.building import child_process, receipts
+from pipelines.building import child_process, receipts, task_errors
 from pipelines.publishing import data_sets
 
 __all__ = ["CheckJob", "CheckReceipt", "CheckShards", "read_receipts"]
@@ -81,13 +81,27 @@ class _CheckShard(beam.DoFn):
 
     def setup(self) -> None:
         self._opened = contextlib.ExitStack()
-        data_set = data_sets.opened(self._job.dataset)
-        self._data_set = self._opened.enter_context(data_set)
-        self._version = self._data_set.open_version(self._job.version)
+        with task_errors.worded():
+            data_set = data_sets.opened(self._job.dataset)
+            self._data_set = self._opened.enter_context(data_set)
+            self._version = self._data_set.open_version(self._job.version)
 
     def process(self, shard_index: int) -> Iterable[None]:
         assert self._version is not None
         entry = self._version.manifest.shards[shard_index]
+        with task_errors.worded(f"{entry.split} shard {entry.index}"):
+            self._check_and_report(entry, shard_index)
+        return ()
+
+    def teardown(self) -> None:
+        self._drop_child()  # it has nothing to finish, and MindSpore ends slowly
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _check_and_report(self, entry: manifests.ShardEntry, shard_index: int) -> None:
+        """Checks a shard and leaves the receipt of it."""
+        assert self._version is not None
         assert self._data_set is not None
         with data_sets.fetched(self._data_set, [f"{entry.split}/{entry.key}"]):
             damaged = self._check(self._version, shard_index)
@@ -100,13 +114,6 @@ class _CheckShard(beam.DoFn):
             len(damaged),
             extra=log_lines.PER_SHARD,
         )
-        return ()
-
-    def teardown(self) -> None:
-        self._drop_child()  # it has nothing to finish, and MindSpore ends slowly
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
 
     def _check(
         self, version: manifests.Version, shard_index: int

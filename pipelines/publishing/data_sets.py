@@ -173,7 +173,9 @@ class LocalDataSet:
             for entry in version.manifest.shards
             for damage in (
                 *shard_checks.check_sizes(version, entry),
-                *shard_checks.check_summary(version, entry),
+                *shard_checks.check_summary(
+                    version, entry, shard_checks.unhashed_clips(version, entry)
+                ),
             )
         ]
 

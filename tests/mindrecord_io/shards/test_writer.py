@@ -312,7 +312,9 @@ def test_an_unwritable_folder_is_named_with_the_room_that_is_left(
     (tmp_path / NAME).mkdir()  # in the way of the file
     with pytest.raises(writer.ShardWriteError) as caught:
         write(make_plan({"101": 0}))
-    pattern = rf"{tmp_path / NAME}: 101: cannot be written: .+ \(\d+ bytes free there\)"
+    pattern = (
+        rf"{tmp_path / NAME}: 101: cannot be written: [^\[]+ \(\d+ bytes free there\)"
+    )
     assert caught.match(pattern)
 
 
@@ -396,5 +398,5 @@ def test_a_file_of_stored_frames_that_is_gone_is_named(
 ):
     stored = in_file(tmp_path / "old", make_jpegs("101"))
     (tmp_path / "old").unlink()
-    with pytest.raises(writer.ShardWriteError, match=rf"No such file.*{tmp_path}/old"):
+    with pytest.raises(writer.ShardWriteError, match=rf"{tmp_path}/old: No such file"):
         write(make_plan({"101": 2}), {"101": stored}, folder=tmp_path / "new")

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -142,3 +143,28 @@ def test_where_there_are_no_locks_work_in_progress_is_kept(tmp_path, monkeypatch
     with incomplete.folder_in(tmp_path) as folder:
         assert incomplete.remove_abandoned(tmp_path) == []
         assert folder.exists()
+
+
+def test_two_threads_that_remove_wait_for_each_other(tmp_path, monkeypatch):
+    """Where the second were done first, its process might end, and leave half."""
+    abandon(tmp_path)
+    is_removing, may_go_on = threading.Event(), threading.Event()
+    rmtree = incomplete.shutil.rmtree
+
+    def slow(folder):
+        is_removing.set()
+        may_go_on.wait()
+        rmtree(folder)
+
+    monkeypatch.setattr(incomplete.shutil, "rmtree", slow)
+    first = threading.Thread(target=incomplete.remove_abandoned, args=[tmp_path])
+    second = threading.Thread(target=incomplete.remove_abandoned, args=[tmp_path])
+    first.start()
+    is_removing.wait()
+    second.start()
+    second.join(0.3)
+    assert second.is_alive()
+    may_go_on.set()
+    second.join()
+    assert list(tmp_path.iterdir()) == []
+    first.join()

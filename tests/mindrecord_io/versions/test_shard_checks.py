@@ -140,8 +140,8 @@ def test_a_missing_summary_is_told(version, train_shard):
     ("text", "reason"),
     [
         ("{", "is not a shard's summary: Expecting property name"),
-        ("[]", "is not a shard's summary: ShardSummary must be a JSON object"),
-        ("[" * 100_000, "is not a shard's summary: maximum recursion depth"),
+        ("[]", "is not a shard's summary: must be a JSON object"),
+        ("[" * 100_000, "is not a shard's summary: JSON is nested too deeply"),
         (b"\xff", "is not a shard's summary: 'utf-8' codec can't decode"),
     ],
 )

@@ -1,15 +1,17 @@
+import errno
+import os
 import tempfile
 
 import apache_beam as beam
 import pytest
 
-from pipelines.building import beam_runner
+from pipelines.building import beam_runner, task_errors
 
 # What a Flink cluster makes of an error in a task, shortened.
 BY_FLINK = """\
 java.util.concurrent.ExecutionException: java.lang.RuntimeException: Error received
   File "apache_beam/runners/common.py", line 1514, in process
-ShardFailedError: test shard 1: disk full [while running 'Build/Build-7']
+shard_plans.ShardFailedError: test shard 1: disk full [while running 'Build/Build-7']
 
 \tat org.apache.beam.runners.fnexecution.control.FnApiControlClient.onNext(X.java:180)
 \t... 1 more
@@ -20,9 +22,18 @@ def refuse(element):
     raise LookupError(f"no {element} here")
 
 
+def refuse_in_a_sentence(element):
+    with task_errors.worded("shelf 3"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"/shop/{element}")
+
+
 class Refused(beam.PTransform):
+    def __init__(self, how=refuse):
+        super().__init__()
+        self._how = how
+
     def expand(self, pipeline):
-        return pipeline | beam.Create(["bread"]) | "Refuse" >> beam.Map(refuse)
+        return pipeline | beam.Create(["bread"]) | "Refuse" >> beam.Map(self._how)
 
 
 class Counted(beam.PTransform):
@@ -53,13 +64,20 @@ def test_an_error_in_a_task_is_told_in_its_own_words():
     with pytest.raises(beam_runner.PipelineError) as caught:
         beam_runner.run(Refused(), [], 1)
 
-    assert str(caught.value).endswith("LookupError: no bread here")
+    assert str(caught.value) == "LookupError: no bread here"
+
+
+def test_an_error_that_is_a_sentence_is_told_without_its_class():
+    with pytest.raises(beam_runner.PipelineError) as caught:
+        beam_runner.run(Refused(refuse_in_a_sentence), [], 1)
+
+    assert str(caught.value) == "shelf 3: /shop/bread: No space left on device"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (BY_FLINK, "ShardFailedError: test shard 1: disk full"),
+        (BY_FLINK, "test shard 1: disk full"),
         ("no cluster\n  at all \n\n", "at all"),
         ("", "RuntimeError('')"),
     ],

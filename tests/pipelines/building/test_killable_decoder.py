@@ -31,7 +31,7 @@ MISBEHAVING = {
     "leave": ("decoder_crashed", "decoding process exited with status 7, 2 times"),
     "garbage": ("decoder_crashed", "broke the protocol: a message of 4294967295"),
     "nested": ("decoder_crashed", "broke the protocol: maximum recursion depth"),
-    "wrong": ("decoder_crashed", "bad answer: ClipFrames: missing fields"),
+    "wrong": ("decoder_crashed", "bad answer: missing fields"),
     "invent": ("decoder_crashed", "bad answer: reason must be one of"),
     "fork": ("decoder_crashed", "decoding process killed by SIGSEGV, 2 times"),
     "killed": ("decoder_killed", "was killed by SIGKILL from outside; if memory is"),

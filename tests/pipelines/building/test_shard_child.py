@@ -221,7 +221,7 @@ def test_damaged_frames_are_not_copied(worker, dataset, clips):
 
     answer = ask(worker, dataset, stored_again(plan, before, label_id=2))
 
-    assert answer["error"].startswith(f"ShardWriteError: {before.clips[1].clip_id}: ")
+    assert answer["error"].startswith(f"{before.clips[1].clip_id}: ")
     assert f"frames stored in train/{before.key} are damaged" in answer["error"]
     assert leftovers(dataset) == []
 
@@ -231,7 +231,7 @@ def test_a_shard_to_copy_from_that_is_gone_fails_the_shard(worker, dataset, clip
     gone = stored_again(plan, plan, label_id=2)
 
     assert ask(worker, dataset, gone) == {
-        "error": f"ShardError: 101: shard train/{plan.key} is gone"
+        "error": f"101: shard train/{plan.key} is gone"
     }
 
 
@@ -242,8 +242,8 @@ def test_a_data_set_that_cannot_be_written_is_an_error_and_the_worker_goes_on(
 
     answer = ask(worker, tmp_path / "file" / "dataset", planned(clips[0]))
 
-    assert answer["error"].startswith("NotADirectoryError: ")
-    assert str(tmp_path / "file") in answer["error"]
+    assert answer["error"].startswith(f"{tmp_path}/file/dataset")
+    assert answer["error"].endswith(": Not a directory")
     built(worker, dataset, planned(clips[0]))
 
 
@@ -257,7 +257,7 @@ def test_a_decoder_that_is_killed_from_outside_settles_nothing(
     answer = ask(worker, dataset, plan)
 
     assert answer["error"] == (
-        "ClipUnsettledError: clip killed-1: its decoder was killed by SIGKILL from "
+        "clip killed-1: its decoder was killed by SIGKILL from "
         "outside; if memory is short, use fewer --num_workers"
     )
     assert shard_folders.read_summary(dataset, "train", plan.key) is None
@@ -279,9 +279,9 @@ def test_limits_may_change_from_shard_to_shard(worker, dataset, clips):
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"limits": {"max_seconds": 0}}, "ValueError: max_seconds must be at least 1"),
-        ({"plan": {}}, "ValueError: ShardPlan: missing fields"),
-        ({"plan": []}, "ValueError: ShardPlan must be a JSON object"),
+        ({"limits": {"max_seconds": 0}}, "max_seconds must be at least 1"),
+        ({"plan": {}}, "missing fields"),
+        ({"plan": []}, "must be a JSON object"),
     ],
 )
 def test_requests_that_make_no_sense_are_refused(worker, dataset, clips, wrong, text):

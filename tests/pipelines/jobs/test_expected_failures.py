@@ -1,6 +1,7 @@
 """What a person reads when a disk is full or a shard is gone: one sentence."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -8,6 +9,10 @@ import pytest
 from mindrecord_io.versions import opening
 
 pytestmark = pytest.mark.slow
+
+OWN_LINE = re.compile(
+    r"\d\d-\d\d \d\d:\d\d:\d\d [IW] (clipmill|mindrecord_io|pipelines)[\w.]*: .*"
+)
 
 
 def build(tools, package, dataset):
@@ -49,9 +54,23 @@ def test_a_full_disk_is_one_sentence_with_its_remedy(package, tools, tmp_path):
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
     last = last_line(done)
-    assert "No space left on device (" in last
-    assert f"{disk}/dataset/" in last
-    assert last.endswith(
-        "; finished shards are kept: make room there, and run the same command again"
+    remedy = "finished shards are kept: make room there, and run the same command again"
+    assert re.search(
+        rf"build failed: \w+ shard \d: {disk}/dataset/\S+: (\d+: cannot be written: )?"
+        rf"No space left on device \(\d+ bytes free there\); {remedy}$",
+        last,
     )
     assert f"are free in {disk}: make room, or reduce" in done.stderr
+
+
+def test_a_build_by_several_workers_logs_no_line_of_beams(package, tools, tmp_path):
+    """Beam warns of the mode in which several of its threads take work from memory."""
+    done = tools.run_command(
+        *("build", "--clips", package.clips, "--annotations", package.annotations),
+        *("--dataset", tmp_path / "dataset", "--num_shards", 3, "--num_workers", 3),
+    )
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert any("pipelines.building.build_transforms: decoded" in line for line in lines)
+    assert [line for line in lines if not OWN_LINE.fullmatch(line)] == []

@@ -254,7 +254,7 @@ def test_a_job_that_fails_publishes_nothing_and_leaves_nothing(version):
         make_version.run(job_for(version, label_map=RENAMED))
 
     assert str(error.value) == (
-        f"ShardFailedError: test shard 0: {path.parent}: published shard is damaged: "
+        f"test shard 0: {path.parent}: published shard is damaged: "
         f"{path.name} has {num_bytes - 1} bytes, not {num_bytes}; "
         f"`clipmill build --repair` makes it again"
     )
