@@ -1,13 +1,46 @@
 """Turns frozen dataclasses into JSON and back, checking names and types."""
 
 import dataclasses
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["EMBEDDED", "from_json", "to_json"]
+__all__ = ["EMBEDDED", "from_json", "parse", "to_json"]
+
+_MAX_NUM_DIGITS = 4300  # of a number that Python reads
+_LONG_NUMBER = re.compile(rf"(?<![0-9.])[0-9]{{{_MAX_NUM_DIGITS + 1},}}", re.ASCII)
 
 EMBEDDED: Mapping[str, bool] = {"is_embedded": True}
 """Metadata of a field whose own fields are, in JSON, those of the value around it."""
+
+
+def parse(
+    text: str | bytes,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """Returns the value of a JSON text.
+
+    Args:
+      object_pairs_hook: as json.loads takes it.
+
+    Raises:
+      ValueError: it is no JSON in UTF-8, is nested too deeply, or has a number of more
+        digits than Python reads; but for the depth, the message says where.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    try:
+        return json.loads(text, object_pairs_hook=object_pairs_hook)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError as cause:
+        raise ValueError("JSON is nested too deeply") from cause
+    except ValueError as cause:
+        if match := _LONG_NUMBER.search(text):
+            why = f"a number has {len(match[0])} digits, more than {_MAX_NUM_DIGITS}"
+            raise json.JSONDecodeError(why, text, match.start()) from cause
+        raise
 
 
 def to_json(value: Any) -> dict[str, Any]:
@@ -28,8 +61,13 @@ def from_json(cls: type, fields: Any) -> Any:
     Raises:
       ValueError: a field is missing, unknown or of the wrong type.
     """
+    return _made(cls, fields, "")
+
+
+def _made(cls: type, fields: Any, place: str) -> Any:
+    """Returns a value of `cls`; `place` begins what is wrong with its fields."""
     if not isinstance(fields, Mapping):
-        raise ValueError(f"{cls.__name__} must be a JSON object, got {fields!r:.80}")
+        raise ValueError(f"{place}must be a JSON object, got {fields!r:.80}")
     fields, values = dict(fields), dict[str, Any]()
     types, required = dict[str, Any](), set[str]()
     for field in dataclasses.fields(cls):
@@ -37,7 +75,7 @@ def from_json(cls: type, fields: Any) -> Any:
         if field.metadata == EMBEDDED:
             names = [f.name for f in dataclasses.fields(kind) if f.name in fields]
             part = {name: fields.pop(name) for name in names}
-            values[field.name] = from_json(kind, part)
+            values[field.name] = _made(kind, part, place)
             continue
         types[field.name] = kind
         if field.default is dataclasses.MISSING:
@@ -45,8 +83,7 @@ def from_json(cls: type, fields: Any) -> Any:
     unknown, missing = fields.keys() - types.keys(), required - fields.keys()
     if unknown or missing:
         raise ValueError(
-            f"{cls.__name__}: missing fields {sorted(missing)}, "
-            f"unknown fields {sorted(unknown)}"
+            f"{place}missing fields {sorted(missing)}, unknown fields {sorted(unknown)}"
         )
     for name, value in fields.items():
         values[name] = _typed(types[name], value, name)
@@ -75,7 +112,7 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
             return tuple(value)
         return tuple(_typed(arguments[0], item, name) for item in value)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return from_json(kind, value)
+        return _made(kind, value, f"{name}: ")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):

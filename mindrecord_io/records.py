@@ -99,9 +99,10 @@ class LabelMap:
         try:
             return self.names.index(name)
         except ValueError:
-            near = difflib.get_close_matches(name, self.names, n=3, cutoff=0.5)
+            near = difflib.get_close_matches(name[:200], self.names, n=3, cutoff=0.5)
             raise ValueError(
-                f"no label {name!r} among {len(self.names)} labels; nearest: {near}"
+                f"no label {name!r:.200} among {len(self.names)} labels; "
+                f"nearest: {near}"
             ) from None
 
 

@@ -23,7 +23,8 @@ from typing import Any
 import mindspore
 from mindspore import Parameter
 
-from mindrecord_io import naming
+from mindrecord_io import json_values, naming
+from mindrecord_io.commands import plain_text
 from mindrecord_io.storage import files, incomplete
 from mindrecord_io.storage.folder_mirror import NOWHERE, FolderMirror
 from model import checkpoint
@@ -215,10 +216,12 @@ def _write_list(folder: Path) -> None:
 def _damage(folder: Path) -> str | None:
     """Returns what is wrong with a checkpoint's files; None if nothing is."""
     try:
-        listed = json.loads((folder / _LIST_FILE).read_text(encoding="utf-8"))
+        listed = json_values.parse(files.read_bytes(folder / _LIST_FILE))
         prints = {name: listed["files"][name] for name in (NETWORK_FILE, TRAINING_FILE)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"cannot read {_LIST_FILE}: {error!r}"
+    except (OSError, ValueError) as error:
+        return f"cannot read {_LIST_FILE}: {plain_text.sentence(error)}"
+    except (KeyError, TypeError):
+        return f"{_LIST_FILE} does not list {NETWORK_FILE} and {TRAINING_FILE}"
     for name, expected in prints.items():
         actual: object = "no file"
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mindrecord_io import json_values
 from mindrecord_io.storage import (
     files,
     incomplete,
@@ -216,9 +217,14 @@ class RunFolder:
         """Returns what `begin` wrote.
 
         Raises:
-          OSError, ValueError: there is none, or it is not JSON.
+          OSError, ValueError: there is none, or it is not a JSON object.
         """
-        config: dict[str, Any] = json.loads(self.config_path.read_text("utf-8"))
+        try:
+            config: Any = json_values.parse(files.read_bytes(self.config_path))
+        except ValueError as cause:
+            raise ValueError(f"{self.config_path}: {cause}") from cause
+        if not isinstance(config, dict):
+            raise ValueError(f"{self.config_path}: must be a JSON object")
         return config
 
     def _write_config(self, config: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindrecord_io import json_values
 from mindrecord_io.storage import files
 
 __all__ = ["ClipFolder", "ResultFolder"]
@@ -62,7 +63,12 @@ class ClipFolder:
                 f"no {self._description.name}"
             )
         text = files.read_text(self._description, ValueError)
-        description: dict[str, Any] = json.loads(text)
+        try:
+            description: Any = json_values.parse(text)
+        except ValueError as cause:
+            raise ValueError(f"{self._description}: {cause}") from cause
+        if not isinstance(description, dict):
+            raise ValueError(f"{self._description}: must be a JSON object")
         return description
 
     @property

@@ -7,12 +7,15 @@ place for it, has FILE.json beside it:
      "outputs": ["logits"], "labels": [...], "num_segments": 8, "crop_px": 224, ...}
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mindrecord_io import json_values
+from mindrecord_io.storage import files
 from model import whole_file
 from model.tsm import TSM
 
@@ -95,12 +98,16 @@ def read(path: Path) -> dict[str, Any]:
         entries = runners.OnnxRunner(path).metadata
         if "num_segments" not in entries:
             raise MetadataError(f"{path} was not written by clipmill export")
-        return {key: json.loads(value) for key, value in entries.items()}
+        with _errors_of(path):
+            return {key: json_values.parse(value) for key, value in entries.items()}
     described = sidecar(path)
     if not path.is_file() or not described.is_file():
         raise MetadataError(f"{path} and {described.name} beside it must both be there")
-    content: dict[str, Any] = json.loads(described.read_text("utf-8"))
-    if content["sha256"] != _sha256(path):
+    with _errors_of(described):
+        content: Any = json_values.parse(files.read_bytes(described))
+        if not isinstance(content, dict):
+            raise ValueError(f"it must be a JSON object, got {content!r:.80}")
+    if content.get("sha256") != _sha256(path):
         raise MetadataError(
             f"{described} is of another file than {path}: export it again"
         )
@@ -127,6 +134,14 @@ def shape_of_a_clip(described: Mapping[str, Any]) -> tuple[int, ...]:
             f"{described['input']}: export it with --batch_size 1 and no --streaming"
         )
     return (num_rows, *rest)
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as cause:
+        raise MetadataError(f"{path}: cannot read its metadata: {cause}") from cause
 
 
 def _field(number: int, content: bytes) -> bytes:

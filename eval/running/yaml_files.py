@@ -17,6 +17,7 @@ __all__ = ["YamlFileError", "read", "read_text"]
 _MAX_NUM_BYTES = 1 << 20
 _MAX_NUM_VALUES = 10_000
 _MAX_DEPTH = 20
+_MAX_NUMBER_NUM_CHARS = 100
 
 
 class YamlFileError(ValueError):
@@ -78,6 +79,15 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > _MAX_NUMBER_NUM_CHARS:
+            raise YamlFileError(
+                f"line {node.start_mark.line + 1}: a number has {len(node.value)} "
+                f"characters, at most {_MAX_NUMBER_NUM_CHARS}"
+            )
+        number: int = super().construct_yaml_int(node)
+        return number
+
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
     ) -> dict[Hashable, Any]:
@@ -91,6 +101,9 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def _too_deep() -> YamlFileError:

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindrecord_io import naming, records
+from mindrecord_io import json_values, naming, records
 from mindrecord_io.naming import ShardName
 from mindrecord_io.records import Fingerprint, PublishedShard, ShardSummary
 from mindrecord_io.storage import files, incomplete
@@ -53,10 +53,7 @@ class SummaryFile:
     @classmethod
     def of(cls, content: bytes) -> "SummaryFile":
         """Returns what is in a summary.json; a ValueError says why it is none."""
-        try:
-            fields = json.loads(content)
-        except RecursionError as cause:
-            raise ValueError(str(cause)) from cause
+        fields = json_values.parse(content)
         summary: ShardSummary = records.from_json(ShardSummary, fields)
         sha256 = hashlib.sha256(content).hexdigest()
         return cls(summary, Fingerprint(len(content), sha256))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mindrecord_io import naming, records
+from mindrecord_io import json_values, naming, records
 from mindrecord_io.naming import ShardName
 from mindrecord_io.records import (
     DecoderIdentity,
@@ -231,8 +231,8 @@ def parse(content: bytes, dataset: Path | str, name: str) -> Manifest:
       ManifestError: it is damaged, another version's or a newer program's.
     """
     try:
-        fields = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as cause:
+        fields = json_values.parse(content)
+    except ValueError as cause:
         raise ManifestError(f"{dataset}: version {name!r}: {cause}") from cause
     path = f"{dataset}/{naming.manifest_path(naming.version_folder(Path(), name))}"
     manifest = _parse(path, fields)

@@ -6,6 +6,7 @@ Whatever layout they are read from (see annotation_readers), they become this.
 import array
 import hashlib
 import itertools
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -20,11 +21,13 @@ __all__ = [
     "AnnotationError",
     "Annotations",
     "LayoutError",
+    "fault_of_label",
     "first_repeat",
-    "is_one_line",
 ]
 
 T = TypeVar("T")
+
+_MAX_LABEL_NUM_CHARS = 1000
 
 _ROWS = pa.schema(
     [
@@ -124,13 +127,22 @@ class Annotations:
         return digest.hexdigest()
 
 
-def is_one_line(text: str) -> bool:
-    """Returns whether a text can be a line of category.txt, as every label's must."""
+def fault_of_label(text: str) -> str:
+    """Returns why a text can be no line of category.txt, "" if it can.
+
+    Every label is one, is shown on terminals, and stands in every row of the table.
+    """
+    if len(text) > _MAX_LABEL_NUM_CHARS:
+        return f"must have at most {_MAX_LABEL_NUM_CHARS} characters, has {len(text)}"
     try:
         text.encode("utf-8")
+        is_line = text.splitlines() == [text]
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
-        return False
-    return text.splitlines() == [text]
+        is_line = False
+    if not is_line:
+        return "must be one line of valid Unicode"
+    control = next((c for c in text if unicodedata.category(c) == "Cc"), "")
+    return f"must be without control characters, has {control!r}" if control else ""
 
 
 def first_repeat(texts: Iterable[str]) -> tuple[int, int] | None:

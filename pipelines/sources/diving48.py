@@ -4,13 +4,13 @@ Its test list has labels and is what others validate by: its clips are of valida
 `Diving48_vocab.json`, where it is there, has the classes' names, by number.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mindrecord_io import json_values
 from mindrecord_io.storage import files
-from pipelines.sources import split_lists, table_rows
+from pipelines.sources import label_numbers, split_lists, table_rows
 from pipelines.sources.annotations import AnnotationError, Annotations
 from pipelines.sources.choices import Choices
 from pipelines.sources.layouts import Layout
@@ -63,19 +63,21 @@ def _json_rows(path: Path) -> Iterator[tuple[Mapping[str, str], str]]:
 
 
 def _named(label: str, names: Sequence[str], place: str) -> str:
-    if not (label.isascii() and label.isdigit() and int(label) < len(names)):
+    is_number = label.isascii() and label.isdigit()
+    number = label_numbers.number_of(label) if is_number else len(names)
+    if number >= len(names):
         raise AnnotationError(
             f"{place}: label must be a number below {len(names)}, the classes of "
             f"{_VOCABULARY}, got {label:.80}"
         )
-    return names[int(label)]
+    return names[number]
 
 
 def _list(path: Path) -> list[Any]:
     text = files.read_text(path, AnnotationError)
     try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as cause:
+        rows = json_values.parse(text)
+    except ValueError as cause:
         raise AnnotationError(f"{path}: not JSON: {cause}") from cause
     if not isinstance(rows, list):
         raise AnnotationError(f"{path}: must be a list")

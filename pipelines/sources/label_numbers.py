@@ -2,13 +2,14 @@
 
 import logging
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipelines.sources.annotations import AnnotationError
 
-__all__ = ["numbered", "spellings"]
+__all__ = ["number_of", "numbered", "spellings"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,14 @@ def numbered(
     return tuple(texts.get(n, str(n)) for n in range(max(texts) + 1)), numbers
 
 
+def number_of(digits: str) -> int:
+    """Returns the number that digits spell; with too many to be read, the largest."""
+    try:
+        return int(digits)
+    except ValueError:
+        return sys.maxsize
+
+
 def spellings(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Returns the names that differ by case, spaces, `_` and `-` alone, in groups."""
     groups: dict[str, list[str]] = {}
@@ -107,12 +116,12 @@ def _refuse_odd(numbers: Mapping[str, int], source: Path) -> None:
     if min(numbers.values()) < 0:
         raise AnnotationError(
             f"{source}: labels are numbers, so they must be at least 0, got "
-            f"{min(numbers.values())}"
+            f"{min(numbers.values())!s:.80}"
         )
     if max(numbers.values()) > _MAX_NUMBER:
         raise AnnotationError(
             f"{source}: labels are numbers, so they must be at most {_MAX_NUMBER}, got "
-            f"{max(numbers.values())}; if they are names, write a letter in front"
+            f"{max(numbers.values())!s:.80}; if they are names, write a letter in front"
         )
 
 

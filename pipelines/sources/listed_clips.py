@@ -19,8 +19,8 @@ from pipelines.sources import clip_walk, label_numbers, text_lines
 from pipelines.sources.annotations import (
     AnnotationError,
     Annotations,
+    fault_of_label,
     first_repeat,
-    is_one_line,
 )
 
 __all__ = ["ListedClips", "id_of", "split_named"]
@@ -79,13 +79,12 @@ class ListedClips:
         label = text_lines.normal(label)
         if split == "test":
             label = ""  # it may be anything there
-        elif is_one_line(label):
-            self._labels[label] = None
-        else:
+        elif why := fault_of_label(label):
             raise AnnotationError(
-                f"{place}: a {split} clip needs a label that is one line of text, got "
-                f"{label!r:.80}"
+                f"{place}: a {split} clip needs a label, which {why}, got {label!r:.80}"
             )
+        else:
+            self._labels[label] = None
         self._has_paths = self._has_paths or bool(path)
         self._makes_ids = self._makes_ids or not clip_id
         row = (path, split, label, files.printable(place), clip_id or id_of(path))
@@ -127,6 +126,7 @@ class ListedClips:
             names, numbers = label_numbers.numbered(self._labels, self._source)
         else:
             names = tuple(map(text_lines.normal, label_names))
+            self._refuse_odd_names(names)
             numbers = {name: number for number, name in enumerate(names)}
         if not names:
             raise AnnotationError(f"{self._source}: no clip has a label")
@@ -145,6 +145,14 @@ class ListedClips:
         num_clips = len(self._rows)
         logger.info("read %s: %d clips, %d labels", self._source, num_clips, len(names))
         return annotations
+
+    def _refuse_odd_names(self, names: Sequence[str]) -> None:
+        for number, name in enumerate(names):
+            if why := fault_of_label(name):
+                raise AnnotationError(
+                    f"{self._source}: the text of label {number} {why}, got "
+                    f"{name!r:.80}"
+                )
 
     def _refuse_repeated(self) -> None:
         paths, ids, places = map(self._column, ("path", "clip_id", "place"))

@@ -13,7 +13,13 @@ labels of test lists are not read.
 import re
 from pathlib import Path, PurePosixPath
 
-from pipelines.sources import clip_walk, split_lists, splitting, text_lines
+from pipelines.sources import (
+    clip_walk,
+    label_numbers,
+    split_lists,
+    splitting,
+    text_lines,
+)
 from pipelines.sources.annotations import AnnotationError, Annotations, LayoutError
 from pipelines.sources.choices import Choices
 from pipelines.sources.class_folders import split_of_folder
@@ -99,7 +105,7 @@ def _add_list(
             continue
         label = row["label"]
         if names is not None and split != "test":
-            label = _named(int(label), names, place)
+            label = _named(label, names, place)
         clips.add(split, label, place=place, path=clip_path, clip_id=clip_id)
     if splitter is not None:
         splitter.check_used()
@@ -148,10 +154,11 @@ def _label_names(folder: Path) -> list[str] | None:
     return lines
 
 
-def _named(label_id: int, names: list[str], place: str) -> str:
+def _named(label: str, names: list[str], place: str) -> str:
+    label_id = label_numbers.number_of(label)
     if not 0 <= label_id < len(names):
         raise AnnotationError(
-            f"{place}: label {label_id} is none of the {len(names)} that are named"
+            f"{place}: label {label:.80} is none of the {len(names)} that are named"
         )
     return names[label_id]
 

@@ -24,14 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindrecord_io import json_values
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.storage import files
 from pipelines.sources import text_lines
 from pipelines.sources.annotations import (
     AnnotationError,
     Annotations,
+    fault_of_label,
     first_repeat,
-    is_one_line,
 )
 from pipelines.sources.choices import Choices
 from pipelines.sources.layouts import Layout
@@ -160,17 +161,15 @@ def _names(paths: dict[str, Path]) -> str:
 def _load_json(path: Path) -> Any:
     text = files.read_text(path, AnnotationError)
     try:
-        return json.loads(text, object_pairs_hook=_object_from_pairs)
+        return json_values.parse(text, _object_from_pairs)
     except json.JSONDecodeError as cause:
         is_cut_off = (
             cause.pos >= len(cause.doc.rstrip()) or "Unterminated string" in cause.msg
         )
         problem = "JSON is cut off" if is_cut_off else "not JSON"
         raise AnnotationError(f"{path}: {problem}: {cause}") from cause
-    except RecursionError as cause:
-        raise AnnotationError(f"{path}: JSON is nested too deeply") from cause
-    except ValueError as cause:  # a number of more digits than int accepts
-        raise AnnotationError(f"{path}: not JSON: {cause}") from cause
+    except ValueError as cause:
+        raise AnnotationError(f"{path}: {cause}") from cause
 
 
 def _object_from_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _RepeatedKey:
@@ -203,7 +202,7 @@ def _read_label_map(path: Path) -> LabelMap:
 
 
 def _check_label(path: Path, position: int, name: str, number: Any) -> None:
-    place = f"{path}: label {name!r}"
+    place = f"{path}: label {name!r:.80}"
     if not (isinstance(number, str) and number.isascii() and number.isdigit()):
         raise AnnotationError(
             f"{place}: its number must be a string of digits, got {_describe(number)}"
@@ -213,9 +212,8 @@ def _check_label(path: Path, position: int, name: str, number: Any) -> None:
             f'{place}: must be numbered "{position}", as its place in the file, '
             f'got "{number:.80}"'
         )
-    # category.txt is one label a line, so a label must be one line of valid text.
-    if not is_one_line(name):
-        raise AnnotationError(f"{place}: its text must be one line of valid Unicode")
+    if why := fault_of_label(name):
+        raise AnnotationError(f"{place}: its text {why}")
 
 
 def _read_split(path: Path, split: str, label_map: LabelMap) -> Iterator[Annotation]:

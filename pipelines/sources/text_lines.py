@@ -14,6 +14,7 @@ __all__ = ["first_line", "lines", "normal", "opened"]
 
 _MAX_BLANK_LINES = 100  # before the first that is not
 _MAX_FIRST_LINE = 4096  # characters; a file of another kind may have no line breaks
+_MAX_LINE = 8192  # characters: more than a path and a label have
 
 
 @contextlib.contextmanager
@@ -59,6 +60,11 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     """
     with opened(path) as file:
         for number, line in enumerate(file, 1):
+            if len(line) > _MAX_LINE:
+                raise AnnotationError(
+                    f"{path} line {number}: has {len(line)} characters, at most "
+                    f"{_MAX_LINE}"
+                )
             if text := line.strip():
                 yield text, f"{path} line {number}"
 

@@ -7,7 +7,7 @@ are what others validate by: their clips are of validation.
 import re
 from pathlib import Path
 
-from pipelines.sources import text_lines
+from pipelines.sources import label_numbers, text_lines
 from pipelines.sources.annotations import AnnotationError, Annotations
 from pipelines.sources.choices import Choices
 from pipelines.sources.layouts import Layout
@@ -36,9 +36,9 @@ def _read(folder: Path, choices: Choices) -> Annotations:
                     f"{place}: must be <class>/<clip>, and a number, got {line!r:.80}"
                 )
             label, number = clip["folder"], clip["number"]
-            if number and (label, int(number)) not in names:
+            if number and (label, label_numbers.number_of(number)) not in names:
                 raise AnnotationError(
-                    f"{place}: {_CLASSES} does not number {label!r} {number}"
+                    f"{place}: {_CLASSES} does not number {label!r:.80} {number:.80}"
                 )
             clips.add(split, label, place=place, path=clip["path"])
     return clips.annotations([name for name, _ in names])
@@ -49,7 +49,7 @@ def _class_names(path: Path) -> list[tuple[str, int]]:
     names: list[tuple[str, int]] = []
     for line, place in text_lines.lines(path):
         row = _CLASS.fullmatch(line)
-        if row is None or int(row["number"]) != len(names) + 1:
+        if row is None or label_numbers.number_of(row["number"]) != len(names) + 1:
             raise AnnotationError(
                 f"{place}: must be {len(names) + 1} and a class, got {line!r:.80}"
             )

@@ -265,12 +265,12 @@ def without(fields, name):
 @pytest.mark.parametrize(
     ("cls", "fields", "message"),
     [
-        (records.Fingerprint, [], r"Fingerprint must be a JSON object, got \[\]"),
-        (records.Fingerprint, None, "Fingerprint must be a JSON object, got None"),
+        (records.Fingerprint, [], r"^must be a JSON object, got \[\]"),
+        (records.Fingerprint, None, "^must be a JSON object, got None"),
         (
             records.Fingerprint,
             {"num_bytes": 1, "size": 2},
-            r"Fingerprint: missing fields \['sha256'\], unknown fields \['size'\]",
+            r"^missing fields \['sha256'\], unknown fields \['size'\]",
         ),
         (
             records.Fingerprint,
@@ -302,27 +302,27 @@ def without(fields, name):
         (
             records.ShardPlan,
             records.to_json(PLAN) | {"clips": [7]},
-            "PlannedClip must be a JSON object, got 7",
+            "^clips: must be a JSON object, got 7",
         ),
         (
             records.ShardPlan,
             records.to_json(PLAN) | {"settings": {"quality": 3}},
-            r"DecodeSettings: missing fields \[\], unknown fields \['quality'\]",
+            r"^settings: missing fields \[\], unknown fields \['quality'\]",
         ),
         (
             records.ShardSummary,
             without(records.to_json(SUMMARY), "mindrecord"),
-            r"ShardSummary: missing fields \['mindrecord'\]",
+            r"^missing fields \['mindrecord'\]",
         ),
         (
             records.ShardSummary,
             records.to_json(SUMMARY) | {"mindrecord": False},
-            "Fingerprint must be a JSON object, got False",
+            "^mindrecord: must be a JSON object, got False",
         ),
         (
             records.ClipOutcome,
             records.to_json(STORED) | {"facts": {}},
-            r"ClipOutcome: missing fields \[\], unknown fields \['facts'\]",
+            r"^missing fields \[\], unknown fields \['facts'\]",
         ),
         (
             records.ClipOutcome,

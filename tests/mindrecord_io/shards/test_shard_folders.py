@@ -147,7 +147,7 @@ def make_summary_binary(folder):
         (make_summary_binary, "bad summary.json: "),
         (
             lambda f: naming.summary_path(f).write_text("[]"),
-            "bad summary.json: ShardSummary must be a JSON object, got []",
+            "bad summary.json: must be a JSON object, got []",
         ),
         (
             lambda f: edit_summary(f, index="1"),
@@ -155,7 +155,7 @@ def make_summary_binary(folder):
         ),
         (
             lambda f: edit_summary(f, pages=3),
-            "bad summary.json: ShardSummary: missing fields [], unknown fields",
+            "bad summary.json: missing fields [], unknown fields",
         ),
         (lambda f: edit_summary(f, key="f" * 32), "its summary is another shard's"),
         (lambda f: edit_summary(f, split="test"), "its summary is another shard's"),

@@ -337,7 +337,7 @@ def escape(path):
         ),
         (
             lambda f: f.pop("salt"),
-            "not a manifest: Manifest: missing fields ['salt'], unknown fields []",
+            "not a manifest: missing fields ['salt'], unknown fields []",
         ),
         (
             lambda f: f.update(shards={}),

@@ -32,7 +32,7 @@ def test_a_second_receipt_of_a_name_replaces_the_first(tmp_path):
 
 def test_a_receipt_of_another_kind_is_refused(tmp_path):
     (tmp_path / "a.json").write_text('{"split": "train"}')
-    with pytest.raises(ValueError, match="ShardReceipt: missing fields"):
+    with pytest.raises(ValueError, match="missing fields"):
         receipts.read(tmp_path, ShardReceipt)
 
 
