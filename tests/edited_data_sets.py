@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -45,9 +46,11 @@ MANIFEST = "versions/000002/manifest.json"
 Edit = Callable[[Path], None]
 
 VALUES: tuple[Any, ...] = (
-    *(None, True, -1, 0, 1, 10**18, 0.5, "", EVIL, "../../outside", "x" * 100_000),
+    *(None, True, -1, 0, 1, 10**18, 10**4000, 0.5, "", EVIL, "../../outside"),
+    "x" * 100_000,
     *([], {}, [1], {"a": 1}, "0" * 64, "test"),
 )
+_METADATA = {"pandas": '{"index_columns": [' + "9" * 5000 + "]}", EVIL: "[" * 100_000}
 CURRENTS = (
     *(b"", b"\n", b"000001\n", b"000009\n", b"../../outside\n", b"/etc\n", b"\xff\xfe"),
     *(b"9" * 5000, b"0" * 15, b"000002", b"000002\n000001\n", b"\0" * 100, b"2\n"),
@@ -78,6 +81,7 @@ def _edits_of_json(path: str, content: Any) -> Iterator[tuple[str, Edit]]:
         yield f"{path} {place} removed", _put(path, place, ...)
     for text in (b"", b"[]", b"null", b"{", b"[" * 100_000, b"\xff", b"{}"):
         yield f"{path} is {text[:9]!r}", _write(path, text)
+    yield f"{path} has a number of 5,000 digits", _in_text(path, _with_long_number)
 
 
 def _places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -112,6 +116,17 @@ def _write(path: str, content: bytes) -> Edit:
     return lambda dataset: (dataset / path).write_bytes(content) and None
 
 
+def _in_text(path: str, change: Callable[[bytes], bytes]) -> Edit:
+    def edit(dataset: Path) -> None:
+        (dataset / path).write_bytes(change((dataset / path).read_bytes()))
+
+    return edit
+
+
+def _with_long_number(content: bytes) -> bytes:
+    return re.sub(rb": ?[0-9]+", b": " + b"9" * 5000, content, count=1)
+
+
 def _edits_of_table() -> Iterator[tuple[str, Edit]]:
     for field in clips_table.SCHEMA:
         for value in _values_for(field.type):
@@ -123,6 +138,7 @@ def _edits_of_table() -> Iterator[tuple[str, Edit]]:
         ("no rows", lambda table: table.slice(0, 0)),
         ("a row twice", lambda table: pa.concat_tables([table, table.slice(0, 1)])),
         ("a column less", lambda table: table.drop_columns(["detail"])),
+        ("odd metadata", lambda table: table.replace_schema_metadata(_METADATA)),
     ):
         yield f"table: {name}", _in_table(change)
 
@@ -348,6 +364,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--num_edits", type=int, default=100)
+    parser.add_argument("--begin", type=int, default=0, help="edits to leave out first")
     flags = parser.parse_args()
     log_lines.configure()
     from pipelines.building import beam_runner, build_transforms  # before the forks
@@ -357,7 +374,7 @@ def main() -> int:
     trial = Trial(flags.folder)
     chosen = list(edits(trial.base))
     random.Random(SEED).shuffle(chosen)
-    chosen = chosen[: flags.num_edits]
+    chosen = chosen[flags.begin :][: flags.num_edits]
     for name, edit in chosen:
         trial.run(name, edit)
     shutil.rmtree(flags.folder / "edited", ignore_errors=True)

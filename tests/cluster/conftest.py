@@ -1,7 +1,6 @@
 """Clips, annotations and the data sets of the local runner that engines are held to."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -40,14 +39,22 @@ def local(folder, source, fewer):
     """A data set that the local runner has built, and then relabelled."""
     dataset = folder / "local"
     words = ["--dataset", dataset, "--num_shards", jobs.NUM_SHARDS]
-    jobs.run("build", *source, *words)
-    jobs.run("relabel", *fewer, "--dataset", dataset)
+    jobs.run("build", *source, *words, *jobs.ONE_WORKER)
+    jobs.run("relabel", *fewer, "--dataset", dataset, *jobs.ONE_WORKER)
     return dataset
+
+
+@pytest.fixture(scope="module")
+def stopped(local):
+    """Watches the data sets of stopped jobs until the engine has run its last one."""
+    watched = jobs.Stopped()
+    yield lambda dataset: watched.watch(dataset, len(jobs.hashes(local, "000001")))
+    watched.check()
 
 
 @pytest.fixture
 def started_build(source, tmp_path):
-    """Starts builds by an engine's flags; their folders go when the test ends."""
+    """Starts builds by an engine's flags, until the test ends."""
     processes = []
 
     def start(flags):
@@ -61,4 +68,3 @@ def started_build(source, tmp_path):
     for process in processes:
         process.kill()
         process.wait()
-    shutil.rmtree(tmp_path, ignore_errors=True)

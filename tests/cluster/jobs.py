@@ -12,6 +12,9 @@ from mindrecord_io.versions import opening
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUM_CLIPS = 48
 NUM_SHARDS = 24
+# Of a process that runs tasks: there are two, for two cores. Each worker is as much
+# work to start as a dozen clips are to decode.
+ONE_WORKER = ("--num_workers", "1")
 JOB_SECONDS = 240
 
 
@@ -64,11 +67,37 @@ def wait_for_shards(job, dataset, number):
         time.sleep(0.02)
 
 
-def check_stopped(job, number, *, dataset, num_shards, temporary):
+class Stopped:
+    """Data sets whose jobs were stopped: nothing may come to them any more."""
+
+    def __init__(self):
+        self._stopped = []
+
+    def watch(self, dataset, num_shards):
+        """Watches from now on; the job would have made so many shards."""
+        num_left = num_published(dataset)
+        assert num_left < num_shards, "stopped too late to matter"
+        self._stopped.append((dataset, num_left, time.monotonic()))
+
+    def check(self):
+        """Checks that nothing has come for 10 seconds at least."""
+        for dataset, num_left, since in self._stopped:
+            time.sleep(max(0, since + 10 - time.monotonic()))
+            assert num_published(dataset) == num_left
+            assert [p for p in dataset.rglob(".*") if p.name != ".lock"] == []
+
+
+def wait_until(is_true, what, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def check_stopped(job, number, temporary):
     """Stops a job by a signal; checks that it ends with one line and leaves nothing.
 
     Args:
-      num_shards: that it would have made.
       temporary: the folder for temporary files that it was started with.
     """
     job.send_signal(number)
@@ -79,8 +108,3 @@ def check_stopped(job, number, *, dataset, num_shards, temporary):
     assert not [line for line in lines if " E " in line or "Traceback" in line]
     assert list(temporary.iterdir()) == []
     time.sleep(5)  # what a worker was in the midst of may yet come to its end
-    num_left = num_published(dataset)
-    assert num_left < num_shards, "stopped too late to matter"
-    time.sleep(10)
-    assert num_published(dataset) == num_left
-    assert [p for p in dataset.rglob(".*") if p.name != ".lock"] == []

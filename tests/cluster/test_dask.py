@@ -40,6 +40,7 @@ def flags(cluster):
         "--runner=DaskRunner",
         f"--dask_client_address={cluster['address']}",
         f"--dask_npartitions={jobs.NUM_SHARDS}",  # a shard each: dealt as they end
+        *jobs.ONE_WORKER,
     ]
 
 
@@ -66,13 +67,11 @@ def test_relabelling_on_dask_gives_the_bytes_of_a_local_one(built, local, fewer,
     assert jobs.hashes(built) == jobs.hashes(local, "000002")
 
 
-def test_a_build_that_is_stopped_stops_on_the_cluster(started_build, local, flags):
+def test_a_build_that_is_stopped_stops_on_the_cluster(started_build, stopped, flags):
     job, dataset, temporary = started_build(flags)
     jobs.wait_for_shards(job, dataset, 3)
-    num_shards = len(jobs.hashes(local, "000001"))
-    jobs.check_stopped(
-        job, signal.SIGINT, dataset=dataset, num_shards=num_shards, temporary=temporary
-    )
+    jobs.check_stopped(job, signal.SIGINT, temporary)
+    stopped(dataset)
 
 
 def test_a_build_outlives_a_worker(started_build, local, cluster, flags):

@@ -53,18 +53,23 @@ def cluster(folder):
 
 
 @pytest.fixture(scope="module")
-def built(folder, source, cluster):
+def flags(cluster):
+    return [*cluster.flags(2), *jobs.ONE_WORKER]
+
+
+@pytest.fixture(scope="module")
+def built(folder, source, cluster, flags):
     """A data set that the cluster has built, and where anything listened meanwhile."""
-    dataset, addresses = folder / "on_flink", set()
-    flags = ["--dataset", dataset, "--num_shards", jobs.NUM_SHARDS, *cluster.flags(2)]
-    job = jobs.start("build", *source, *flags)
+    dataset, sockets = folder / "on_flink", set()
+    words = ["--dataset", dataset, "--num_shards", jobs.NUM_SHARDS, *flags]
+    job = jobs.start("build", *source, *words)
     roots = {job.pid, *(pid for pid, _ in cluster.processes.values())}
     while job.poll() is None:
         pids = set().union(*map(descendants, roots))
-        addresses |= {address for address, _ in listeners.listening(pids)}
+        sockets |= listeners.listening(pids)
         time.sleep(0.1)
     jobs.finished(job)
-    return dataset, addresses
+    return dataset, {address for address, _ in sockets}
 
 
 def descendants(pid):
@@ -107,18 +112,18 @@ def test_the_cluster_holds_no_jar_of_a_job_that_is_done(built, cluster):
     assert cluster.rest("jars")["files"] == []
 
 
-def test_verifying_on_flink_finds_a_whole_version(built, cluster):
+def test_verifying_on_flink_finds_a_whole_version(built, flags):
     dataset, _ = built
-    result = jobs.run("verify", "--dataset", dataset, *cluster.flags(2))
+    result = jobs.run("verify", "--dataset", dataset, *flags)
     assert result["damaged"] == []
     assert result["num_shards"] == len(jobs.hashes(dataset))
 
 
 def test_relabelling_on_flink_gives_the_bytes_of_a_local_one(
-    built, local, fewer, cluster
+    built, local, fewer, flags
 ):
     dataset, _ = built
-    done = jobs.run("relabel", *fewer, "--dataset", dataset, *cluster.flags(2))
+    done = jobs.run("relabel", *fewer, "--dataset", dataset, *flags)
     num_others = len(jobs.hashes(dataset, "000001")) - 1
     assert done["shards"] == {"reused": num_others, "relabelled": 1, "decoded": 0}
     assert jobs.hashes(dataset) == jobs.hashes(local, "000002")
@@ -139,47 +144,49 @@ def test_beams_counters_come_back_and_collections_are_joined(cluster):
     assert set(names) == {"counted", "clipmill"}
 
 
-def test_a_task_that_fails_ends_the_job_with_its_own_words(folder, source, cluster):
+def test_a_task_that_fails_ends_the_job_with_its_own_words(folder, source, flags):
     dataset = folder / "refused"
     (dataset / "shards").mkdir(parents=True)
     (dataset / "shards" / "train").write_text("in the way of the folder")
-    job = jobs.start("build", *source, "--dataset", dataset, *cluster.flags(2))
+    job = jobs.start("build", *source, "--dataset", dataset, *flags)
     _, errors = job.communicate(timeout=jobs.JOB_SECONDS)
     assert job.returncode == 1
     assert "build failed: " in errors.splitlines()[-1]
-    assert f"Not a directory: '{dataset}/shards/train/" in errors.splitlines()[-1]
+    assert f" shard 0: {dataset}/shards/train" in errors.splitlines()[-1]
+    assert errors.splitlines()[-1].endswith(": Not a directory")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_build_that_is_stopped_stops_on_the_cluster(
-    started_build, local, cluster, number
+    started_build, stopped, cluster, flags, number
 ):
-    job, dataset, temporary = started_build(cluster.flags(2))
+    job, dataset, temporary = started_build(flags)
     jobs.wait_for_shards(job, dataset, 3)
-    num_shards = len(jobs.hashes(local, "000001"))
-    jobs.check_stopped(
-        job, number, dataset=dataset, num_shards=num_shards, temporary=temporary
-    )
+    jobs.check_stopped(job, number, temporary)
+    stopped(dataset)
     assert running_jobs(cluster) == []
     assert cluster.rest("jars")["files"] == []
 
 
-def test_the_job_of_a_driver_that_was_killed_is_cancelled(started_build, cluster):
-    job, dataset, _ = started_build(cluster.flags(2))
+def test_the_job_of_a_driver_that_was_killed_is_cancelled(
+    started_build, cluster, flags
+):
+    job, dataset, _ = started_build(flags)
     jobs.wait_for_shards(job, dataset, 3)
     assert running_jobs(cluster)
     job.kill()
     job.wait()
-    time.sleep(10)
-    assert running_jobs(cluster) == []
-    assert cluster.rest("jars")["files"] == []
+    jobs.wait_until(lambda: not running_jobs(cluster), "the job is cancelled")
+    jobs.wait_until(lambda: not cluster.rest("jars")["files"], "its jar is gone")
 
 
-def test_a_lost_worker_restarts_its_own_task_alone(started_build, local, cluster):
+def test_a_lost_worker_restarts_its_own_task_alone(
+    started_build, local, cluster, flags
+):
     """What a machine that is taken away costs: the work of its own slots."""
     log = cluster.folder / "logs" / "job_manager.log"
     begin = len(log.read_text())
-    job, dataset, _ = started_build(cluster.flags(2))
+    job, dataset, _ = started_build(flags)
     jobs.wait_for_shards(job, dataset, 3)
     pool, _ = cluster.processes["worker_pool"]
     worker = min(descendants(pool) - {pool})
@@ -191,8 +198,8 @@ def test_a_lost_worker_restarts_its_own_task_alone(started_build, local, cluster
     assert jobs.hashes(dataset) == jobs.hashes(local, "000001")
 
 
-def test_a_build_outlives_a_task_manager(started_build, local, cluster):
-    job, dataset, _ = started_build(cluster.flags(2))
+def test_a_build_outlives_a_task_manager(started_build, local, cluster, flags):
+    job, dataset, _ = started_build(flags)
     jobs.wait_for_shards(job, dataset, 3)
     cluster.kill("task_manager_1")
     num_before, expected = jobs.num_published(dataset), jobs.hashes(local, "000001")

@@ -33,6 +33,7 @@ def flags(folder):
         f"--job_endpoint=127.0.0.1:{port}",
         "--environment_type=EXTERNAL",
         f"--environment_config=127.0.0.1:{pool_port}",
+        *jobs.ONE_WORKER,
     ]
     for process in processes:
         process.kill()
