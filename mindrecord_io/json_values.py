@@ -114,7 +114,10 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _made(kind, value, f"{name}: ")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as cause:
+            raise ValueError(f"{name} is too large: {value!s:.80}") from cause
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ValueError(f"{name} must be {kind.__name__}, got {value!r:.80}")
     return value

@@ -57,6 +57,7 @@ PARTIAL = "partial"
 
 _MAX_CLIP_ID_BYTES = 200  # a file name may have 255; the id gets a suffix
 _CLIP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+_MAX_NUM_BYTES = 1 << 63  # of a file, in the table of clips
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -130,8 +131,11 @@ class Fingerprint:
     sha256: str
 
     def __post_init__(self) -> None:
-        if self.num_bytes < 0 or not _SHA256.fullmatch(self.sha256):
-            raise ValueError(f"not a fingerprint: {self.num_bytes}, {self.sha256:.80}")
+        is_size = 0 <= self.num_bytes < _MAX_NUM_BYTES
+        if not is_size or not _SHA256.fullmatch(self.sha256):
+            raise ValueError(
+                f"not a fingerprint: {self.num_bytes!s:.80}, {self.sha256:.80}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,7 @@ _KINDS: Mapping[str, Callable[[Path], object]] = {
     "a folder": lambda path: path.mkdir(),
     "/dev/zero": lambda path: path.symlink_to("/dev/zero"),
     "a link in a circle": lambda path: path.symlink_to(path),
-    "huge": lambda path: os.truncate(path.open("wb").fileno(), 1 << 40),
+    "huge": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
 }
 
 
@@ -352,11 +352,20 @@ def _shards_of(dataset: Path) -> set[str]:
 
 
 def _frames(dataset: Path, version: str) -> list[dict[str, Any]]:
-    """Returns where the frames of every clip of a version are, by its table."""
+    """Returns every clip of a version with its frames, read from where they are."""
     path = naming.clips_table_path(dataset / "versions" / version)
-    columns = ["clip_id", "split", "status", "shard", "row", "frames_offset"]
-    table = clips_table.read(path, [*columns, "frame_sizes", "frames_sha256"])
-    return sorted(table.to_pylist(), key=lambda row: str(row["clip_id"]))
+    columns = ["clip_id", "split", "status", "shard", "frames_offset", "frame_sizes"]
+    rows = clips_table.read(path, columns).to_pylist()
+    for row in rows:
+        shard, offset, sizes = (row.pop(name) for name in columns[3:])
+        content = b""
+        if row["status"] == records.STORED:
+            with (dataset / shard).open("rb") as file:
+                file.seek(offset)
+                content = file.read(sum(sizes))
+        ends = itertools.accumulate(sizes, initial=0)
+        row["frames"] = [content[a:b] for a, b in itertools.pairwise(ends)]
+    return sorted(rows, key=lambda row: str(row["clip_id"]))
 
 
 def main() -> int:

@@ -267,7 +267,7 @@ def print_row(row: Any, lines: Callable[[Any], Sequence[str]]) -> None:
     """Prints one of many results at once: a line of JSON, `lines(row)` for people."""
     progress_bar.end_phase()
     if not terminal.is_for_people():
-        print(json.dumps(_fields(row)), flush=True)  # noqa: T201
+        print(json.dumps(_shortened(_fields(row))), flush=True)  # noqa: T201
         return
     for line in lines(row):
         print_line(line)
@@ -318,6 +318,15 @@ def _failed(status: int, text: str) -> int:
     return status
 
 
+def _shortened(value: Any) -> Any:
+    """Returns a JSON value, its texts as long as a line of the log may be."""
+    if isinstance(value, str):
+        return plain_text.shortened(value)
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items()}
+    return [*map(_shortened, value)] if isinstance(value, list | tuple) else value
+
+
 def _reported(job: str, result: Any, finish: Callable[[Any], int] | None) -> int:
     """Prints a result; returns the exit status of the job that has it."""
     status = 0
@@ -342,7 +351,7 @@ def _print_result(job: str, result: Any, status: int) -> None:
     if not terminal.is_for_people():
         if "seconds" in fields:
             fields = fields | {"seconds": round(elapsed.seconds(), 1)}
-        print(json.dumps(fields), flush=True)  # noqa: T201
+        print(json.dumps(_shortened(fields)), flush=True)  # noqa: T201
     elif lines is None:
         text = summaries.summary(job, fields, elapsed.seconds(), status)
         for line in text.splitlines():

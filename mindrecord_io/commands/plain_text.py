@@ -7,7 +7,7 @@ the line and begins another that looks like ours, or is megabytes long.
 import os
 import re
 
-__all__ = ["one_line", "sentence"]
+__all__ = ["one_line", "sentence", "shortened"]
 
 _MAX_NUM_CHARS = 4000
 
@@ -21,11 +21,16 @@ _UNFIT = re.compile(
 
 def one_line(text: str, max_num_chars: int = _MAX_NUM_CHARS) -> str:
     """Returns a text as one line: unfit characters as escapes, its middle left out."""
-    if len(text) > max_num_chars:
-        half = max_num_chars // 2
-        left_out = len(text) - 2 * half
-        text = f"{text[:half]} ... {left_out} characters left out ... {text[-half:]}"
-    return _UNFIT.sub(_escaped, text)
+    return _UNFIT.sub(_escaped, shortened(text, max_num_chars))
+
+
+def shortened(text: str, max_num_chars: int = _MAX_NUM_CHARS) -> str:
+    """Returns a text, without its middle if it is longer than that."""
+    if len(text) <= max_num_chars:
+        return text
+    half = max_num_chars // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]} ... {left_out} characters left out ... {text[-half:]}"
 
 
 def sentence(error: BaseException) -> str:

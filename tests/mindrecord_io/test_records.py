@@ -297,6 +297,16 @@ def without(fields, name):
             {"num_bytes": -1, "sha256": SHA},
             "not a fingerprint: -1",
         ),
+        (
+            records.Fingerprint,
+            {"num_bytes": 10**4000, "sha256": SHA},
+            "not a fingerprint: 10{79}, 0",
+        ),
+        (
+            records.SourceFacts,
+            {"fps_from_header": 10**4000},
+            "fps_from_header is too large: 10{79}$",
+        ),
         (records.LabelMap, {"names": "ab"}, "names must be a list, got 'ab'"),
         (records.LabelMap, {"names": ["a", 1]}, "names must be str, got 1"),
         (

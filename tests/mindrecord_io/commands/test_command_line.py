@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import json
 import logging
 import sys
 from pathlib import Path
@@ -301,3 +302,12 @@ def test_other_words_are_no_numbers(read, minimum, text):
         Exception, match=f"^must be a whole number of at least {minimum}, got '{text}'$"
     ):
         read(text)
+
+
+def test_a_result_repeats_no_megabytes_of_what_a_file_says(capsys):
+    result = {"why": ["short", "x" * 1_000_000], "num": 10**30}
+    assert command_line.run("count", lambda: result) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["why"][0] == "short"
+    assert "996000 characters left out" in result["why"][1]
+    assert result["num"] == 10**30
