@@ -5,6 +5,7 @@ In this order: the last test leaves the cluster without one of its TaskManagers.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from infra.flink import cluster as flink_cluster
+from mindrecord_io.versions import opening
 from tests import listeners
 from tests.cluster import jobs
 
@@ -144,16 +146,21 @@ def test_beams_counters_come_back_and_collections_are_joined(cluster):
     assert set(names) == {"counted", "clipmill"}
 
 
-def test_a_task_that_fails_ends_the_job_with_its_own_words(folder, source, flags):
-    dataset = folder / "refused"
-    (dataset / "shards").mkdir(parents=True)
-    (dataset / "shards" / "train").write_text("in the way of the folder")
-    job = jobs.start("build", *source, "--dataset", dataset, *flags)
+def test_a_task_that_fails_ends_the_job_with_its_own_words(
+    folder, source, local, flags
+):
+    dataset = shutil.copytree(local, folder / "damaged")
+    shard = opening.open_version(dataset, "000001").manifest.shards[0]
+    (dataset / shard.path).with_name("summary.json").write_text("{}")
+    words = ["--dataset", dataset, "--num_shards", jobs.NUM_SHARDS, *flags]
+    job = jobs.start("build", *source, *words)
     _, errors = job.communicate(timeout=jobs.JOB_SECONDS)
     assert job.returncode == 1
-    assert "build failed: " in errors.splitlines()[-1]
-    assert f" shard 0: {dataset}/shards/train" in errors.splitlines()[-1]
-    assert errors.splitlines()[-1].endswith(": Not a directory")
+    assert re.search(
+        rf"build failed: {shard.split} shard {shard.index}: {dataset}/shards/"
+        rf"{shard.place}/summary.json: .*`clipmill build --repair` makes it again$",
+        errors.splitlines()[-1],
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
