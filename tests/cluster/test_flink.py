@@ -158,7 +158,8 @@ def test_a_task_that_fails_ends_the_job_with_its_own_words(
     assert job.returncode == 1
     assert re.search(
         rf"build failed: {shard.split} shard {shard.index}: {dataset}/shards/"
-        rf"{shard.place}/summary.json: .*`clipmill build --repair` makes it again$",
+        rf"{shard.place}: published shard is damaged: bad summary.json: .*; "
+        r"`clipmill build --repair` makes it again$",
         errors.splitlines()[-1],
     )
 
