@@ -56,10 +56,11 @@ def test_a_full_disk_is_one_sentence_with_its_remedy(package, tools, tmp_path):
     last = last_line(done)
     remedy = "finished shards are kept: make room there, and run the same command again"
     assert re.search(
-        rf"build failed: \w+ shard \d: {disk}/dataset/\S+: (\d+: cannot be written: )?"
+        rf"build failed: \w+ shard \d: {disk}/dataset/\S+: ([^\[\]]+: )?"
         rf"No space left on device \(\d+ bytes free there\); {remedy}$",
         last,
     )
+    assert "Err" not in last
     assert f"are free in {disk}: make room, or reduce" in done.stderr
 
 
