@@ -190,10 +190,8 @@ def test_a_shard_that_cannot_be_written_fails_the_job_by_name(package, job):
     with pytest.raises(RuntimeError) as caught:
         run(clips_in(package)[-1:], job)
 
-    assert (
-        f"validation shard 0: FileExistsError: [Errno 17] File exists: "
-        f"'{job.dataset}/shards'"
-    ) in str(caught.value)
+    text = f"validation shard 0: {job.dataset}/shards: File exists"
+    assert text in str(caught.value)
 
 
 def test_a_worker_that_dies_fails_the_job_and_not_the_process(
