@@ -148,7 +148,7 @@ def _label_names(folder: Path) -> list[str] | None:
         return None
     lines = [line for line, _ in text_lines.lines(paths[0])]
     rows = [_NUMBERED_NAME.fullmatch(line) for line in lines]
-    numbers = [int(row["number"]) for row in rows if row]
+    numbers = [label_numbers.number_of(row["number"]) for row in rows if row]
     if numbers == list(range(len(lines))):
         return [row["name"] for row in rows if row]
     return lines
