@@ -57,7 +57,6 @@ PARTIAL = "partial"
 
 _MAX_CLIP_ID_BYTES = 200  # a file name may have 255; the id gets a suffix
 _CLIP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
-_MAX_NUM_BYTES = 1 << 63  # of a file, in the table of clips
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -101,10 +100,8 @@ class LabelMap:
             return self.names.index(name)
         except ValueError:
             near = difflib.get_close_matches(name[:200], self.names, n=3, cutoff=0.5)
-            raise ValueError(
-                f"no label {name!r:.200} among {len(self.names)} labels; "
-                f"nearest: {near}"
-            ) from None
+            text = f"no label {name!r:.200} among {len(self.names)} labels"
+            raise ValueError(f"{text}; nearest: {near}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +128,9 @@ class Fingerprint:
     sha256: str
 
     def __post_init__(self) -> None:
-        is_size = 0 <= self.num_bytes < _MAX_NUM_BYTES
-        if not is_size or not _SHA256.fullmatch(self.sha256):
-            raise ValueError(
-                f"not a fingerprint: {self.num_bytes!s:.80}, {self.sha256:.80}"
-            )
+        if not 0 <= self.num_bytes < 1 << 63 or not _SHA256.fullmatch(self.sha256):
+            text = f"{self.num_bytes!s:.80}, {self.sha256:.80}"
+            raise ValueError(f"not a fingerprint: {text}")
 
 
 @dataclass(frozen=True, slots=True)
