@@ -7,7 +7,7 @@ from concurrent import futures
 from pathlib import Path
 
 from mindrecord_io.storage.object_store import StorageError
-from mindrecord_io.storage.range_reads import Patience
+from mindrecord_io.storage.patience import Patience
 from mindrecord_io.storage.shard_cache import Lease, RemoteShard, ShardCache
 
 __all__ = ["CacheTooSmallError", "ShardsAhead"]

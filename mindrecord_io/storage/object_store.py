@@ -21,6 +21,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from mindrecord_io.storage import locations
+from mindrecord_io.storage.patience import TOTAL_SECONDS_VARIABLE, Patience
 
 __all__ = [
     "RemoteFile",
@@ -41,13 +42,17 @@ T = TypeVar("T")
 NUM_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
 _READ_BYTES = 16 << 20  # a request each
-_CONNECT_SECONDS, _REQUEST_SECONDS = 10, 60
+_SILENT_SECONDS = 10  # Amazon's library tries three times: 30 s for an attempt
 _NUM_REQUESTS = 64  # at one moment
 _SETTINGS = (
     *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ADDRESSING_STYLE"),
     *("AWS_REGION", "AWS_DEFAULT_REGION", "STORAGE_EMULATOR_HOST"),
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-    *("GOOGLE_APPLICATION_CREDENTIALS", "CLIPMILL_STORE_REQUESTS"),
+    *(
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "CLIPMILL_STORE_REQUESTS",
+        TOTAL_SECONDS_VARIABLE,
+    ),
 )
 """What of the environment decides how a store is reached."""
 
@@ -279,9 +284,10 @@ def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -
 
     Raises:
       FileNotFoundError: as raised by `action`.
-      StorageError: the last attempt failed too.
+      StorageError: the last attempt failed too, or the patience is over.
     """
     seconds = _FIRST_PAUSE_SECONDS if pause is None else pause
+    deadline = time.monotonic() + Patience.from_environment().total_seconds
     for attempt in range(1, NUM_ATTEMPTS + 1):
         try:
             return action()
@@ -291,9 +297,9 @@ def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -
             why = redacted(str(cause))
             if is_refusal(cause):
                 raise StorageError(f"cannot {what}, refused: {why}") from cause
-            if attempt == NUM_ATTEMPTS:
+            if attempt == NUM_ATTEMPTS or time.monotonic() > deadline:
                 raise StorageError(
-                    f"cannot {what}, tried {NUM_ATTEMPTS} times: {why}"
+                    f"cannot {what}, tried {attempt} times: {why}"
                 ) from cause
             logger.warning("attempt %d to %s failed: %s", attempt, what, why)
             time.sleep(seconds * 2 ** (attempt - 1))
@@ -347,6 +353,8 @@ def _open_s3(
     parts = urllib.parse.urlsplit(endpoint)
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     style = environment.get("AWS_S3_ADDRESSING_STYLE")
+    total = Patience.from_environment(environment).total_seconds
+    silence = min(_SILENT_SECONDS, total / 12)
     return fs.S3FileSystem(
         endpoint_override=parts.netloc or None,
         scheme=parts.scheme or "https",
@@ -355,8 +363,8 @@ def _open_s3(
         force_virtual_addressing=style == "virtual",
         # What fits a part is written by one request, when it is closed.
         allow_delayed_open=True,
-        connect_timeout=_CONNECT_SECONDS,
-        request_timeout=_REQUEST_SECONDS,
+        connect_timeout=silence,
+        request_timeout=silence,
     )
 
 
@@ -371,7 +379,7 @@ def _open_gs(environment: Mapping[str, str]) -> fs.FileSystem:
         anonymous=True,
         scheme=parts.scheme,
         endpoint_override=parts.netloc,
-        retry_time_limit=datetime.timedelta(seconds=_REQUEST_SECONDS),
+        retry_time_limit=datetime.timedelta(seconds=3 * _SILENT_SECONDS),
     )
 
 

@@ -7,11 +7,10 @@ pauses, and asked for once more beside an answer that takes too long; after
 """
 
 import logging
-import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,10 +19,10 @@ import pyarrow as pa
 
 from mindrecord_io.storage import object_store
 from mindrecord_io.storage.object_store import Storage, StorageError, WrongContentError
+from mindrecord_io.storage.patience import Patience
 
 __all__ = [
     "FilePart",
-    "Patience",
     "PendingRead",
     "RangeReads",
     "within",
@@ -39,38 +38,6 @@ _SLOWEST_BYTES_PER_SECOND = 100_000  # of one answer, beyond `request_seconds`
 _LOOK_SECONDS = 0.5
 _MEASURED_BYTES = 1 << 20
 _IDLE_SECONDS = 10.0  # then a thread ends
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a store is waited for.
-
-    Attributes:
-      total_seconds: from the first request for a range until it is an error.
-      request_seconds: until a range is asked for once more beside the first request;
-        longer for a range of megabytes.
-      notice_seconds: of waiting, until it is logged.
-    """
-
-    total_seconds: float = 300.0
-    request_seconds: float = 30.0
-    notice_seconds: float = 30.0
-
-    @classmethod
-    def from_environment(
-        cls, environment: Mapping[str, str] = os.environ
-    ) -> "Patience":
-        """Returns the patience in CLIPMILL_STORE_SECONDS, in all; without it 300."""
-        given = environment.get("CLIPMILL_STORE_SECONDS", "300")
-        try:
-            total = float(given)
-        except ValueError:
-            total = 0.0
-        if not 0.0 < total < float("inf"):
-            raise ValueError(
-                f"CLIPMILL_STORE_SECONDS must be a number above 0, got {given!r}"
-            )
-        return cls(total, *(min(30.0, total / 4),) * 2)
 
 
 @dataclass(frozen=True, slots=True)

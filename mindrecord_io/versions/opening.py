@@ -22,7 +22,8 @@ from mindrecord_io.storage import (
     transfers,
 )
 from mindrecord_io.storage.object_store import Storage, StorageError
-from mindrecord_io.storage.range_reads import Patience, RangeReads
+from mindrecord_io.storage.patience import Patience
+from mindrecord_io.storage.range_reads import RangeReads
 from mindrecord_io.storage.shard_cache import CacheSettings, RemoteShard, ShardCache
 from mindrecord_io.storage.transfers import WrongContentError
 from mindrecord_io.versions import manifests

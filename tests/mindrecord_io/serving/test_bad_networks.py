@@ -12,12 +12,13 @@ from pyarrow import fs
 from mindrecord_io.serving import reader, views, whole_clips
 from mindrecord_io.serving.batches import BatchPlan
 from mindrecord_io.storage import object_store, range_reads
+from mindrecord_io.storage.patience import Patience
 from mindrecord_io.versions import opening
 from tests import long_split, s3_server
 
 VIEW = views.TrainView(num_segments=8, crop_px=24)
 URI = "s3://bucket/split"
-PATIENCE = range_reads.Patience(2.0, 0.5, 0.5)
+PATIENCE = Patience(2.0, 0.5, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,7 @@ def test_what_fails_is_asked_for_again_after_a_pause(tmp_path):
     (tmp_path / "x").write_bytes(b"0123456789")
     flaky = _Slow(tmp_path, 2)
     remote = object_store.Storage("s3://bucket", flaky)
-    reads = range_reads.RangeReads(remote, patience=range_reads.Patience())
+    reads = range_reads.RangeReads(remote, patience=Patience())
     part = range_reads.FilePart("x", 3, 4, 10)
     assert reads.submit(part).result() == b"3456"
     assert flaky.num_opened == 3
@@ -223,7 +224,7 @@ def test_what_fails_is_asked_for_again_after_a_pause(tmp_path):
 def test_wrong_bytes_are_fetched_again_and_then_an_error(tmp_path):
     (tmp_path / "x").write_bytes(b"0123456789")
     remote = object_store.Storage("s3://bucket", _Slow(tmp_path, 0))
-    reads = range_reads.RangeReads(remote, patience=range_reads.Patience())
+    reads = range_reads.RangeReads(remote, patience=Patience())
     part = range_reads.FilePart("x", 3, 4, 10)
     wrong = iter(["first", ""])
     assert reads.submit(part, lambda content: next(wrong)).result() == b"3456"

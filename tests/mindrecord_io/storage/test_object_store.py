@@ -1,10 +1,12 @@
 import re
+import socket
 from pathlib import Path
 
 import pytest
 from pyarrow import fs
 
 from mindrecord_io.storage import object_store
+from mindrecord_io.storage.patience import Patience
 
 MOTO = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}
 
@@ -137,3 +139,25 @@ def test_requests_at_one_moment_are_told_by_the_environment():
     for wrong in ("0", "-1", "many", "1025", ""):
         with pytest.raises(ValueError, match="CLIPMILL_STORE_REQUESTS must be a numb"):
             object_store.num_requests({"CLIPMILL_STORE_REQUESTS": wrong})
+
+
+@pytest.mark.slow
+def test_a_store_that_accepts_and_never_answers_is_given_up(monkeypatch, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        monkeypatch.setenv("CLIPMILL_STORE_SECONDS", "12")
+        storage = object_store.open_storage("s3://clips/ssv2")
+
+        with pytest.raises(object_store.StorageError, match=r"tried [2-5] times: "):
+            storage.read_bytes("CURRENT")
+
+    assert "attempt 1 to read s3://clips/ssv2/CURRENT failed: " in caplog.text
+
+
+@pytest.mark.parametrize("given", ["", "0", "-1", "inf", "nan", "soon"])
+def test_an_impossible_patience_is_refused(given):
+    with pytest.raises(ValueError, match=r"^CLIPMILL_STORE_SECONDS must be a number"):
+        Patience.from_environment({"CLIPMILL_STORE_SECONDS": given})
