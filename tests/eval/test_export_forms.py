@@ -24,6 +24,11 @@ CARD = ModelCard(
 ONLINE = {"shift_mode": "online", "consensus": "identity", "num_segments": 5}
 
 
+@pytest.fixture(autouse=True)
+def _eager():
+    mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+
+
 def exported(network, output, **changes):
     options = export.ExportOptions(output.with_name("any.ckpt"), output, **changes)
     return export.export(network, options)

@@ -54,7 +54,10 @@ def test_a_training_begins_with_weights_in_a_store(bucket, tmp_path, given, name
     assert network.card == ModelCard(weights=name, weights_sha256=sha256)
 
 
-def test_an_evaluation_writes_its_files_to_a_store(bucket, published_version, tmp_path):
+def test_an_evaluation_writes_its_files_to_a_store(
+    bucket, published_version, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job.config, "use_device", lambda *_, **__: None)
     names = tuple(published_version.category_names())
     network = TSM(dataclasses.replace(make_network().config, num_classes=len(names)))
     network.card = ModelCard(
