@@ -189,8 +189,7 @@ def with_remedy(problem: str) -> str:
 
 def forget_refused(data_set: DataSet) -> None:
     """Removes what a refused job left for people."""
-    for name in REFUSED_FILES:
-        data_set.remove(f"{REFUSED}/{name}")
+    data_set.remove(REFUSED, REFUSED_FILES)
     if isinstance(data_set.location, Path):
         with contextlib.suppress(
             OSError

@@ -99,8 +99,8 @@ class DataSet(Protocol):
     def replace(self, path: str, source: Path) -> None:
         """Replaces such a file by one of this machine, which goes."""
 
-    def remove(self, path: str) -> None:
-        """Removes a file that is no part of a version, if it is there."""
+    def remove(self, folder: str, names: Sequence[str]) -> None:
+        """Removes files that are no part of a version, those that are there."""
 
     def remove_abandoned(self) -> None:
         """Removes what dead jobs left of unfinished work."""
@@ -196,9 +196,10 @@ class LocalDataSet:
         with files.synced_directory(self.folder):
             source.replace(self.folder / path)
 
-    def remove(self, path: str) -> None:
-        own_folders.check_place(self.folder, Path(path).parent.as_posix())
-        (self.folder / path).unlink(missing_ok=True)
+    def remove(self, folder: str, names: Sequence[str]) -> None:
+        own_folders.check_place(self.folder, folder)
+        for name in names:
+            (self.folder / folder / name).unlink(missing_ok=True)
 
     def remove_abandoned(self) -> None:
         removal.remove_abandoned(self.folder)

@@ -167,9 +167,9 @@ class RemoteDataSet:
         transfers.upload_note(self._remote, path, source)
         source.unlink()
 
-    def remove(self, path: str) -> None:
-        if self._exists(path):
-            self._remote.remove_file(path)
+    def remove(self, folder: str, names: Sequence[str]) -> None:
+        for name in set(names).intersection(self._remote.list_names(folder)):
+            self._remote.remove_file(f"{folder}/{name}")
 
     def remove_abandoned(self) -> None:
         # In the store a job removes nothing: what was half uploaded is finished by

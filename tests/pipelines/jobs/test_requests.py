@@ -16,10 +16,11 @@ SPLITS = {"train": range(1, 33), "validation": range(33, 41), "test": range(41, 
 
 @pytest.fixture
 def annotations(package, bucket, tmp_path):
-    """Annotations of 48 clips in the bucket, which have the bytes of eight."""
+    """Annotations of 48 clips in the bucket: those of the package, named apart."""
     contents = [path.read_bytes() for path in sorted(package.clips.iterdir())]
     for number in range(1, NUM_CLIPS + 1):
-        bucket.write(f"clips/source/{number}.webm", contents[number % len(contents)])
+        content = contents[number % len(contents)].replace(b"Lavf", b"%04d" % number)
+        bucket.write(f"clips/source/{number}.webm", content)
     splits = {
         split: {str(number): -1 if split == "test" else 0 for number in numbers}
         for split, numbers in SPLITS.items()
