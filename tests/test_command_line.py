@@ -93,7 +93,7 @@ def test_a_wrong_flag_is_named_with_its_nearest_before_any_library_is_loaded(job
 
     assert (done.returncode, done.stdout) == (2, "[]\n")
     assert "the following arguments are required: --" in done.stderr
-    assert done.stderr.endswith("; nearest flags: --help to --helpp\n")
+    assert done.stderr.endswith("; did you mean --help for --helpp?\n")
 
 
 @pytest.mark.parametrize("value", ["0", "two"])

@@ -65,7 +65,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         is_silent = action.default is None or action.default is False
-        if action.required or is_silent or action.default == ():
+        if action.required or is_silent or action.default in ("", (), {}):
             return action.help
         return super()._get_help_string(action)
 
@@ -140,8 +140,8 @@ class CommandParser(argparse.ArgumentParser):
             if (near := difflib.get_close_matches(name, self.flag_names))
         }
         if nearest and "nearest" not in message:
-            hints = ", ".join(f"{near} to {name}" for name, near in nearest.items())
-            message = f"{message}; nearest flags: {hints}"
+            hints = ", ".join(f"{near} for {name}" for name, near in nearest.items())
+            message = f"{message}; did you mean {hints}?"
         super().error(message)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:

@@ -20,6 +20,7 @@ _LABELS = {
     "top5": "top-5",
     "best_top1": "best top-1",
     "max_difference": "largest difference",
+    "is_dry_run": "dry run, nothing is changed",
 }
 _SHARES = ("top1", "top5", "best_top1", "mean_class_accuracy", "waiting_share")
 _MAX_ITEMS = 10  # of a list that are shown

@@ -86,7 +86,8 @@ def check(beam_flags: Sequence[str], own_flags: Sequence[str]) -> None:
     for flag in names:
         nearest_own = difflib.get_close_matches(flag, own_flags, 1, _TYPING_ERROR)
         if not is_servers or nearest_own:
-            nearest = difflib.get_close_matches(flag, known, n=3)
+            near = dict.fromkeys(difflib.get_close_matches(flag, known, n=3))
+            nearest = ", ".join(near) or "none"
             raise ValueError(f"no flag {flag!r} here or in Beam; nearest: {nearest}")
     if names:
         logger.warning(

@@ -68,12 +68,14 @@ def refuse_lost(
     by_reason: LostClips,
     listed: str,
     command: Sequence[str],
+    made: str = "What was made is kept and will not be decoded again",
 ) -> None:
     """Raises JobError if more clips are lost than allowed.
 
     Args:
       listed: where all of them are listed, "" if nowhere.
       command: the words of the command, to be repeated.
+      made: how far the job came, in words.
     """
     if len(lost) <= max_quarantined:
         return
@@ -88,10 +90,7 @@ def refuse_lost(
     remedy = ""
     if command:
         again = _go_on(command, "--max_quarantined", str(len(lost)))
-        remedy = (
-            ". What was made is kept and will not be decoded again; to go on without "
-            f"these clips: {again}"
-        )
+        remedy = f". {made}; to go on without these clips: {again}"
     shown = (f"{clip} ({why}: {text[:_MAX_DETAIL]})" for clip, why, text in lost.first)
     raise JobError(
         f"{len(lost)} clips cannot be stored, --max_quarantined allows "
@@ -125,7 +124,11 @@ def refuse_lost_early(
         )
         listed = _keep_rows(data_set, clip_notes.LOST, LOST_COLUMNS, rows)
     refuse_lost(
-        lost, max_quarantined, by_reason=by_reason, listed=listed, command=command
+        *(lost, max_quarantined),
+        by_reason=by_reason,
+        listed=listed,
+        command=command,
+        made="Nothing was made yet, and no clip was looked into",
     )
 
 

@@ -54,7 +54,11 @@ def browse(options: BrowseOptions) -> None:
             settings = _settings(options.host, host, port)
             query = f"?token={settings.token}" if settings.token else ""
             shown = f"[{options.host}]" if ":" in options.host else options.host
-            logger.info("http://%s:%d/%s shows version", shown, port, query)
+            logger.info(
+                "http://%s:%d/%s shows version %s of %s; Ctrl-C ends it",
+                *(shown, port, query),
+                *(version.manifest.version, options.dataset),
+            )
             progress_bar.end_phase()  # it goes on for as long as somebody looks
             server.serve(server.make_app(collection, settings), listener)
 

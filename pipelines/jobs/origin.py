@@ -1,5 +1,6 @@
 """Records where a version comes from, for its manifest."""
 
+import dataclasses
 import os
 import platform
 import shlex
@@ -10,7 +11,7 @@ from pathlib import Path
 from mindrecord_io.storage import files
 from mindrecord_io.versions.provenance import Provenance, SourceFile
 
-__all__ = ["recorded"]
+__all__ = ["published_again", "recorded"]
 
 _SUFFIXES = (".csv", ".json", ".list", ".lst", ".parquet", ".tsv", ".txt")
 
@@ -33,13 +34,27 @@ def recorded(
     return Provenance(
         command=files.printable(shlex.join(command)),
         program_version=_program_version(),
-        machine=(
-            f"{platform.machine()}, {platform.system()}, {os.cpu_count()} processors, "
-            f"Python {platform.python_version()}"
-        ),
+        machine=_machine(),
         clips=files.printable(str(clips)),
         annotations=files.printable(str(annotations)),
         annotation_files=tuple(map(_source_file, paths)),
+    )
+
+
+def published_again(provenance: Provenance, command: Sequence[str]) -> Provenance:
+    """Returns where an older version's content comes from that a job publishes anew."""
+    return dataclasses.replace(
+        provenance,
+        command=files.printable(shlex.join(command)),
+        program_version=_program_version(),
+        machine=_machine(),
+    )
+
+
+def _machine() -> str:
+    return (
+        f"{platform.machine()}, {platform.system()}, {os.cpu_count()} processors, "
+        f"Python {platform.python_version()}"
     )
 
 

@@ -5,6 +5,7 @@ the shards that they list. What holds jobs off, and what is left where this is k
 depends on where the data set is: see removal and remote_removal.
 """
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class PruneResult:
     """What was removed; `asdict` of it is the command's last line of output.
 
     Attributes:
+      is_dry_run: nothing was removed: the rest is what would be.
       removed_versions, kept: names of versions.
       removed_shards: folders below the data set's folder.
       freed_bytes: in files of these, and of dead jobs' unfinished work.
@@ -35,6 +37,7 @@ class PruneResult:
     removed_shards: tuple[str, ...]
     freed_bytes: int
     kept: tuple[str, ...]
+    is_dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class _Plan:
 def plan_only(dataset: Path | str, keep: int) -> PruneResult:
     """Returns what `prune` would remove, dead jobs' unfinished work not counted."""
     with data_sets.opened(dataset) as data_set:
-        return _result(data_set, _planned(data_set, keep), 0)
+        result = _result(data_set, _planned(data_set, keep), 0)
+        return dataclasses.replace(result, is_dry_run=True)
 
 
 def prune(dataset: Path | str, keep: int) -> PruneResult:
@@ -78,18 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_line.run(
         "prune",
         lambda: action(flags.dataset, flags.keep),
-        lambda result: _log(result, is_dry_run=flags.dry_run),
+        _log,
     )
 
 
-def _log(result: PruneResult, *, is_dry_run: bool) -> int:
-    if is_dry_run:
+def _log(result: PruneResult) -> int:
+    if result.is_dry_run:
         versions = (f"versions/{name}" for name in result.removed_versions)
         for place in (*versions, *result.removed_shards):
             logger.info("would remove %s", place)
     logger.info(
         "%s versions %s and %d shards, %s; versions %s stay",
-        "would remove" if is_dry_run else "removed",
+        "would remove" if result.is_dry_run else "removed",
         ", ".join(result.removed_versions) or "none",
         len(result.removed_shards),
         quantities.size(result.freed_bytes),

@@ -15,7 +15,7 @@ from mindrecord_io import naming
 from mindrecord_io.commands import command_line, log_lines
 from mindrecord_io.storage import files, own_folders
 from mindrecord_io.versions import manifests, version_checks
-from pipelines.jobs import parsers
+from pipelines.jobs import common_flags, origin, parsers
 from pipelines.publishing import data_sets
 
 __all__ = ["RollbackError", "RollbackResult", "main", "rollback"]
@@ -37,8 +37,13 @@ class RollbackResult:
     same_as: str
 
 
-def rollback(dataset: Path | str, name: str) -> RollbackResult:
+def rollback(
+    dataset: Path | str, name: str, *, command: Sequence[str] = ()
+) -> RollbackResult:
     """Publishes version `name` again, unless the current one has its content.
+
+    Args:
+      command: the words of the command, to be recorded.
 
     Raises:
       RollbackError: one of its files is missing or not the published one.
@@ -47,14 +52,17 @@ def rollback(dataset: Path | str, name: str) -> RollbackResult:
       StorageError: an object store cannot be read or written.
     """
     with data_sets.opened(dataset) as data_set:
-        return _rollback(data_set, name)
+        return _rollback(data_set, name, command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     flags = parsers.rollback_parser().parse_args(argv)
+    words = common_flags.words("rollback", argv)
     return command_line.run(
-        "rollback", lambda: rollback(flags.dataset, flags.version), _log
+        "rollback",
+        lambda: rollback(flags.dataset, flags.version, command=words),
+        _log,
     )
 
 
@@ -64,14 +72,18 @@ def _log(result: RollbackResult) -> int:
     return 0
 
 
-def _rollback(data_set: data_sets.DataSet, name: str) -> RollbackResult:
+def _rollback(
+    data_set: data_sets.DataSet, name: str, command: Sequence[str]
+) -> RollbackResult:
     if isinstance(data_set.location, Path):
         own_folders.check_place(data_set.location, f"versions/{name}")
     current = data_set.read_manifest()
+    before = data_set.read_manifest(name)
     again = dataclasses.replace(
-        data_set.read_manifest(name),
+        before,
         parent=current.version,
         created_at=manifests.utc_now(),
+        provenance=origin.published_again(before.provenance, command),
     )
     if again.says_the_same(current):
         logger.info(

@@ -35,8 +35,8 @@ class VerifyResult:
     """The damage of a version; `to_json` is the command's last line of output.
 
     Attributes:
-      changed_sources: clips that are not what the version was made of, if they were
-        looked at.
+      changed_sources: clips that are not what the version was made of; None where
+        they were not looked at.
     """
 
     version: str
@@ -44,11 +44,14 @@ class VerifyResult:
     num_clips: int
     damaged: tuple[version_checks.Damage, ...]
     seconds: float
-    changed_sources: tuple[version_checks.Damage, ...] = ()
+    changed_sources: tuple[version_checks.Damage, ...] | None = None
 
     def to_json(self) -> dict[str, object]:
         """Returns the fields as they are printed."""
-        return dataclasses.asdict(self) | {"seconds": round(self.seconds, 1)}
+        fields = dataclasses.asdict(self) | {"seconds": round(self.seconds, 1)}
+        if self.changed_sources is None:
+            del fields["changed_sources"]
+        return fields
 
 
 def verify(options: VerifyOptions) -> VerifyResult:
@@ -72,7 +75,9 @@ def _verify(options: VerifyOptions, data_set: data_sets.DataSet) -> VerifyResult
         table = naming.clips_table_path(version.folder).relative_to(version.dataset)
         has_table = all(damage.path != table.as_posix() for damage in damaged)
         damaged += _check_shards(version, options, data_set, has_table=has_table)
-    changed = _check_sources(version, options, data_set) if options.has_sources else ()
+    changed = (
+        _check_sources(version, options, data_set) if options.has_sources else None
+    )
     return VerifyResult(
         version=version.folder.name,
         num_shards=len(version.manifest.shards),
@@ -97,18 +102,22 @@ def _log(dataset: Path | str, result: VerifyResult) -> int:
     """Logs the damage; returns the command's exit status."""
     for damage in result.damaged:
         logger.error("damaged: %s: %s", damage.path, damage.reason)
-    for change in result.changed_sources:
+    changed = result.changed_sources or ()
+    for change in changed:
         logger.error("changed: %s: %s", change.path, change.reason)
     logger.info(
-        "version %s of %s: %d shards, %d clips, %d things wrong",
+        "version %s of %s: %d shards, %d clips, %d things wrong%s",
         result.version,
         dataset,
         result.num_shards,
         result.num_clips,
-        len(result.damaged) + len(result.changed_sources),
+        len(result.damaged) + len(changed),
+        "; `clipmill build --repair` makes damaged shards again"
+        if result.damaged
+        else "",
         extra=log_lines.IN_SUMMARY,
     )
-    return 1 if result.damaged or result.changed_sources else 0
+    return 1 if result.damaged or changed else 0
 
 
 def _check_sources(

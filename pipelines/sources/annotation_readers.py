@@ -61,7 +61,7 @@ def read(path: Path, choices: Choices | None = None) -> Annotations:
         if not path.exists():
             raise AnnotationError(
                 f"{path}: cannot list the folder of annotations: No such file or "
-                f"directory. {_accepted()}"
+                "directory"
             )
         raise AnnotationError(_nothing_accepted(path))
     if choices.split_by and not layout.takes_split_by:

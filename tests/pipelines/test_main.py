@@ -56,7 +56,7 @@ def test_flags_reach_the_job_and_its_status_the_shell(tools):
 
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "required: --annotations, --dataset" in wrong.stderr
-    assert wrong.stderr.endswith("; nearest flags: --dataset to --datset\n")
+    assert wrong.stderr.endswith("; did you mean --dataset for --datset?\n")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.endswith(
         "E clipmill: build failed: /no/annotations: cannot list the folder "

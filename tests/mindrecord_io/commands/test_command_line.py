@@ -58,16 +58,16 @@ def test_help_names_the_defaults_that_say_something_and_ends_with_an_example(
     [
         (
             ["--datset", "d"],
-            "the following arguments are required: --dataset; nearest flags: --dataset "
-            "to --datset",
+            "the following arguments are required: --dataset; did you mean --dataset "
+            "for --datset?",
         ),
         (
             ["--dataset", "d", "--dryrun", "--vresion=3"],
-            "unrecognized arguments: --dryrun --vresion=3; nearest flags: --dry_run to "
-            "--dryrun, --version to --vresion",
+            "unrecognized arguments: --dryrun --vresion=3; did you mean --dry_run for "
+            "--dryrun, --version for --vresion?",
         ),
         (["--dataset", "d", "--xyzzy"], "unrecognized arguments: --xyzzy"),
-        (["--dataset", "d", "--num_work=1"], "unrecognized arguments: --num_work=1; n"),
+        (["--dataset", "d", "--num_work=1"], "unrecognized arguments: --num_work=1; d"),
         (["--dataset", "~no-such-user/d"], "argument --dataset: '~no-such-user/d' beg"),
         (["--dataset="], "argument --dataset: must be a path, got ''"),
         (["--dataset", "ftp://d"], "argument --dataset: a data set is a path or one"),

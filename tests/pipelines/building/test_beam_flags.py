@@ -69,8 +69,8 @@ def test_flags_of_beam_pass_without_a_word(caplog, flags):
     [
         (("--num_shard=3",), "--num_shard", "--num_shards"),
         (("--parallelisms=2",), "--parallelisms", "--parallelism"),
-        (("stray",), "stray", "[]"),
-        (("--runner=FnApiRunner", "--state_backend=x"), "--state_backend", "["),
+        (("stray",), "stray", "none"),
+        (("--runner=FnApiRunner", "--state_backend=x"), "--state_backend", "nearest: "),
         ((*PORTABLE, "--num_shard=3"), "--num_shard", "--num_shards"),
         ((*PORTABLE, "--max_quarantine", "3"), "--max_quarantine", "--max_quarantined"),
     ],

@@ -86,12 +86,12 @@ def test_unknown_flags_are_refused_with_the_nearest(capsys, flag, nearest):
     complaint = refusal(capsys, *REQUIRED, flag)
 
     name = flag.split("=")[0]
-    assert f"no flag '{name}' here or in Beam; nearest: ['{nearest}'" in complaint
+    assert f"no flag '{name}' here or in Beam; nearest: {nearest}" in complaint
 
 
 def test_flags_like_nothing_are_refused_too(capsys):
     assert refusal(capsys, *REQUIRED, "--xyzzy=1").endswith(
-        "error: no flag '--xyzzy' here or in Beam; nearest: []"
+        "error: no flag '--xyzzy' here or in Beam; nearest: none"
     )
 
 

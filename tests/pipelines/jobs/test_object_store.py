@@ -114,7 +114,7 @@ def test_relabelling_in_a_store_needs_no_clips_and_gives_the_same_bytes(
 def test_requests_that_fail_are_made_again(tools, package, bucket, local):
     clips = uploaded(bucket, package.clips, "source")
     bucket.requests()
-    bucket.fail(10)
+    bucket.fail(20)
     build(tools, package, clips, "s3://clips/made")
     failed = [what for _, _, what in bucket.requests() if what != "answered"]
     bucket.fail(0)

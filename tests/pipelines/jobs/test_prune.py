@@ -79,6 +79,7 @@ def test_the_newest_versions_stay_and_shards_of_the_others_go(dataset, capsys):
         "removed_shards": [only_first],
         "freed_bytes": num_bytes - num_bytes_below(dataset),
         "kept": ["000002", "000003"],
+        "is_dry_run": False,
     }
     assert opening.list_versions(dataset) == ["000002", "000003"]
     assert_readable(dataset)
@@ -133,7 +134,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(dataset, capsys, caplog):
     assert "would remove versions 000001, 000002 and 2 shards" in caplog.text
     assert prune.main(command(dataset, 1)) == 0
     dry, real = capsys.readouterr().out.splitlines()
-    assert json.loads(dry) == json.loads(real)
+    assert json.loads(dry) == json.loads(real) | {"is_dry_run": True}
 
 
 def test_what_dead_jobs_left_goes_and_counts(dataset):

@@ -100,15 +100,19 @@ def test_clips_that_the_version_does_not_hold_are_named(
     for flags in ((), ("--dry_run",)):
         caplog.clear()
         assert made.relabel(dataset, annotations, *flags) == (1, None)
-        assert caplog.messages[-1] == (
+        message, _, remedy = caplog.messages[-1].partition("; to go on without these ")
+        assert message == (
             "relabel failed: 5 clips cannot be stored, --max_quarantined allows 3; "
             "nothing is published. The first: "
             f"104 (not_video: {detail_of(dataset, '104')}); "
             f"301 (empty: {detail_of(dataset, '301')}); "
             "109 (missing: annotated, but not in the folder of clips); "
             "303 (missing: annotated, but not in the folder of clips); "
-            "302 (missing: annotated, but not in the folder of clips)"
+            "302 (missing: annotated, but not in the folder of clips). "
+            "Nothing was made yet, and no clip was looked into"
         )
+        assert remedy.startswith("clips: clipmill relabel ")
+        assert remedy.endswith(" --max_quarantined 5")
     after = tiny.sha256s(dataset)
     listed = after.pop("versions/refused/lost.tsv")  # of the run that was not dry
     assert (after, bool(listed)) == (before, True)

@@ -43,6 +43,7 @@ def test_the_old_content_becomes_a_new_version(dataset, capsys):
     assert version.manifest.version == "000003"
     assert version.manifest.parent == "000002"
     assert version.manifest.created_at > old.manifest.created_at
+    assert version.manifest.provenance.command.startswith("clipmill rollback ")
     assert version.manifest.shards == old.manifest.shards
     assert version.read_clips().equals(old.read_clips())
     assert version.category_names() == old.category_names()

@@ -240,7 +240,7 @@ def test_main_returns_one_when_the_output_is_a_file(tmp_path, caplog):
         (["--output", "x", "--num_clips", "1"], "num_clips must be at least 3"),
         (
             ["--output", "x", "--see", "1"],
-            "arguments: --see 1; nearest flags: --seed to --see",
+            "arguments: --see 1; did you mean --seed for --see?",
         ),
     ],
 )

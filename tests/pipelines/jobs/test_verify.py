@@ -121,7 +121,6 @@ def test_a_sound_version_is_reported_clean_and_left_alone(tools, dataset):
         "num_shards": 3,
         "num_clips": 11,
         "damaged": [],
-        "changed_sources": [],
     }
     assert by_hand.snapshot(dataset) == before
 
@@ -378,7 +377,7 @@ def test_a_newer_format_ends_with_status_1(by_hand_dataset, caplog):
         ([], "--dataset"),
         (["--dataset", "x", "--num_workers", "0"], "at least 1"),
         (["--dataset", "x", "--version", "1.0"], "a version is named like '000003'"),
-        (["--dataset", "x", "--versoin=1"], "nearest: ['--version', "),
+        (["--dataset", "x", "--versoin=1"], "nearest: --version"),
         (["--dataset", "x", "--data", "y"], "no flag '--data' here or in Beam"),
     ],
 )

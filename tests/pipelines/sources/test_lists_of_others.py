@@ -215,7 +215,7 @@ def test_links_that_lead_nowhere_in_folders_of_classes_are_left_out(tmp_path):
         (lambda f: touched(f, "run/a.mp4"), "without splits: give --split_by"),
         (lambda f: touched(f, "train/x/y/a.mp4"), "must lie in a folder of its class"),
         (lambda f: written(f / "train.csv", "video,label\na,b\n"), "no column path"),
-        (lambda f: None, "No such file or directory"),
+        (lambda f: f.mkdir(), "it is empty"),
     ],
 )
 def test_every_error_of_layout_lists_what_is_accepted(tmp_path, make, words):
