@@ -28,12 +28,11 @@ _NEEDED_BY = {
     "tqdm": "every job",
     "tensorboardX": "train",
     "safetensors": "weights in .safetensors files",
-    "boto3": "data sets at s3:// and obs://",
     "torch": "weights in .pth files",
 }
 """Installed packages, and what cannot be done without each."""
 
-_OPTIONAL = ("boto3", "torch")
+_OPTIONAL = ("torch",)
 _GIB = 1 << 30
 
 

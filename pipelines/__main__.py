@@ -1,6 +1,5 @@
 """`clipmill JOB`, which is `python -m pipelines JOB`: one name for every job."""
 
-import functools
 import importlib
 import importlib.machinery
 import importlib.util
@@ -91,10 +90,7 @@ def _run(job: str, words: list[str]) -> int:
     # none before --help and wrong flags are answered.
     from pipelines.jobs import parsers
 
-    make_parser = getattr(parsers, f"{job}_parser")
-    if job == "relabel" and any(word.startswith("--corrections") for word in words):
-        make_parser = functools.partial(make_parser, has_corrections=True)
-    make_parser().parse_known_args(words)
+    getattr(parsers, f"{job}_parser")().parse_known_args(words)
     progress_bar.phase("loading libraries")
     status: int = importlib.import_module(f"pipelines.jobs.{job}").main(words)
     return status

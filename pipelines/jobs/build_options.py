@@ -115,7 +115,8 @@ def build_parser() -> CommandParser:
         help="folder of <id>.webm files, of folders <id>/00001.jpg, ..., or of what "
         "the annotations name; a path, s3://, obs:// or gs:// (files only)",
     )
-    common_flags.add_annotations(parser)
+    common_flags.add_annotations(parser, required=True)
+    common_flags.add_choices(parser)
     command_line.add_dataset(parser)
     _add_decode_settings(parser)
     parser.add_argument(

@@ -10,6 +10,7 @@ from pipelines.sources.choices import Choices
 
 __all__ = [
     "add_annotations",
+    "add_choices",
     "add_num_makers",
     "add_refuse_leaks",
     "choices",
@@ -19,10 +20,9 @@ __all__ = [
 ]
 
 
-def add_annotations(parser: CommandParser, *, required: bool = True) -> None:
-    """Adds --annotations and the flags that choose how they are read."""
-    defaults = Choices()
-    parser.add_argument(
+def add_annotations(flags: argparse._ActionsContainer, *, required: bool) -> None:
+    """Adds --annotations to a parser, or to a group of which one flag is given."""
+    flags.add_argument(
         "--annotations",
         type=command_line.local_path,
         required=required,
@@ -32,6 +32,11 @@ def add_annotations(parser: CommandParser, *, required: bool = True) -> None:
         "UCF101, HMDB51 or Diving48; or a folder of <split>/<class>/<clip>; a clip is "
         "a file or a folder of JPEGs",
     )
+
+
+def add_choices(parser: CommandParser) -> None:
+    """Adds the flags that choose how annotations are read."""
+    defaults = Choices()
     parser.add_argument(
         "--columns",
         type=_columns,

@@ -124,7 +124,7 @@ def synthesize_parser() -> CommandParser:
     return parser
 
 
-def relabel_parser(*, has_corrections: bool = False) -> CommandParser:
+def relabel_parser() -> CommandParser:
     """Returns the parser of `relabel`; corrections take the place of annotations."""
     parser = CommandParser(
         "relabel",
@@ -132,14 +132,16 @@ def relabel_parser(*, has_corrections: bool = False) -> CommandParser:
         "that the current version holds. Flags not listed here go to Apache Beam.",
         example="--annotations annotations --dataset dataset --dry_run",
     )
-    common_flags.add_annotations(parser, required=not has_corrections)
-    parser.add_argument(
+    labels = parser.add_mutually_exclusive_group(required=True)
+    common_flags.add_annotations(labels, required=False)
+    labels.add_argument(
         "--corrections",
         type=command_line.local_path,
         metavar="FILE",
         help="instead of --annotations: a table of clip_id and label, which changes "
         "these clips' labels and nothing else",
     )
+    common_flags.add_choices(parser)
     command_line.add_dataset(parser)
     command_line.add_dry_run(parser)
     parser.add_argument(

@@ -14,7 +14,7 @@ from pipelines.planning import corrections, matching
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
 from pipelines.sources import annotation_readers
-from pipelines.sources.annotations import AnnotationError, Annotations
+from pipelines.sources.annotations import Annotations
 
 __all__ = ["main"]
 
@@ -22,9 +22,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; the result is the last line of standard output."""
     command = common_flags.words("relabel", argv)
-    has_corrections = any(word.startswith("--corrections") for word in command)
-    parser = parsers.relabel_parser(has_corrections=has_corrections)
-    flags, beam_flags = common_flags.parse_with_beam(parser, argv)
+    flags, beam_flags = common_flags.parse_with_beam(parsers.relabel_parser(), argv)
     return command_line.run("relabel", lambda: _relabel(flags, beam_flags, command))
 
 
@@ -67,8 +65,6 @@ def _relabel(
 
 def _annotations(flags: argparse.Namespace, parent: Version) -> Annotations:
     """Returns new annotations, or the version's own with corrections."""
-    if flags.annotations is not None and flags.corrections is not None:
-        raise AnnotationError("give either --annotations or --corrections, not both")
     if flags.corrections is not None:
         return corrections.corrected(parent, flags.corrections)
     return annotation_readers.read(flags.annotations, common_flags.choices(flags))

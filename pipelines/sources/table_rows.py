@@ -159,4 +159,5 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
             f"{path}: no column {', no '.join(missing)} among "
             f"{list(columns)[:_MAX_COLUMNS_NAMED]}; --columns "
             f"{missing[0]}=NAME,... names columns that are called otherwise"
+            f"{', --split_by 0.1 draws splits' if 'split' in missing else ''}"
         )

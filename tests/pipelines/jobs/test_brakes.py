@@ -66,9 +66,10 @@ def test_a_share_that_cannot_be_is_wrong_usage(half, tmp_path, share):
     assert wrong.value.code == 2
 
 
-def test_annotations_and_corrections_exclude_each_other(half, tmp_path, caplog):
-    assert relabelled(half, tmp_path, "--corrections", "x.csv") == 1
-    assert "give either --annotations or --corrections" in caplog.messages[-1]
+def test_annotations_and_corrections_exclude_each_other(half, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        relabelled(half, tmp_path, "--corrections", "x.csv")
+    assert "--corrections: not allowed with argument --ann" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("free", "level"), [(12_000, "INFO"), (11_999, "WARNING")])

@@ -207,7 +207,8 @@ def test_annotations_that_cannot_be_used_are_named(made, dataset, tmp_path, capl
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        ([], "the following arguments are required: --annotations, --dataset"),
+        (["--annotations", "a"], "the following arguments are required: --dataset"),
+        (["--dataset", "d"], "one of the arguments --annotations --corrections is re"),
         (["--annotations", "a", "--dataset", "d", "--dry"], "no flag '--dry' here or"),
         (["--annotations", "a", "--dataset", "d", "--num_workers", "0"], "at least 1"),
         (["--annotations", "a", "--dataset", "d", "--clips", "c"], "no flag '--clips'"),
