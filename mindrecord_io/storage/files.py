@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +25,15 @@ __all__ = [
     "publish_folder",
     "read_bytes",
     "read_text",
+    "remove_folder",
     "replace_file",
     "sync",
     "synced_directory",
     "write_synced",
 ]
 
+
+_NUM_REMOVALS, _REMOVAL_SECONDS = 40, 0.05
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
@@ -149,6 +153,15 @@ def replace_file(path: Path, content: bytes) -> None:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, also where another thread still makes files in it."""
+    for _ in range(_NUM_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        time.sleep(_REMOVAL_SECONDS)
 
 
 def publish_folder(incomplete: Path, final: Path) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mindrecord_io import interrupts, naming
+from mindrecord_io.storage import files
 
 __all__ = ["exclusive", "folder_in", "remove_abandoned"]
 
@@ -41,7 +42,7 @@ def folder_in(parent: Path) -> Iterator[Path]:
     """
     parent.mkdir(parents=True, exist_ok=True)
     folder, descriptor = _made_and_locked(parent)
-    remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
+    remove = functools.partial(files.remove_folder, folder)
     try:
         with interrupts.cleaned_up(remove):
             yield folder

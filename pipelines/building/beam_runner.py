@@ -3,15 +3,16 @@
 import contextlib
 import functools
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineResult
 
 from mindrecord_io import interrupts
+from mindrecord_io.storage import files
 from pipelines.building import beam_flags
 
 __all__ = ["PipelineError", "run"]
@@ -72,7 +73,7 @@ def _temporary_files_removed() -> Iterator[None]:
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="clipmill-") as folder:
         tempfile.tempdir = folder
-        remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
+        remove = functools.partial(files.remove_folder, Path(folder))
         try:
             with interrupts.cleaned_up(remove):
                 yield

@@ -77,8 +77,8 @@ def passing(
             for row in rows:
                 if row["status"] in _LOST:
                     lost.add(row["clip_id"], row["reason"], row["detail"])
-                if row["status"] != records.STORED:
-                    tsv.write(row)
+                if row["status"] != records.STORED or row["reason"]:
+                    tsv.write(row)  # what is stored with a reason lost frames
             yield rows
 
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from mindrecord_io import interrupts, naming
 from mindrecord_io.commands import command_line, log_lines, progress_bar
+from mindrecord_io.storage import files
 from mindrecord_io.versions import manifests, version_checks
 from pipelines.building import beam_runner, receipts, verify_transforms
 from pipelines.jobs import common_flags, parsers
@@ -185,7 +185,7 @@ def _check_shards(
 def _scratch_folder(parent: Path | None) -> Iterator[str]:
     """Makes a temporary folder; an interruption of the job removes it as well."""
     with tempfile.TemporaryDirectory(prefix="verify-", dir=parent) as folder:
-        remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
+        remove = functools.partial(files.remove_folder, Path(folder))
         with interrupts.cleaned_up(remove):
             yield folder
 

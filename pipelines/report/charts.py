@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipelines.report.html_pieces import escape
 
-__all__ = ["Line", "bars", "lines", "nice_top"]
+__all__ = ["Line", "bars", "lines", "nice_top", "place_ticks"]
 
 _HEIGHT = 100
 _WIDTH = 100
@@ -31,6 +31,13 @@ def nice_top(value: float) -> float:
         return 1
     power: float = 10.0 ** math.floor(math.log10(value))
     return next(f * power for f in (1, 2, 4, 8, 10) if f * power >= value * (1 - 1e-9))
+
+
+def place_ticks(num_bars: int) -> tuple[str, ...]:
+    """Returns the places, counted from 1, of the bars at each quarter of the width."""
+    at = (num_bars * i // _NUM_STEPS for i in range(_NUM_STEPS + 1))
+    places = dict.fromkeys(min(i, num_bars - 1) + 1 for i in at)
+    return tuple(map(str, places))
 
 
 def bars(

@@ -35,12 +35,10 @@ def classes_section(
 def _tail(
     split: str, sizes: Sequence[int], names: Sequence[str], order: Sequence[int]
 ) -> str:
-    last = len(order)
-    ticks = sorted({1, *(max(1, round(last * i / 4)) for i in range(1, 5))})
     return charts.bars(
         [(names[i], sizes[i]) for i in order],
         f"{split}: clips of each class, in the order of their number in train",
-        x_ticks=[str(tick) for tick in ticks],
+        x_ticks=charts.place_ticks(len(order)),
         x_label="place of the class in the table below",
     )
 

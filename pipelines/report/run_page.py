@@ -168,8 +168,6 @@ def _classes(content: RunContent) -> tuple[str, ...]:
         return ()
     order = sorted(scores, key=lambda i: (scores[i].accuracy, i))
     values = [(predictions.names[i], round(100 * scores[i].accuracy)) for i in order]
-    last = len(order)
-    ticks = sorted({1, *(max(1, round(last * i / 4)) for i in range(1, 5))})
     rows: list[Sequence[html_pieces.Cell]] = [
         [
             place,
@@ -185,7 +183,7 @@ def _classes(content: RunContent) -> tuple[str, ...]:
         charts.bars(
             values,
             "accuracy of each class in per cent, the worst first",
-            x_ticks=[str(tick) for tick in ticks],
+            x_ticks=charts.place_ticks(len(order)),
             x_label="place of the class in the table below",
         ),
         html_pieces.table(head, rows[:_NUM_WORST], "the worst classes"),

@@ -264,3 +264,20 @@ def test_the_lock_follows_the_umask(tmp_path, umask, mode):
     finally:
         os.umask(before)
     assert (tmp_path / ".lock").stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_goes_that_a_thread_still_writes_into(tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    rmdir, late = os.rmdir, ["a", "b"]
+
+    def written_into_first(path, **where):
+        if late:
+            (folder / late.pop()).write_bytes(b"x")
+        rmdir(path, **where)
+
+    monkeypatch.setattr(os, "rmdir", written_into_first)
+
+    files.remove_folder(folder)
+
+    assert (list(tmp_path.iterdir()), late) == ([], [])

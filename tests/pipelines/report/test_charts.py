@@ -34,6 +34,15 @@ def test_both_axes_have_ticks_with_what_they_count():
 
 
 @pytest.mark.parametrize(
+    ("num_bars", "expected"),
+    [(1, ["1"]), (4, ["1", "2", "3", "4"]), (10, ["1", "3", "6", "8", "10"])],
+)
+def test_a_tick_names_the_bar_above_it(num_bars, expected):
+    """Of ten bars the third goes from 0.2 to 0.3 of the width: a quarter is in it."""
+    assert list(charts.place_ticks(num_bars)) == expected
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [(0, 1), (1, 1), (1.5, 2), (3, 4), (5, 8), (9, 10), (101, 200), (0.03, 0.04)],
 )
