@@ -73,3 +73,13 @@ def test_there_is_no_list_where_nothing_is_lost(tmp_path):
 
     assert not lost.num_clips
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_stored_without_some_of_its_frames_is_listed_and_not_lost(tmp_path):
+    partial = row("1", content="a", reason="partial", detail="6 of 8 frames")
+    lost = noted([partial, row("2", content="b")], tmp_path)
+    assert str(lost) == ""
+    assert [line[3:5] for line in lines(tmp_path / "lost.tsv")] == [
+        ["reason", "detail"],
+        ["partial", "6 of 8 frames"],
+    ]
