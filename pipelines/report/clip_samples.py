@@ -200,7 +200,7 @@ def _samples(
             if row["shard"] not in entries:
                 raise ValueError(f"{row['shard']} is no shard of this version")
             stored = _frames(version, entries[row["shard"]], row["clip_id"], num_frames)
-            jpegs = [(read_part(path, *place), name) for path, place, name in stored]
+            jpegs = _jpegs(read_part, stored)
             strip = _strip([_reduced(*named, height_px) for named in jpegs])
         except (object_store.StorageError, OSError, ValueError, cv2.error) as error:
             problem = " ".join(str(error).split())
@@ -208,6 +208,19 @@ def _samples(
         own = {name: row[name] for name in names}
         samples.append(Sample(**own, strip=strip, problem=problem))
     return samples
+
+
+def _jpegs(
+    read_part: ReadPart, stored: Sequence[tuple[str, tuple[int, int], str]]
+) -> list[tuple[bytes, str]]:
+    """Returns a clip's frames with their names, by one read: requests take long."""
+    path, (begin, _), _ = stored[0]
+    last_begin, last_size = stored[-1][1]
+    content = read_part(path, begin, last_begin + last_size - begin)
+    return [
+        (content[place - begin : place - begin + size], name)
+        for _, (place, size), name in stored
+    ]
 
 
 def _frames(

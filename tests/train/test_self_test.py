@@ -16,6 +16,12 @@ def _graph_mode():
     eval_config.use_graph_mode()
 
 
+@pytest.fixture(autouse=True)
+def _chosen_device(monkeypatch):
+    """MindSpore takes a device once a process, and other tests have used it."""
+    monkeypatch.setattr(eval_config.mindspore, "set_device", lambda *_: None)
+
+
 @pytest.mark.slow
 def test_a_processor_trains_as_recorded(capsys):
     assert train_main.self_test(["--train"]) == 0
