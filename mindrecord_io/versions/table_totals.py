@@ -4,6 +4,7 @@ For each clip a line stays on the disk (see spilled_rows) and four bytes in memo
 """
 
 import array
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ COLUMNS = (
 """Those of the table that are looked at."""
 
 _MAX_NAMED = 3
+_MAX_LINE_CHARACTERS = 8192
 _LABEL_ID_OF_UNLABELLED = 0  # in the list files, whose format has no word for it
 _LINES = pa.schema([("split", pa.string()), ("line", pa.string())])
 
@@ -142,10 +144,14 @@ def _partition_of(line: str) -> int:
 
 def _lines_of(path: Path) -> Iterator[str]:
     """Yields the texts between line breaks; none from an empty file."""
-    line = ""
+    last = ""
     files.check_regular(path)
     with path.open(encoding="utf-8", newline="\n") as file:
-        for line in file:
+        while line := file.readline(_MAX_LINE_CHARACTERS + 1):
+            if len(line) > _MAX_LINE_CHARACTERS:
+                why = f"has a line of more than {_MAX_LINE_CHARACTERS} characters"
+                raise OSError(errno.EFBIG, why, str(path))
             yield line.removesuffix("\n")
-    if line.endswith("\n"):
+            last = line
+    if last.endswith("\n"):
         yield ""

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 
 import pyarrow as pa
@@ -222,6 +223,14 @@ def test_label_files_that_are_gone_or_not_text_are_all_told(version):
     assert category[0] == f"{LABELS}/category.txt"
     assert category[1].startswith("cannot be read: 'utf-8' codec can't decode")
     assert lists == (f"{LABELS}/test_videofolder.txt", "is missing")
+
+
+def test_a_list_without_line_breaks_is_not_read_to_its_end(version):
+    path = naming.labels_folder(version.folder) / naming.LIST_FILES["train"]
+    os.truncate(path, 1 << 40)
+    (damage,) = version_checks.check_version(version)
+    assert damage.path.endswith(path.name)
+    assert "a line of more than 8192 characters" in damage.reason
 
 
 def test_unlabelled_clips_have_no_label_text_to_compare(version):
