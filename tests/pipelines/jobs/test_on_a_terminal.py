@@ -60,7 +60,7 @@ def test_a_verification_has_a_bar_and_json_is_for_programs(built):
     assert any(line.startswith("checking shards  ") for line in session.drawn)
     (begin,) = (line for line in session.lines if line.startswith("verify took "))
     summary = session.lines[session.lines.index(begin) + 1 :]
-    assert summary[:2] == ["  version          000001", "  shards           3"]
+    assert summary[:2] == ["  version  000001", "  shards   3"]
     assert "\x1b" not in session.shown
     in_json = terminals.run(*words, "--quick", "--json")
     result = json.loads(in_json.lines[-1])
