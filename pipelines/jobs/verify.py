@@ -113,7 +113,7 @@ def _log(dataset: Path | str, result: VerifyResult) -> int:
         result.num_clips,
         len(result.damaged) + len(changed),
         "; `clipmill build --repair` makes damaged shards again"
-        if result.damaged
+        if any(damage.path.startswith("shards/") for damage in result.damaged)
         else "",
         extra=log_lines.IN_SUMMARY,
     )
