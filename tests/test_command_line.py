@@ -26,6 +26,17 @@ import atexit, sys
 atexit.register(lambda: print([m for m in {HEAVY} if m in sys.modules]))
 """
 
+# Prints what was loaded when the first line of the log came.
+LOADED_AT_FIRST_LINE = f"""\
+import logging, sys
+emit = logging.Handler.handle
+def first(handler, record):
+    logging.Handler.handle = emit
+    print([m for m in {HEAVY} if m in sys.modules])
+    return emit(handler, record)
+logging.Handler.handle = first
+"""
+
 
 def run(*words, cwd=None, path=(REPOSITORY,), script=SCRIPT, options=()):
     """Runs the program with folders on Python's path, but not the current one."""
@@ -120,6 +131,30 @@ def test_a_path_that_is_none_is_refused_before_any_work(job, tmp_path):
     assert done.returncode == 2
     assert f"argument {flag}: '~no-such-user/x' begins with the home" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["verify"], "verifying version 000001 of {dataset}: 3 shards, 11 clips"),
+        (["report", "--output=page.html"], "writing a page on version 000001 of"),
+        (["fingerprint"], "hashing the pixels of version 000001 of {dataset}: 11"),
+        (["synthesize", "--num_clips=12"], "drawing 12 clips into {dataset}"),
+    ],
+)
+def test_the_first_line_says_what_begins_before_slow_libraries_are_loaded(
+    words, says, published_version, tmp_path
+):
+    if words[0] == "synthesize":
+        dataset, flag = tmp_path / "drawn", "--output"
+    else:
+        dataset, flag = published_version.dataset, "--dataset"
+    script = LOADED_AT_FIRST_LINE + SCRIPT
+    done = run(*words, flag, dataset, cwd=tmp_path, script=script)
+
+    assert says.format(dataset=dataset) in done.stderr.splitlines()[0]
+    loaded = ast.literal_eval(done.stdout.splitlines()[0])
+    assert not {"apache_beam", "mindspore"} & set(loaded)
 
 
 def test_the_version_is_that_of_the_installed_program():

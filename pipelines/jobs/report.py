@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mindrecord_io import naming, records
-from mindrecord_io.commands import command_line
+from mindrecord_io.commands import command_line, log_lines
 from mindrecord_io.storage import files, spilled_rows
 from mindrecord_io.versions import clips_table, manifests, same_bytes
 from mindrecord_io.versions.same_bytes import SameBytes
@@ -70,6 +70,13 @@ def report(options: ReportOptions) -> ReportResult:
                 data_set.location,
                 brakes.REFUSED,
             )
+        logger.info(
+            "writing a page on version %s of %s: %d clips",
+            version.manifest.version,
+            data_set.location,
+            version.manifest.num_clips,
+            extra=log_lines.PER_SHARD,
+        )
         content = _page(options, data_set, version).encode()
         name = f"versions/{version.manifest.version}/report.html"
         written_to = _write(options, data_set, name, content)

@@ -9,17 +9,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindrecord_io import interrupts, naming
 from mindrecord_io.commands import command_line, log_lines, progress_bar
 from mindrecord_io.storage import files
 from mindrecord_io.versions import manifests, version_checks
-from pipelines.building import beam_runner, receipts, verify_transforms
+from pipelines.building import receipts
 from pipelines.jobs import common_flags, parsers
 from pipelines.jobs.parsers import VerifyOptions
 from pipelines.planning import source_records
 from pipelines.planning.source_checks import SourceCheck
 from pipelines.publishing import data_sets
+
+if TYPE_CHECKING:
+    from pipelines.building import verify_transforms
 
 __all__ = ["VerifyError", "VerifyResult", "main", "verify"]
 
@@ -68,6 +72,14 @@ def verify(options: VerifyOptions) -> VerifyResult:
 def _verify(options: VerifyOptions, data_set: data_sets.DataSet) -> VerifyResult:
     begin = time.monotonic()
     version = data_set.open_version(options.version)
+    logger.info(
+        "verifying version %s of %s: %d shards, %d clips",
+        version.folder.name,
+        options.dataset,
+        len(version.manifest.shards),
+        version.manifest.num_clips,
+        extra=log_lines.PER_SHARD,
+    )
     damaged = version_checks.check_version(version)
     if options.is_quick:
         damaged += data_set.check_sizes(version)
@@ -142,6 +154,9 @@ def _check_shards(
     *,
     has_table: bool,
 ) -> list[version_checks.Damage]:
+    # Apache Beam is loaded where shards are read: --quick needs none.
+    from pipelines.building import verify_transforms
+
     num_shards = len(version.manifest.shards)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_scratch_folder(options.scratch))
@@ -157,21 +172,7 @@ def _check_shards(
             receipts=left_at,
             has_table=has_table,
         )
-        num_rows = {
-            i: entry.num_rows for i, entry in enumerate(version.manifest.shards)
-        }
-
-        def num_done() -> int:
-            return sum(num_rows[int(Path(n).stem)] for n in receipts.names(left_at))
-
-        with progress_bar.watched(
-            "checking shards", version.manifest.num_clips, num_done
-        ):
-            check = verify_transforms.CheckShards(num_shards, job)
-            try:
-                beam_runner.run(check, options.beam_flags, options.num_workers)
-            except beam_runner.PipelineError as cause:
-                raise VerifyError(f"the pipeline failed: {cause}") from cause
+        _run(verify_transforms.CheckShards(num_shards, job), version, options, left_at)
         done = verify_transforms.read_receipts(left_at)
     if len(done) != num_shards:
         raise VerifyError(
@@ -179,6 +180,27 @@ def _check_shards(
             f"workers on other machines need --scratch DIR, a folder they share"
         )
     return [damage for receipt in done for damage in receipt.damaged]
+
+
+def _run(
+    check: "verify_transforms.CheckShards",
+    version: manifests.Version,
+    options: VerifyOptions,
+    left_at: Path | str,
+) -> None:
+    """Runs the pipeline, with a bar of the clips whose shards left a receipt."""
+    from pipelines.building import beam_runner
+
+    num_rows = [entry.num_rows for entry in version.manifest.shards]
+
+    def num_done() -> int:
+        return sum(num_rows[int(Path(n).stem)] for n in receipts.names(left_at))
+
+    with progress_bar.watched("checking shards", version.manifest.num_clips, num_done):
+        try:
+            beam_runner.run(check, options.beam_flags, options.num_workers)
+        except beam_runner.PipelineError as cause:
+            raise VerifyError(f"the pipeline failed: {cause}") from cause
 
 
 @contextlib.contextmanager

@@ -125,6 +125,7 @@ def _claim_output(options: SynthesizeOptions) -> None:
 
 def _draw_clips(options: SynthesizeOptions, plans: Sequence[ClipPlan]) -> None:
     """Draws and encodes the clips; the first failure stops the rest."""
+    logger.info("drawing %d clips into %s", len(plans), options.clips)
     program = ffmpeg.ffmpeg_path()
     # Threads do: most of the time is spent in ffmpeg and in OpenCV, outside the GIL.
     executor = futures.ThreadPoolExecutor(options.num_workers)
