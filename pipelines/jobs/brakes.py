@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mindrecord_io.commands import log_lines, quantities
+from mindrecord_io.commands import log_lines
 from mindrecord_io.storage import own_folders
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import same_bytes
@@ -32,7 +32,6 @@ __all__ = [
     "JobError",
     "forget_refused",
     "keep",
-    "log_space",
     "refuse_leaks",
     "refuse_lost",
     "refuse_lost_early",
@@ -53,7 +52,6 @@ REFUSED_FILES = (
 )
 """What may be in it; the last is the page on these lists."""
 
-_BYTES_PER_SOURCE_BYTE = 12  # JPEGs of quality 90 against VP9: infra/RESULTS.md
 _MAX_DETAIL = 200
 
 
@@ -198,30 +196,6 @@ def forget_refused(data_set: DataSet) -> None:
             OSError
         ):  # something else is in it, or it is not there
             (data_set.location / REFUSED).rmdir()
-
-
-def log_space(listing: ClipListing, data_set: DataSet) -> None:
-    """Logs how much room the shards need, and how much is free; warns if less is."""
-    if not isinstance(data_set.location, Path) or not listing.num_source_bytes:
-        return
-    needed = _BYTES_PER_SOURCE_BYTE * listing.num_source_bytes
-    folder = data_set.location.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    level = logging.INFO if needed <= free else logging.WARNING
-    logger.log(
-        level,
-        "shards of %s of clips need about %s%s; %s are free in %s%s",
-        quantities.size(listing.num_source_bytes),
-        quantities.size(needed),
-        f", and {listing.num_folders} folders of frames as much as they have"
-        if listing.num_folders
-        else "",
-        quantities.size(free),
-        folder,
-        "" if needed <= free else ": make room, or reduce frames by --short_side",
-    )
 
 
 def _unlisted(name: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from mindrecord_io.versions.manifests import Version
 from pipelines.building import clip_notes, receipts, version_draft
 from pipelines.building.receipts import ShardReceipt
 from pipelines.building.version_draft import MadeShard, WrittenVersion
-from pipelines.jobs import brakes, damaged_shards, source_recording
+from pipelines.jobs import brakes, damaged_shards, needed_space, source_recording
 from pipelines.jobs.brakes import JobError
 from pipelines.planning import (
     clip_listing,
@@ -130,8 +130,8 @@ def run(job: VersionJob) -> JobResult:
     begin = time.monotonic()
     brakes.forget_refused(job.data_set)
     _refuse_early(job, job.data_set)
-    brakes.log_space(job.plan.listing, job.data_set)
     plan, data_set = job.plan, job.data_set
+    needed_space.log_needed_space(plan.listing, plan.settings, data_set)
     with contextlib.ExitStack() as stack:
         data_set.remove_abandoned()
         stack.enter_context(interrupts.cleaned_up(data_set.remove_abandoned))

@@ -1,17 +1,13 @@
 """Jobs that would lose, leak or withdraw too much, and what they leave to look at."""
 
 import json
-import logging
 import shlex
 import shutil
 
 import pytest
 
 from mindrecord_io.versions import opening
-from pipelines.jobs import brakes, relabel
-from pipelines.planning.clip_listing import ClipListing
-from pipelines.publishing import data_sets
-from pipelines.publishing.data_sets import LocalDataSet
+from pipelines.jobs import relabel
 from tests import versions_by_hand as by_hand
 
 
@@ -70,26 +66,6 @@ def test_annotations_and_corrections_exclude_each_other(half, tmp_path, capsys):
     with pytest.raises(SystemExit):
         relabelled(half, tmp_path, "--corrections", "x.csv")
     assert "--corrections: not allowed with argument --ann" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("free", "level"), [(12_000, "INFO"), (11_999, "WARNING")])
-def test_the_room_needed_and_the_room_there_are_logged(
-    tmp_path, monkeypatch, caplog, free, level
-):
-    usage = shutil.disk_usage(tmp_path)._replace(free=free)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    listing = ClipListing(num_source_bytes=1000)
-    caplog.set_level(logging.INFO)
-
-    with data_sets.opened(tmp_path / "not/yet") as data_set:
-        assert isinstance(data_set, LocalDataSet)
-        brakes.log_space(listing, data_set)
-
-    (record,) = caplog.records
-    assert record.levelname == level
-    assert record.getMessage().startswith(
-        f"shards of 1.0 kB of clips need about 12.0 kB; 12.0 kB are free in {tmp_path}"
-    )
 
 
 @pytest.fixture(scope="module")
