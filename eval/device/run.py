@@ -4,8 +4,10 @@ MindSpore on the processor or ONNX Runtime stands in for the device.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,20 +53,13 @@ def run(options: RunOptions) -> RunResult:
         )
     clips, results = ClipFolder(options.input), ResultFolder(options.output)
     content = clips.describe()
-    shape = list(metadata.shape_of_a_clip(described))
-    if (described["input"]["dtype"], shape) != (content["dtype"], content["shape"]):
-        raise ValueError(
-            f"{options.input} has {content['dtype']} {content['shape']}, but "
-            f"{options.network} takes {described['input']['dtype']} "
-            f"{described['input']['shape']}: write the clips for it"
-        )
+    _check_input(options, described, content)
     results.begin()
     began = time.perf_counter()
     runner = runners.open_runner(options.network)
     load_ms = 1000 * (time.perf_counter() - began)
-    numbers = range(len(content["clip_ids"]))
     times = []
-    for number in numbers:
+    for number in range(len(content["clip_ids"])):
         frames = np.fromfile(clips.frames(number), content["dtype"])
         began = time.perf_counter()
         (logits,) = runner(frames.reshape(content["shape"]))
@@ -83,3 +78,16 @@ def run(options: RunOptions) -> RunResult:
         p95_ms=round(p95, 3),
         mean_ms=round(float(np.mean(times)), 3),
     )
+
+
+def _check_input(
+    options: RunOptions, described: Mapping[str, Any], content: Mapping[str, Any]
+) -> None:
+    """Raises ValueError if the clips were not written for the network's input."""
+    shape = list(metadata.shape_of_a_clip(described))
+    if (described["input"]["dtype"], shape) != (content["dtype"], content["shape"]):
+        raise ValueError(
+            f"{options.input} has {content['dtype']} {content['shape']}, but "
+            f"{options.network} takes {described['input']['dtype']} "
+            f"{described['input']['shape']}: write the clips for it"
+        )

@@ -6,15 +6,17 @@ read back, hash, publish.
 """
 
 import contextlib
+import functools
 import gc
 import importlib
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mindrecord_io import records
 from mindrecord_io.commands import plain_text
@@ -41,24 +43,46 @@ _ERRORS = (
 Finish = Callable[[], records.ShardSummary]
 
 
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """What published versions list, beside which a shard is made.
+
+    Attributes:
+      listed: contents that versions list under the plan's key.
+      summaries: as StoredClips takes them; the one under the plan's key as well.
+      decoders: that made the frames of the versions.
+    """
+
+    listed: tuple[records.Fingerprint | None, ...]
+    summaries: Mapping[str, records.Fingerprint]
+    decoders: tuple[records.DecoderIdentity, ...]
+
+    @classmethod
+    def of_request(cls, request: Mapping[str, Any]) -> Self:
+        """Returns what a request states."""
+        fingerprint = functools.partial(records.from_json, records.Fingerprint)
+        decoder = functools.partial(records.from_json, records.DecoderIdentity)
+        summaries = request.get("summaries", {})
+        return cls(
+            listed=tuple(file and fingerprint(file) for file in request["listed"]),
+            summaries={place: fingerprint(file) for place, file in summaries.items()},
+            decoders=tuple(map(decoder, request.get("known_decoders", ()))),
+        )
+
+
 def _begin_shard(
     dataset: Path,
     plan: records.ShardPlan,
     decoder: killable_decoder.KillableDecoder,
+    published: _Published,
     *,
-    listed: Sequence[records.Fingerprint | None] = (),
-    summaries: Mapping[str, records.Fingerprint] | None = None,
-    known_decoders: Sequence[records.DecoderIdentity] = (),
-    is_repair: bool = False,
+    is_repair: bool,
 ) -> Finish:
     """Writes one shard; returns a function that reads it back and publishes it.
 
     The function is called once, perhaps in another thread: it needs no decoder.
 
     Args:
-      listed: contents that versions list under the plan's key.
-      summaries: as StoredClips takes them; the one under the plan's key as well.
-      known_decoders: that made the frames of published versions.
       is_repair: the shard takes the place of one that may be there and damaged.
 
     Raises:
@@ -73,7 +97,7 @@ def _begin_shard(
             incomplete.folder_in(shard_folders.split_folder(dataset, plan.split))
         )
         shard = writer.ShardWriter(folder, plan)
-        stored = stored_clips.StoredClips(dataset, summaries)
+        stored = stored_clips.StoredClips(dataset, published.summaries)
         for clip, result in _results(stored, plan, decoder):
             if isinstance(result, records.Quarantined):
                 shard.quarantine(clip, result)
@@ -86,9 +110,9 @@ def _begin_shard(
 
     def finish() -> records.ShardSummary:
         with unfinished:
-            known = [decoders, *({one} for one in known_decoders)]
-            place = f"{plan.split}/{plan.key}"
-            summary = shard.finish(known, listed, (summaries or {}).get(place))
+            known = [decoders, *({one} for one in published.decoders)]
+            listed_summary = published.summaries.get(f"{plan.split}/{plan.key}")
+            summary = shard.finish(known, published.listed, listed_summary)
             publish = shard_folders.replace if is_repair else shard_folders.publish
             publish(dataset, folder, summary)
         return summary
@@ -158,24 +182,11 @@ class _Worker:
                 identity = records.to_json(decoder.identity())
                 return lambda: (identity, b"")
             plan = records.from_json(records.ShardPlan, request["plan"])
-            listed = [
-                file and records.from_json(records.Fingerprint, file)
-                for file in request["listed"]
-            ]
-            summaries = {
-                place: records.from_json(records.Fingerprint, file)
-                for place, file in request.get("summaries", {}).items()
-            }
             finish = _begin_shard(
                 Path(request["dataset"]),
                 plan,
                 decoder,
-                listed=listed,
-                summaries=summaries,
-                known_decoders=[
-                    records.from_json(records.DecoderIdentity, decoder)
-                    for decoder in request.get("known_decoders", ())
-                ],
+                _Published.of_request(request),
                 is_repair=request.get("is_repair", False),
             )
         except _ERRORS as cause:

@@ -11,11 +11,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from mindrecord_io import naming, records
 from mindrecord_io.commands import command_line, log_lines
-from mindrecord_io.storage import files, spilled_rows
+from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table, manifests, same_bytes
 from mindrecord_io.versions.same_bytes import SameBytes
 from pipelines.building import clip_notes, version_draft
@@ -170,16 +168,7 @@ def _page(
     )
     # Hashed by now: it need not be again.
     table = naming.clips_table_path(version.folder)
-    parent, parents_clips = _parent(data_set, version)
-    difference = None
-    if parents_clips is not None:
-        own = clips_table.batches(table, version_differences.COLUMNS)
-        own_clips = version_differences.spilled(own)
-        difference = version_differences.compare(parents_clips, own_clips)
-
-    def batches(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        return clips_table.batches(table, columns)
-
+    parent, difference = _compared_with_parent(data_set, version)
     return version_page.page_of(
         version_page.Content(
             name=_name(data_set),
@@ -190,15 +179,13 @@ def _page(
             shards=version_figures.shard_figures(manifest),
             changes=version_differences.changes(manifest, parent),
             difference=difference,
-            same=same_bytes.same_bytes_of(lambda: batches(same_bytes.COLUMNS)),
-            class_samples=clip_samples.class_samples(
-                version, batches(clip_samples.COLUMNS), data_set.read_part
-            )
-            if options.num_samples
-            else [],
+            same=same_bytes.same_bytes_of(
+                lambda: clips_table.batches(table, same_bytes.COLUMNS)
+            ),
+            class_samples=_class_samples(options, data_set, version),
             samples=clip_samples.samples_of(
                 version,
-                batches(clip_samples.COLUMNS),
+                clips_table.batches(table, clip_samples.COLUMNS),
                 data_set.read_part,
                 num_stored={
                     split: figures.counts.get((split, records.STORED), 0)
@@ -211,6 +198,16 @@ def _page(
     )
 
 
+def _class_samples(
+    options: ReportOptions, data_set: data_sets.DataSet, version: manifests.Version
+) -> list[clip_samples.Sample]:
+    if not options.num_samples:
+        return []
+    table = naming.clips_table_path(version.folder)
+    batches = clips_table.batches(table, clip_samples.COLUMNS)
+    return clip_samples.class_samples(version, batches, data_set.read_part)
+
+
 def _card(data_set: data_sets.DataSet) -> data_card.DataCard | None:
     name = data_card.CARD_FILE
     try:
@@ -220,16 +217,22 @@ def _card(data_set: data_sets.DataSet) -> data_card.DataCard | None:
     return data_card.parse_card(content, f"{data_set.location}/{name}")
 
 
-def _parent(
+def _compared_with_parent(
     data_set: data_sets.DataSet, version: manifests.Version
-) -> tuple[manifests.Manifest | None, spilled_rows.SpilledRows | None]:
-    """Returns the parent and its clips, if there is one that can still be read."""
+) -> tuple[manifests.Manifest | None, version_differences.Difference | None]:
+    """Returns the parent and what differs, if there is one that can still be read."""
     if not version.manifest.parent:
         return None, None
     try:
         parent = data_set.open_version(version.manifest.parent)
         batches = parent.clip_batches(version_differences.COLUMNS)
-        return parent.manifest, version_differences.spilled(batches)
+        parents_clips = version_differences.spilled(batches)
     except (manifests.ManifestError, clips_table.TableError) as error:
         logger.warning("not compared with its parent: %s", error)
         return None, None
+    table = naming.clips_table_path(version.folder)
+    own = clips_table.batches(table, version_differences.COLUMNS)
+    difference = version_differences.compare(
+        parents_clips, version_differences.spilled(own)
+    )
+    return parent.manifest, difference

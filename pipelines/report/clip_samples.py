@@ -40,6 +40,7 @@ _HEIGHTS_PX = {40: 96, 120: 72, 250: 56, 600: 36, 1500: 24}
 
 _MAX_WIDTH_FACTOR = 2  # of a frame's height; wider frames are cut at both sides
 _JPEG_QUALITY = 70
+_SAMPLE_HEIGHT_PX = 96
 _LEAST_HEIGHT_PX = 12
 _MAX_STRIPS_NUM_BYTES = 3_500_000  # of all classes; where they are more, less high
 
@@ -70,7 +71,6 @@ def samples_of(
     num_stored: Mapping[str, int],
     num_samples: int,
     seed: int,
-    height_px: int = 96,
 ) -> list[Sample]:
     """Returns strips of clips chosen at random, as evenly by split as possible.
 
@@ -84,7 +84,7 @@ def samples_of(
     """
     places = _places(num_stored, num_samples, np.random.default_rng(seed))
     chosen = _chosen(batches, places)
-    return _samples(version, chosen, read_part, height_px)
+    return _samples(version, chosen, read_part, _SAMPLE_HEIGHT_PX)
 
 
 def class_samples(

@@ -210,8 +210,7 @@ def figures_of(batches: Iterable[pa.RecordBatch], num_classes: int) -> Figures:
         stored = table.filter(is_stored)
         for tally in (label_ids, num_frames, pixels, rates):
             tally.add(stored)
-        timed = stored.filter(compute.greater(stored["fps_from_header"], 0.0))
-        seconds = compute.divide(timed["num_frames"], timed["fps_from_header"])
+        seconds = _seconds(stored)
         total_seconds += compute.sum(seconds).as_py() or 0.0
         rounded = compute.round(compute.multiply(seconds, 10.0)).cast(pa.int32())
         tenths.add(pa.table({"num_frames": rounded}))
@@ -239,6 +238,12 @@ def figures_of(batches: Iterable[pa.RecordBatch], num_classes: int) -> Figures:
         source_num_bytes=num_bytes,
         lost=lost.lost(),
     )
+
+
+def _seconds(stored: pa.Table) -> pa.ChunkedArray:
+    """Returns the lengths of the clips whose rate is known, in seconds."""
+    timed = stored.filter(compute.greater(stored["fps_from_header"], 0.0))
+    return compute.divide(timed["num_frames"], timed["fps_from_header"])
 
 
 def shard_figures(manifest: manifests.Manifest) -> list[ShardFigures]:

@@ -7,6 +7,7 @@ folders are not looked at.
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from pipelines.sources import frame_folders
@@ -21,6 +22,16 @@ OTHER_VIDEO_SUFFIXES = frozenset(
 """Suffixes of videos in containers that are recognised and not decoded."""
 
 Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """The names in a folder, in order; which are folders, no clips, or lead back."""
+
+    names: list[str]
+    folders: set[str]
+    others: set[str]
+    loops: set[str]
 
 
 def is_video_name(name: str) -> bool:
@@ -45,51 +56,61 @@ def clips_below(
       is_listed: returns whether a folder is a clip for sure; then every other one is
         looked into, even beside frames.
     """
-    folders: set[str] = set()
-    others: set[str] = set()
-    names: list[str] = []
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                kind = _kind(entry)
-                if kind == "folder":
-                    folders.add(entry.name)
-                elif kind != "file" or _suffix(entry.name) not in CLIP_SUFFIXES:
-                    others.add(entry.name)
-                names.append(entry.name)
         above = (*_above, _identity(folder))
-        # A folder that leads back is no clip: it is not even looked at for frames.
-        loops = {n for n in folders if _leads_back(folder / n, above)}
+        entries = _read(folder, above)
     except OSError as cause:
         if error is None:
             return
         raise error(f"{cause.filename}: cannot read: {cause.strerror}") from cause
-    if loops and error is not None:
-        link = folder / min(loops)
+    if entries.loops and error is not None:
+        link = folder / min(entries.loops)
         raise error(
             f"{link}: a link that leads back to {link.resolve()}, in which it lies: "
             f"remove it"
         )
-    folders -= loops
-    of_frames: set[str] = set()
-    if is_listed is not None:
-        of_frames = {n for n in folders if is_listed(folder / n)}
-        of_frames |= {n for n in folders - of_frames if _is_frames_alone(folder / n)}
-    elif any(_is_frames_alone(folder / name) for name in folders):
-        of_frames = folders
-    names.sort()
-    for name in names:
+    of_frames = _clips_of_frames(folder, entries.folders, is_listed)
+    for name in entries.names:
         path = folder / name
-        if name in folders and name not in of_frames:
+        if name in entries.folders and name not in of_frames:
             yield from clips_below(
                 path, leave_out, error, is_listed=is_listed, _above=above
             )
-        elif name in others:
+        elif name in entries.others:
             leave_out(path)
-        elif name not in loops:
+        elif name not in entries.loops:
             yield path
+
+
+def _read(folder: Path, above: tuple[Identity, ...]) -> _Entries:
+    """Returns what lies in a folder; `above` are itself and those it lies in."""
+    names: list[str] = []
+    folders: set[str] = set()
+    others: set[str] = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            names.append(entry.name)
+            kind = _kind(entry)
+            if kind == "folder":
+                folders.add(entry.name)
+            elif kind != "file" or _suffix(entry.name) not in CLIP_SUFFIXES:
+                others.add(entry.name)
+    # A folder that leads back is no clip: it is not even looked at for frames.
+    loops = {name for name in folders if _leads_back(folder / name, above)}
+    return _Entries(sorted(names), folders - loops, others, loops)
+
+
+def _clips_of_frames(
+    folder: Path, names: set[str], is_listed: Callable[[Path], bool] | None
+) -> set[str]:
+    """Returns which folders of these names are clips, as folders of frames are."""
+    if is_listed is None:
+        has_frames = any(_is_frames_alone(folder / name) for name in names)
+        return names if has_frames else set()
+    listed = {name for name in names if is_listed(folder / name)}
+    return listed | {n for n in names - listed if _is_frames_alone(folder / n)}
 
 
 def _is_frames_alone(folder: Path) -> bool:
