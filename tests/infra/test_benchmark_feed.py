@@ -122,4 +122,6 @@ def test_stages_are_parts_of_the_whole(published_version):
     result = feed_stages.measure(published_version.dataset, 1)
     assert set(result["bare"]) == {"ms", "decide", "read", "jpeg"}
     assert {"jpeg", "resample", "split"} < set(result["ours"])  # they have no cells
+    assert set(result["luma"]) == {"ms", "decide", "read", "jpeg"}
     assert result["bare_over_ours"] > 0
+    assert result["luma_over_ours"] > 0
