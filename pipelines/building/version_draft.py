@@ -135,7 +135,10 @@ def publish(
         is not equal.
     """
     if parent is not None and written.manifest.says_the_same(parent.manifest):
-        logger.info("nothing changed: version %s stays", parent.manifest.version)
+        logger.info(
+            "no clip, label or setting changed: version %s stays",
+            parent.manifest.version,
+        )
         return parent
     try:
         return data_set.publish(written.folder, written.manifest)
@@ -144,7 +147,7 @@ def publish(
         if rival is None or not written.manifest.says_the_same(rival.manifest):
             raise
     name = rival.manifest.version
-    logger.info("nothing changed: another process has published %s, the same", name)
+    logger.info("another process has published %s, the same: nothing is added", name)
     return rival
 
 

@@ -83,7 +83,8 @@ class JobResult:
 
     Attributes:
       num_shards: by what was done (shard_plans.ACTIONS).
-      shard_seconds: from the first shard's start to the last shard's end.
+      num_made: clips of the shards that were decoded or copied.
+      shard_seconds: from the start of the first of these shards to the end of the last.
       lost: clips that are not stored, by reason.
       num_leaks, num_label_conflicts: files that are in two splits, under two labels.
       num_sources_read: clips whose files were read; the others were recognised.
@@ -92,7 +93,8 @@ class JobResult:
     version: Version
     num_shards: dict[str, int]
     seconds: float
-    shard_seconds: float
+    num_made: int = 0
+    shard_seconds: float = 0.0
     lost: dict[str, int] = field(default_factory=dict)
     num_leaks: int = 0
     num_label_conflicts: int = 0
@@ -101,6 +103,7 @@ class JobResult:
     def to_json(self) -> dict[str, object]:
         """Returns the last line of the command's output."""
         manifest = self.version.manifest
+        rate = round(self.num_made / max(self.shard_seconds, 1e-3), 1)
         return {
             "version": manifest.version,
             "num_clips": manifest.num_clips,
@@ -109,9 +112,7 @@ class JobResult:
             "shards": self.num_shards,
             "num_bytes": manifest.num_bytes,
             "seconds": round(self.seconds, 1),
-            "clips_per_second": round(
-                manifest.num_clips / max(self.shard_seconds, 1e-3), 1
-            ),
+            "clips_per_second": rate if self.num_made else None,
             "lost": self.lost,
             "num_leaks": self.num_leaks,
             "num_label_conflicts": self.num_label_conflicts,
@@ -153,12 +154,13 @@ def run(job: VersionJob) -> JobResult:
         if has_new:
             source_recording.keep(recorded, staging, data_set)
     actions = collections.Counter(receipt.action for receipt in done)
+    num_made, shard_seconds = _made_anew(shards, done)
     result = JobResult(
         version=version,
         num_shards={action: actions[action] for action in shard_plans.ACTIONS},
         seconds=time.monotonic() - begin,
-        shard_seconds=max(r.end_seconds for r in done)
-        - min(r.begin_seconds for r in done),
+        num_made=num_made,
+        shard_seconds=shard_seconds,
         lost=dict(written.lost_clips.num_clips),
         num_leaks=len(written.same_bytes.leaks),
         num_label_conflicts=len(written.same_bytes.conflicts),
@@ -167,6 +169,21 @@ def run(job: VersionJob) -> JobResult:
     _log(data_set, result)
     _log_notes(written, version)
     return result
+
+
+def _made_anew(
+    shards: Sequence[ShardReferences], done: Sequence[ShardReceipt]
+) -> tuple[int, float]:
+    """Returns the clips of the shards that were not reused, and how long these took."""
+    made = [
+        (shard.num_clips, receipt.begin_seconds, receipt.end_seconds)
+        for shard, receipt in zip(shards, done, strict=True)
+        if receipt.action != shard_plans.REUSED
+    ]
+    if not made:
+        return 0, 0.0
+    num_clips, begins, ends = zip(*made, strict=True)
+    return sum(num_clips), max(ends) - min(begins)
 
 
 def foresee(job: VersionJob) -> dict[str, object]:

@@ -69,7 +69,7 @@ def changes(manifest: Manifest, parent: Manifest | None) -> tuple[str, ...]:
     if parent is None:
         return ("which is gone",) if manifest.parent else ()
     num_new = num_new_shards(manifest, parent)
-    lines = [f"{len(manifest.shards) - num_new} shards reused, {num_new} new"]
+    lines = [f"{len(manifest.shards) - num_new} of its shards kept, {num_new} new"]
     before, after = (dataclasses.asdict(m.settings) for m in (parent, manifest))
     lines += [
         f"{name} {before[name]} -> {after[name]}"

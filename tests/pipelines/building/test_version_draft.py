@@ -206,7 +206,9 @@ def test_a_draft_that_says_nothing_new_leaves_the_version(tmp_path, caplog):
 
     assert second == first
     assert opening.list_versions(tmp_path) == ["000001"]
-    assert caplog.messages == ["nothing changed: version 000001 stays"]
+    assert caplog.messages == [
+        "no clip, label or setting changed: version 000001 stays"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,7 @@ def test_a_rival_that_published_the_same_is_none(tmp_path, caplog, has_parent):
     assert second == first
     assert second.manifest.version == opening.list_versions(tmp_path)[-1] == name
     assert caplog.messages == [
-        f"nothing changed: another process has published {name}, the same"
+        f"another process has published {name}, the same: nothing is added"
     ]
 
 

@@ -204,7 +204,7 @@ def test_building_again_decodes_nothing_and_the_version_stays(
         "relabelled": 0,
         "decoded": 0,
     }
-    assert "nothing changed: version 000001 stays" in done.stderr
+    assert "no clip, label or setting changed: version 000001 stays" in done.stderr
     assert shard_files(dataset) == shard_files(built[1].dataset)
     assert opening.list_versions(dataset) == ["000001"]
 

@@ -48,9 +48,9 @@ def test_changes_against_the_parent_are_told_in_words(tmp_path):
     first, second, third = history.history(tmp_path)
 
     assert (first.parent, first.changes, first.num_new_shards) == ("", (), 4)
-    assert second.changes == ("3 shards reused, 1 new", "annotations changed")
+    assert second.changes == ("3 of its shards kept, 1 new", "annotations changed")
     assert third.changes == (
-        "0 shards reused, 4 new",
+        "0 of its shards kept, 4 new",
         "jpeg_quality 90 -> 50",
         "annotations changed",
         "2 -> 3 classes",
@@ -64,7 +64,7 @@ def test_another_number_of_shards_is_told(tmp_path, monkeypatch):
     by_hand.publish(tmp_path)
     changes = history.history(tmp_path)[-1].changes
     assert changes == (
-        "2 shards reused, 1 new",
+        "2 of its shards kept, 1 new",
         "shards by split {'test': 1, 'train': 2, 'validation': 1} -> "
         "{'test': 1, 'train': 1, 'validation': 1}",
     )
@@ -82,10 +82,10 @@ def test_a_version_of_which_only_the_table_is_new_says_so(tmp_path):
     table = dataclasses.replace(first.clips_table, sha256="ab" * 32)
     second = dataclasses.replace(first, clips_table=table)
     assert version_differences.changes(second, first) == (
-        "4 shards reused, 0 new",
+        "4 of its shards kept, 0 new",
         "the table of clips alone, as where files are",
     )
-    assert version_differences.changes(first, first) == ("4 shards reused, 0 new",)
+    assert version_differences.changes(first, first) == ("4 of its shards kept, 0 new",)
 
 
 def test_a_parent_that_is_gone_is_told(tmp_path, capsys):

@@ -118,7 +118,7 @@ def test_nothing_new_makes_no_version(package, first, dataset, no_workers, caplo
 
     assert result.version == dataclasses.replace(first, dataset=dataset)
     assert result.num_shards == {"reused": 6, "relabelled": 0, "decoded": 0}
-    assert "nothing changed: version 000001 stays" in caplog.messages
+    assert "no clip, label or setting changed: version 000001 stays" in caplog.messages
     assert opening.list_versions(dataset) == ["000001"]
 
 
@@ -311,7 +311,7 @@ def test_shards_are_as_asked_or_as_they_are_or_by_the_clips(
 
 def test_the_result_counts_clips_by_the_time_of_the_shards_only(first):
     result = make_version.JobResult(
-        first, {"reused": 0, "decoded": 6}, seconds=9.96, shard_seconds=4.0
+        first, {"reused": 0, "decoded": 6}, seconds=9.96, num_made=8, shard_seconds=4.0
     )
 
     assert result.to_json() == {

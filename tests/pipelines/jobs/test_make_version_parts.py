@@ -183,6 +183,7 @@ def test_the_last_line_of_output_says_what_was_done(version):
         version=version,
         num_shards={"reused": 3, "relabelled": 1, "decoded": 0},
         seconds=12.345,
+        num_made=3,
         shard_seconds=4.0,
     )
     num_bytes = sum(
@@ -198,7 +199,7 @@ def test_the_last_line_of_output_says_what_was_done(version):
         "shards": {"reused": 3, "relabelled": 1, "decoded": 0},
         "num_bytes": num_bytes,
         "seconds": 12.3,
-        "clips_per_second": 1.5,
+        "clips_per_second": 0.8,
         "lost": {},
         "num_leaks": 0,
         "num_label_conflicts": 0,
@@ -209,10 +210,19 @@ def test_the_last_line_of_output_says_what_was_done(version):
 def test_quarantined_and_missing_clips_are_one_number_in_the_output(version):
     manifest = dataclasses.replace(version.manifest, num_quarantined=2, num_missing=3)
     result = make_version.JobResult(
-        dataclasses.replace(version, manifest=manifest), {}, 0.0, 0.0
+        dataclasses.replace(version, manifest=manifest), {}, 0.0
     )
     assert result.to_json()["num_quarantined"] == 5
-    assert result.to_json()["clips_per_second"] == 6000.0  # 6 clips in a millisecond
+
+
+@pytest.mark.parametrize(
+    ("num_made", "seconds", "rate"), [(6, 0.0, 6000.0), (6, 4.0, 1.5), (0, 0.0, None)]
+)
+def test_the_rate_is_of_clips_that_were_decoded_or_copied(
+    version, num_made, seconds, rate
+):
+    result = make_version.JobResult(version, {}, 9.0, num_made, seconds)
+    assert result.to_json()["clips_per_second"] == rate
 
 
 def test_what_a_dead_job_left_is_removed_and_logged(version, caplog):

@@ -29,7 +29,7 @@ def test_relabel_forgets_it_and_a_build_lists_its_file(made, tmp_path, caplog):
     fewer = tiny.annotate(tmp_path / "fewer", tiny.changed(c105=None))
     before = statuses(opening.open_version(made.dataset))
     caplog.set_level("INFO", logger="pipelines")
-    told = "against version", "no label", "nothing changed", "version 0", "2 files"
+    told = "against version", "no label", "no clip, label", "version 0", "2 files"
     with tiny.lent_worker():
         status, result = made.relabel(made.dataset, fewer)
         relabelled = opening.open_version(made.dataset)
@@ -56,9 +56,9 @@ def test_relabel_forgets_it_and_a_build_lists_its_file(made, tmp_path, caplog):
 
         assert made.build(made.dataset, fewer) == built  # and so it stays
 
-    assert "nothing changed: version 000003 stays" in caplog.messages
+    assert "no clip, label or setting changed: version 000003 stays" in caplog.messages
     assert [version.changes for version in history.history(made.dataset)] == [
         (),
-        ("3 shards reused, 1 new", "annotations changed", "-1 clips"),
-        ("4 shards reused, 0 new", "unlisted 1 -> 2"),
+        ("3 of its shards kept, 1 new", "annotations changed", "-1 clips"),
+        ("4 of its shards kept, 0 new", "unlisted 1 -> 2"),
     ]
