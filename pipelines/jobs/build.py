@@ -17,6 +17,7 @@ from pipelines.jobs import (
     origin,
 )
 from pipelines.jobs.build_options import BuildOptions
+from pipelines.jobs.job_result import JobResult
 from pipelines.planning import checksums, matching, source_records
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.planning.published_clips import PublishedClip
@@ -30,7 +31,7 @@ __all__ = ["build", "main", "parse"]
 logger = logging.getLogger(__name__)
 
 
-def build(options: BuildOptions) -> make_version.JobResult:
+def build(options: BuildOptions) -> JobResult:
     """Builds what is not built yet and publishes a version of all of it.
 
     Raises:

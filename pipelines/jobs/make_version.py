@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io import interrupts
@@ -25,12 +25,17 @@ from mindrecord_io.versions.manifests import Version
 from pipelines.building import clip_notes, receipts, version_draft
 from pipelines.building.receipts import ShardReceipt
 from pipelines.building.version_draft import MadeShard, WrittenVersion
-from pipelines.jobs import brakes, damaged_shards, needed_space, source_recording
+from pipelines.jobs import (
+    brakes,
+    damaged_shards,
+    job_result,
+    needed_space,
+    source_recording,
+)
 from pipelines.jobs.brakes import JobError
 from pipelines.planning import (
     clip_listing,
     clip_references,
-    shard_plans,
     version_plans,
 )
 from pipelines.planning.clip_references import ShardReferences
@@ -38,7 +43,7 @@ from pipelines.planning.source_records import NewRecords
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing.data_sets import DataSet
 
-__all__ = ["JobError", "JobResult", "VersionJob", "foresee", "run"]
+__all__ = ["JobError", "VersionJob", "foresee", "run"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,50 +82,7 @@ class VersionJob:
     damaged: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """What a job did.
-
-    Attributes:
-      num_shards: by what was done (shard_plans.ACTIONS).
-      num_made: clips of the shards that were decoded or copied.
-      shard_seconds: from the start of the first of these shards to the end of the last.
-      lost: clips that are not stored, by reason.
-      num_leaks, num_label_conflicts: files that are in two splits, under two labels.
-      num_sources_read: clips whose files were read; the others were recognised.
-    """
-
-    version: Version
-    num_shards: dict[str, int]
-    seconds: float
-    num_made: int = 0
-    shard_seconds: float = 0.0
-    lost: dict[str, int] = field(default_factory=dict)
-    num_leaks: int = 0
-    num_label_conflicts: int = 0
-    num_sources_read: int = 0
-
-    def to_json(self) -> dict[str, object]:
-        """Returns the last line of the command's output."""
-        manifest = self.version.manifest
-        rate = round(self.num_made / max(self.shard_seconds, 1e-3), 1)
-        return {
-            "version": manifest.version,
-            "num_clips": manifest.num_clips,
-            "num_quarantined": manifest.num_quarantined + manifest.num_missing,
-            "num_frames": manifest.num_frames,
-            "shards": self.num_shards,
-            "num_bytes": manifest.num_bytes,
-            "seconds": round(self.seconds, 1),
-            "clips_per_second": rate if self.num_made else None,
-            "lost": self.lost,
-            "num_leaks": self.num_leaks,
-            "num_label_conflicts": self.num_label_conflicts,
-            "num_sources_read": self.num_sources_read,
-        }
-
-
-def run(job: VersionJob) -> JobResult:
+def run(job: VersionJob) -> job_result.JobResult:
     """Makes what is not made yet and publishes a version of all of it.
 
     Raises:
@@ -153,37 +115,11 @@ def run(job: VersionJob) -> JobResult:
         version = version_draft.publish(written, plan.parent, data_set)
         if has_new:
             source_recording.keep(recorded, staging, data_set)
-    actions = collections.Counter(receipt.action for receipt in done)
-    num_made, shard_seconds = _made_anew(shards, done)
-    result = JobResult(
-        version=version,
-        num_shards={action: actions[action] for action in shard_plans.ACTIONS},
-        seconds=time.monotonic() - begin,
-        num_made=num_made,
-        shard_seconds=shard_seconds,
-        lost=dict(written.lost_clips.num_clips),
-        num_leaks=len(written.same_bytes.leaks),
-        num_label_conflicts=len(written.same_bytes.conflicts),
-        num_sources_read=sum(receipt.num_read for receipt in done),
-    )
+    seconds = time.monotonic() - begin
+    result = job_result.result_of(version, written, shards, done, seconds)
     _log(data_set, result)
     _log_notes(written, version)
     return result
-
-
-def _made_anew(
-    shards: Sequence[ShardReferences], done: Sequence[ShardReceipt]
-) -> tuple[int, float]:
-    """Returns the clips of the shards that were not reused, and how long these took."""
-    made = [
-        (shard.num_clips, receipt.begin_seconds, receipt.end_seconds)
-        for shard, receipt in zip(shards, done, strict=True)
-        if receipt.action != shard_plans.REUSED
-    ]
-    if not made:
-        return 0, 0.0
-    num_clips, begins, ends = zip(*made, strict=True)
-    return sum(num_clips), max(ends) - min(begins)
 
 
 def foresee(job: VersionJob) -> dict[str, object]:
@@ -367,7 +303,7 @@ def _summary(
     return shard_folders.parse_summary(text, receipt.split, receipt.key, place)
 
 
-def _log(data_set: DataSet, result: JobResult) -> None:
+def _log(data_set: DataSet, result: job_result.JobResult) -> None:
     manifest = result.version.manifest
     logger.info(
         "version %s of %s: %d clips, %d frames, %s; shards: %s",

@@ -11,7 +11,7 @@ from mindrecord_io import naming, records
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import files
 from mindrecord_io.versions import opening
-from pipelines.jobs import build, build_options, make_version
+from pipelines.jobs import build, build_options, job_result
 from pipelines.jobs.make_version import JobError
 from pipelines.planning import matching
 from pipelines.planning.version_plans import VersionPlan
@@ -310,7 +310,7 @@ def test_shards_are_as_asked_or_as_they_are_or_by_the_clips(
 
 
 def test_the_result_counts_clips_by_the_time_of_the_shards_only(first):
-    result = make_version.JobResult(
+    result = job_result.JobResult(
         first, {"reused": 0, "decoded": 6}, seconds=9.96, num_made=8, shard_seconds=4.0
     )
 

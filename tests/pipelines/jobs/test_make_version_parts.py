@@ -15,7 +15,7 @@ from mindrecord_io.storage import incomplete, tallies
 from mindrecord_io.versions import manifests, opening
 from pipelines import quarantine
 from pipelines.building import clip_notes, receipts, version_draft
-from pipelines.jobs import brakes, make_version
+from pipelines.jobs import brakes, job_result, make_version
 from pipelines.planning import matching
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
@@ -179,7 +179,7 @@ def test_nothing_new_leaves_the_version_as_it_is(version):
 
 
 def test_the_last_line_of_output_says_what_was_done(version):
-    result = make_version.JobResult(
+    result = job_result.JobResult(
         version=version,
         num_shards={"reused": 3, "relabelled": 1, "decoded": 0},
         seconds=12.345,
@@ -209,7 +209,7 @@ def test_the_last_line_of_output_says_what_was_done(version):
 
 def test_quarantined_and_missing_clips_are_one_number_in_the_output(version):
     manifest = dataclasses.replace(version.manifest, num_quarantined=2, num_missing=3)
-    result = make_version.JobResult(
+    result = job_result.JobResult(
         dataclasses.replace(version, manifest=manifest), {}, 0.0
     )
     assert result.to_json()["num_quarantined"] == 5
@@ -221,7 +221,7 @@ def test_quarantined_and_missing_clips_are_one_number_in_the_output(version):
 def test_the_rate_is_of_clips_that_were_decoded_or_copied(
     version, num_made, seconds, rate
 ):
-    result = make_version.JobResult(version, {}, 9.0, num_made, seconds)
+    result = job_result.JobResult(version, {}, 9.0, num_made, seconds)
     assert result.to_json()["clips_per_second"] == rate
 
 
