@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from eval.running import parsers, process_start
+from eval.running import early_checks, parsers, process_start
 from mindrecord_io.commands import command_line
 
 _TOOLS = ("export", "import_weights", "infer")
@@ -22,14 +22,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return doctor.main(words[1:])
     if words and words[0] in _TOOLS:
         # --help and wrong flags are answered here, before MindSpore is loaded.
-        getattr(parsers, f"{words[0]}_parser")().parse_known_args(words[1:])
+        parser = getattr(parsers, f"{words[0]}_parser")()
+        flags, _ = parser.parse_known_args(words[1:])
+        if status := early_checks.refuse_absent(words[0], flags):
+            return status
         process_start.prepare_mindspore()
-        status: int = importlib.import_module(f"eval.{words[0]}").main(words[1:])
-        return status
+        tool = importlib.import_module(f"eval.{words[0]}")
+        return int(tool.main(words[1:]))
     parser = parsers.eval_parser()
     if words and not words[0].startswith("-"):
         parser.error(f"no tool is called {words[0]!r}: {', '.join(_TOOLS)}")
     flags, rest = parser.parse_known_args(words)
+    if status := early_checks.refuse_absent("eval", flags):
+        return status
     has_zoo_line = vars(flags).pop("zoo_line")
     process_start.prepare_mindspore()
     # These lead to YAML's library and MindSpore, so not before the line above.

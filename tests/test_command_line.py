@@ -187,11 +187,10 @@ def test_the_configurations_are_installed():
         (["train", "--help"], 0, "usage: clipmill train "),
         (["eval", "--help"], 0, "usage: clipmill eval "),
         (["export", "--help"], 0, "usage: clipmill export "),
-        pytest.param(
+        (
             ["export", "--checkpoint=none.ckpt", "--output=a.onnx"],
             1,
             "E clipmill: export failed: there is no checkpoint none.ckpt\n",
-            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -229,6 +228,28 @@ def test_a_missing_library_is_one_sentence(words):
     assert all("loading MindSpore" in text for text in first)
     assert line.startswith("clipmill needs the module '")
     assert ".venv/bin/activate" in line
+
+
+@pytest.mark.parametrize(
+    ("job", "flags", "why"),
+    [
+        ("train", ["--output=o"], "none: no data set here"),
+        ("eval", ["--checkpoint=c.ckpt"], "none: no data set here"),
+        ("infer", ["--checkpoint=c.ckpt", "--clip_id=1"], "none: no data set here"),
+        ("eval", ["--checkpoint=n.ckpt"], "there is no checkpoint n.ckpt"),
+    ],
+)
+def test_what_is_not_there_is_named_before_mindspore_is_loaded(
+    job, flags, why, published_version, tmp_path
+):
+    is_there = "checkpoint" in why
+    words = ["--dataset", published_version.dataset if is_there else "none"]
+    words += ["--config_path", "demo_cpu"] if job != "infer" else []
+    done = run(job, *words, *flags, cwd=tmp_path, script=LOADED + SCRIPT)
+
+    assert done.returncode == 1
+    assert f"E clipmill: {job} failed: {why}" in done.stderr
+    assert "mindspore" not in done.stdout
 
 
 @pytest.mark.parametrize("job", ["train", "eval", "import_weights"])

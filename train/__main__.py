@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from eval.running import parsers, process_start
+from eval.running import early_checks, parsers, process_start
 from mindrecord_io.commands import command_line
 from mindrecord_io.commands.command_line import CommandParser
 
@@ -12,6 +12,8 @@ from mindrecord_io.commands.command_line import CommandParser
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains; returns 0, 1 if that failed, or 2 for wrong usage."""
     flags, rest = train_parser().parse_known_args(argv)
+    if status := early_checks.refuse_absent("train", flags):
+        return status
     process_start.prepare_mindspore()
     # These lead to YAML's library and MindSpore, so not before the line above.
     from eval.running import command, config_file
