@@ -29,7 +29,7 @@ lint: install  ## formatting, lint and types
 	@$(VENV)/bin/mypy
 
 test: lint  ## lint, types and every test
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-fast: install  ## the tests that take seconds
 	@$(RUN) -m pytest -m "not slow"

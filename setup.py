@@ -79,6 +79,7 @@ setup(
             "playwright>=1.50",  # drives Debian's Chromium
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.11",
             "types-PyYAML",
             "types-tqdm",
