@@ -80,14 +80,19 @@ def start_training(
     log: Path | None = None,
     cores: Collection[int] = (),
 ) -> subprocess.Popen[bytes] | None:
-    """Starts to train a network, unless that is done already."""
+    """Trains a network, or goes on with a training that was interrupted.
+
+    Returns: the program; None where the network is trained already.
+    """
     if result_path(folder).exists():
         logger.info("trained already: %s", folder)
         return None
-    shutil.rmtree(folder, ignore_errors=True)  # of a demo that was interrupted
+    is_begun = any((folder / "checkpoints").glob("step-*"))
+    if not is_begun:
+        shutil.rmtree(folder, ignore_errors=True)
     return start_command(
         *("train", "--config_path", CONFIG, "--dataset", dataset),
-        *("--output", folder, *flags),
+        *("--output", folder, *flags, *(("--resume",) if is_begun else ())),
         log=log,
         cores=cores,
     )

@@ -46,10 +46,14 @@ def test_what_is_trained_already_is_not_trained_again(demo, tmp_path):
     assert demo.finish_training(process, tmp_path) == Path("best.ckpt")
 
 
-def test_an_interrupted_training_is_begun_anew(demo, tmp_path, monkeypatch):
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_an_interrupted_training_goes_on_from_its_checkpoint_if_it_has_one(
+    demo, tmp_path, monkeypatch, has_checkpoint
+):
     folder = tmp_path / "tsm-000001"
-    folder.mkdir()
-    (folder / "metrics.jsonl").write_text("half")
+    (folder / "checkpoints").mkdir(parents=True)
+    if has_checkpoint:
+        (folder / "checkpoints/step-00000004").mkdir()
     started = []
     monkeypatch.setattr(
         demo, "start_command", lambda *words, log, cores: started.append(words)
@@ -57,9 +61,10 @@ def test_an_interrupted_training_is_begun_anew(demo, tmp_path, monkeypatch):
 
     demo.start_training(tmp_path, folder, "--shift_place", "none")
 
-    assert not folder.exists()
+    assert folder.exists() == has_checkpoint
     assert started[0][0] == "train"
-    assert started[0][-2:] == ("--shift_place", "none")
+    flags = ("--shift_place", "none", *(["--resume"] if has_checkpoint else []))
+    assert started[0][started[0].index(folder) + 1 :] == flags
 
 
 def test_the_table_names_where_everything_lies(demo, monkeypatch, tmp_path, capsys):
