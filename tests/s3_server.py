@@ -47,9 +47,13 @@ class S3Server:
 
     def contents(self, folder: str) -> dict[str, bytes]:
         """Returns all files below a folder, by their path there."""
+        return {path: self.read(f"{folder}/{path}") for path in self.paths(folder)}
+
+    def paths(self, folder: str) -> list[str]:
+        """Returns the path of each file below a folder, from there."""
         selector = fs.FileSelector(folder, recursive=True, allow_not_found=True)
-        paths = [i.path for i in self.filesystem().get_file_info(selector) if i.is_file]
-        return {path.removeprefix(f"{folder}/"): self.read(path) for path in paths}
+        infos = self.filesystem().get_file_info(selector)
+        return [info.path.removeprefix(f"{folder}/") for info in infos if info.is_file]
 
     def make_bucket(self, name: str) -> None:
         self.filesystem().create_dir(name)
@@ -73,7 +77,10 @@ class S3Server:
 
     def fail(self, percent: float) -> None:
         """Lets so many of the coming requests fail: "refused" by 503 or 500, or "cut
-        off" within the answer or, of those that write, after they were done."""
+        off" within the answer or, of those that write, after they were done.
+
+        Which ones depends on their number since this call alone.
+        """
         self._ask("PUT", f"/-/fail/{percent}")
 
     def requests(self) -> list[tuple[str, str, str]]:
@@ -159,6 +166,7 @@ class _Faulty:
             self._requests = []
         else:
             self._share = float(path.removeprefix("/-/fail/")) / 100
+            self._chance = random.Random(1)
         start_response("200 OK", [("Content-Length", str(len(content)))])
         return content
 

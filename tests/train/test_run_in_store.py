@@ -196,7 +196,7 @@ def test_a_killed_command_is_resumed_elsewhere_and_evaluated_by_its_uri(
     killed = command(tmp_path, published_version, URI)
     with subprocess.Popen(killed, stderr=subprocess.PIPE) as process:
         mark = "checkpoints/step-00000003/checkpoint.json"
-        while mark not in bucket.contents("runs/r50"):
+        while mark not in bucket.paths("runs/r50"):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
