@@ -1,13 +1,13 @@
 """Copies files to and from an object store: whole, checked, tried again.
 
-A local file that is finished is copied and read back, until its size and SHA-256 are
-right. Nothing is ever written straight into the store: a stream that breaks off there
-leaves a file that looks complete.
+A local file that is finished is copied until the store's ETag proves it, or until it
+reads back with the right size and SHA-256. Nothing is ever written straight into the
+store: a stream that breaks off there leaves a file that looks complete.
 """
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
 from mindrecord_io.records import Fingerprint
@@ -32,20 +32,22 @@ __all__ = [
 ]
 
 _READ_BYTES = 16 << 20  # a request each
+_PART_BYTES = 10 << 20  # Arrow sends what is larger in parts of this size
 _PARTS_AHEAD = 3
 
 
 def upload(remote: Storage, path: str, source: Path) -> None:
-    """Copies a local file to the store and reads it back to check it.
+    """Copies a local file to the store and checks what the store has.
 
     Raises:
-      StorageError: it cannot be written, or is not read back as it was written.
+      StorageError: it cannot be written, or is not there as it was written.
     """
-    expected, md5 = files.fingerprint(source), _md5_of(source)
+    with source.open("rb") as file:
+        etags = _etags(iter(lambda: file.read(_PART_BYTES), b""))
 
     def copy() -> None:
         _copy(remote, path, source)
-        _check(remote, path, expected, md5)
+        _check(remote, path, etags, lambda: files.fingerprint(source))
 
     object_store.retried(copy, f"write {remote.uri}/{path}")
 
@@ -62,17 +64,18 @@ def upload_note(remote: Storage, path: str, source: Path) -> None:
 
 
 def put(remote: Storage, path: str, content: bytes) -> None:
-    """Writes or replaces a small file and reads it back to check it.
+    """Writes or replaces a small file and checks what the store has.
 
     Raises:
       StorageError: as `upload`.
     """
     expected = Fingerprint(len(content), hashlib.sha256(content).hexdigest())
-    md5 = _md5(content).hexdigest()
+    begins = range(0, len(content), _PART_BYTES)
+    etags = _etags(content[begin : begin + _PART_BYTES] for begin in begins)
 
     def write() -> None:
         _write(remote, path, content)
-        _check(remote, path, expected, md5)
+        _check(remote, path, etags, lambda: expected)
 
     object_store.retried(write, f"write {remote.uri}/{path}")
 
@@ -174,17 +177,21 @@ def _check_copy(copy: Path, expected: Fingerprint) -> None:
         )
 
 
-def _check(remote: Storage, path: str, expected: Fingerprint, md5: str) -> None:
+def _check(
+    remote: Storage,
+    path: str,
+    etags: Set[str],
+    expected_content: Callable[[], Fingerprint],
+) -> None:
     """Raises OSError unless the store has what was written.
 
-    That its ETag is the MD5 will do: S3 makes it of what it stored, of a file that came
-    by one request and that KMS does not encrypt. Any other file is read back.
+    An ETag made of MD5 will do. A file that has another is read back.
     """
     file = remote.open(path)
     with file.content:
-        if (file.num_bytes, file.etag) == (expected.num_bytes, md5):
+        if file.etag in etags:
             return
-    back = fingerprint(remote, path)
+    expected, back = expected_content(), fingerprint(remote, path)
     if back != expected:
         raise OSError(
             f"it reads back as {back.num_bytes} bytes with SHA-256 {back.sha256}, "
@@ -192,10 +199,21 @@ def _check(remote: Storage, path: str, expected: Fingerprint, md5: str) -> None:
         )
 
 
+def _etags(parts: Iterable[bytes]) -> set[str]:
+    """Returns the ETags that S3 may make of a file's parts, which KMS does not encrypt.
+
+    The MD5 of what came by one request; of an upload in parts the MD5 of their MD5s and
+    their number, which shows that they are all there, in order.
+    """
+    digests = [_md5(part).digest() for part in parts] or [_md5().digest()]
+    in_parts = f"{_md5(b''.join(digests)).hexdigest()}-{len(digests)}"
+    return {in_parts, *(digest.hex() for digest in digests if len(digests) == 1)}
+
+
 def _copy(remote: Storage, path: str, source: Path) -> None:
     _make_parent(remote, path)
     with source.open("rb") as file, remote.filesystem.open_output_stream(path) as far:
-        while content := file.read(_READ_BYTES):
+        while content := file.read(_PART_BYTES):
             far.write(content)
 
 
@@ -207,11 +225,6 @@ def _write(remote: Storage, path: str, content: bytes) -> None:
 
 def _md5(content: bytes = b"") -> "hashlib._Hash":
     return hashlib.md5(content, usedforsecurity=False)
-
-
-def _md5_of(source: Path) -> str:
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, _md5).hexdigest()
 
 
 def _make_parent(remote: Storage, path: str) -> None:

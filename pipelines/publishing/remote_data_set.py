@@ -115,12 +115,14 @@ class RemoteDataSet:
         assert summary is not None
         remote = naming.shard_folder(Path(), split, key)
         local = naming.shard_folder(self.folder, split, key)
-        last = naming.summary_path(remote)
-        for path in (
-            *(remote / n for n in shard_folders.file_fingerprints(summary)),
-            last,
-        ):
+
+        def upload(path: Path) -> None:
             transfers.upload(self._remote, path.as_posix(), local / path.name)
+
+        paths = [remote / n for n in shard_folders.file_fingerprints(summary)]
+        with futures.ThreadPoolExecutor(_NUM_THREADS) as executor:
+            list(executor.map(upload, paths))
+        upload(naming.summary_path(remote))
 
     def drop(self, split: str, key: str) -> None:
         shutil.rmtree(naming.shard_folder(self.folder, split, key), ignore_errors=True)

@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 from pyarrow import fs
@@ -87,3 +88,34 @@ def test_a_downloaded_file_is_proved_where_its_content_is_known(
 def test_a_file_that_is_not_there_is_not_asked_for_again(store, tmp_path):
     with pytest.raises(FileNotFoundError):
         transfers.download(store, "none", tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    "num_bytes", [0, 10 << 20, (10 << 20) + 1, 20 << 20], ids=lambda n: f"{n}-bytes"
+)
+def test_an_uploaded_file_of_any_size_is_proved_without_being_read_back(
+    bucket, tmp_path, num_bytes
+):
+    (tmp_path / "source").write_bytes(os.urandom(num_bytes))
+    remote = object_store.open_storage("s3://bucket/path")
+    transfers.upload(remote, "one", tmp_path / "source")
+    methods = [method for method, path, _ in bucket.requests() if "one" in path]
+    assert "GET" not in methods
+    assert methods[-1] == "HEAD"
+
+
+def test_an_uploaded_file_of_other_content_in_the_store_is_read_back(
+    bucket, tmp_path, monkeypatch
+):
+    (tmp_path / "source").write_bytes(bytes(11 << 20))
+    remote = object_store.open_storage("s3://bucket/path")
+    monkeypatch.setattr(object_store, "NUM_ATTEMPTS", 1)
+
+    def copy_other(remote, path, source):
+        with remote.filesystem.open_output_stream(path) as file:
+            file.write(bytes(10 << 20) + b"\1" * (1 << 20))
+
+    monkeypatch.setattr(transfers, "_copy", copy_other)
+    with pytest.raises(object_store.StorageError, match="it reads back as 11534336"):
+        transfers.upload(remote, "one", tmp_path / "source")
+    assert bucket.fetched("one") == {"one": 1}
