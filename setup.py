@@ -49,6 +49,7 @@ setup(
         "imageio-ffmpeg>=0.6",
         "mindspore>=2.9,<2.10",  # 2.10 needs a protobuf that apache-beam refuses
         "numpy>=1.26,<2",
+        "obstore>=0.8",
         "opencv-python-headless>=4.10,<4.12",  # 4.12 needs numpy 2
         "pyarrow>=18",
         "PyYAML>=6",

@@ -15,7 +15,7 @@ from mindrecord_io.serving.clip_reader import SeenClip, decide
 from mindrecord_io.serving.frame_checksums import FrameChecksums
 from mindrecord_io.serving.frame_ranges import MergeRule, merged_ranges
 from mindrecord_io.serving.views import View, ViewDecision
-from mindrecord_io.storage.range_reads import FilePart, RangeReads
+from mindrecord_io.storage.range_reads import FileRanges, RangeReads
 
 __all__ = ["ClipRanges", "PartsAhead", "RangePlanner"]
 
@@ -28,20 +28,27 @@ class ClipRanges:
     """The ranges of a shard that hold what is seen of a clip.
 
     Attributes:
-      frames: (first byte, bytes) in the shard of the frames in each range, by frame.
+      ranges: (first byte, byte after the last) in the shard of each.
+      places: of each frame seen: the number of its range, and where it begins and ends
+        in that.
       is_whole: all frames of the clip are read, to be checked together.
     """
 
     row: int
     decision: ViewDecision
     ranges: tuple[tuple[int, int], ...]
-    frames: tuple[dict[int, tuple[int, int]], ...]
+    places: dict[int, tuple[int, int, int]]
     is_whole: bool
 
     @property
     def num_bytes(self) -> int:
         """The number of bytes that are read."""
         return sum(end - begin for begin, end in self.ranges)
+
+    def frame(self, contents: Sequence[bytes], index: int) -> bytes:
+        """Returns a frame from the bytes of all ranges."""
+        number, begin, end = self.places[index]
+        return contents[number][begin:end]
 
 
 class RangePlanner:
@@ -61,17 +68,18 @@ class RangePlanner:
         decision = decide(self.index, self._view, row, rng)
         begins, sizes = self.index.frame_ranges(row)
         seen = sorted(set(decision.frame_indices))
-        frames = {i: (begins[i], sizes[i]) for i in seen}
-        if not self.checksums.has_crc32s[row]:
-            whole = (begins[0], begins[-1] + sizes[-1])
-            return ClipRanges(row, decision, (whole,), (frames,), is_whole=True)
-        wanted = [(begin, begin + size) for begin, size in frames.values()]
-        ranges = merged_ranges(wanted, self._rule)
-        parts = tuple(
-            {i: f for i, f in frames.items() if begin <= f[0] < end}
-            for begin, end in ranges
-        )
-        return ClipRanges(row, decision, tuple(ranges), parts, is_whole=False)
+        wanted = [(begins[i], begins[i] + sizes[i]) for i in seen]
+        is_whole = not self.checksums.has_crc32s[row]
+        if is_whole:
+            ranges = [(begins[0], begins[-1] + sizes[-1])]
+        else:
+            ranges = merged_ranges(wanted, self._rule)
+        places, number = {}, 0
+        for i, (begin, end) in zip(seen, wanted, strict=True):
+            number += begin >= ranges[number][1]
+            first = ranges[number][0]
+            places[i] = (number, begin - first, end - first)
+        return ClipRanges(row, decision, tuple(ranges), places, is_whole)
 
 
 class PartsAhead:
@@ -149,48 +157,37 @@ class _Coming:
         self.ranges = ranges
         index, row = planner.index, ranges.row
         shard = index.remote_shards[int(index.shard_indices[row])]
-        self._reads = [
-            reads.submit(
-                FilePart(shard.path, begin, end - begin, shard.content.num_bytes),
-                _Check(index, planner.checksums, ranges, number),
-            )
-            for number, (begin, end) in enumerate(ranges.ranges)
-        ]
+        wanted = FileRanges(shard.path, ranges.ranges, shard.content.num_bytes)
+        self._read = reads.submit(wanted, _Check(index, planner.checksums, ranges))
 
     def result(self) -> SeenClip:
-        jpegs: dict[int, bytes] = {}
-        parts = zip(self._reads, self.ranges.ranges, self.ranges.frames, strict=True)
-        for read, (begin, _), frames in parts:
-            content = read.result()
-            for i, (at, size) in frames.items():
-                jpegs[i] = content[at - begin : at - begin + size]
-        decision = self.ranges.decision
-        return SeenClip(decision, [jpegs[i] for i in decision.frame_indices])
+        """Waits for the frames."""
+        contents, decision = self._read.result(), self.ranges.decision
+        jpegs = [self.ranges.frame(contents, i) for i in decision.frame_indices]
+        return SeenClip(decision, jpegs)
 
     def cancel(self) -> None:
-        for read in self._reads:
-            read.content.cancel()
+        """Takes back what has not been sent."""
+        self._read.contents.cancel()
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """Compares the bytes of one range of a clip with the published checksums."""
+    """Compares the bytes of a clip's ranges with the published checksums."""
 
     index: ClipIndex
     checksums: FrameChecksums
     ranges: ClipRanges
-    number: int
 
-    def __call__(self, content: bytes) -> str:
-        row, view = self.ranges.row, memoryview(content)
+    def __call__(self, contents: Sequence[bytes]) -> str:
+        row = self.ranges.row
         name = f"clip {self.index.clip_ids[row]}"
         if self.ranges.is_whole:
-            wrong = self.checksums.wrong_clip(row, content)
+            wrong = self.checksums.wrong_clip(row, contents[0])
             return wrong and f"the frames of {name} have {wrong}"
-        begin, _ = self.ranges.ranges[self.number]
         first = int(self.index.frame_begins[row])
-        for i, (at, size) in self.ranges.frames[self.number].items():
-            frame = view[at - begin : at - begin + size]
+        for i in self.ranges.places:
+            frame = self.ranges.frame(contents, i)
             if wrong := self.checksums.wrong_frame(first + i, frame):
                 return f"frame {i} of {name} has {wrong}"
         return ""

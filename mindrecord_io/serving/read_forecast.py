@@ -74,14 +74,13 @@ def forecast_parts(planner: RangePlanner, steps: Steps) -> Forecast:
     of_clips = planner.index.clip_num_bytes()
     num_bytes = round(read * of_clips[rows].sum() / of_clips[rows[chosen]].sum())
     num_ranges = round(sum(len(c.ranges) for c in planned) * len(rows) / len(chosen))
-    shards = np.unique(planner.index.shard_indices[rows]).tolist()
     first = len(samples[0].rows) / len(rows)
     return Forecast(
         reading="parts",
         num_bytes=num_bytes,
         num_requests=num_ranges,
         first_num_bytes=num_bytes,
-        first_num_requests=num_ranges + len(shards),  # each one's size is asked for
+        first_num_requests=num_ranges,
         cache_num_bytes=cache_num_bytes(planner.index),
         step_num_bytes=round(num_bytes * first),
         step_num_requests=round(num_ranges * first),
@@ -109,7 +108,7 @@ def forecast_shards(cache: ShardCache, index: ClipIndex, steps: Steps) -> Foreca
         num_bytes=_num_bytes(index, again),
         num_requests=_num_requests(index, again),
         first_num_bytes=_num_bytes(index, first),
-        first_num_requests=_num_requests(index, first) + len(set(first)),
+        first_num_requests=_num_requests(index, first),
         cache_num_bytes=needed,
         step_num_bytes=_num_bytes(index, missing),
         step_num_requests=_num_requests(index, missing),

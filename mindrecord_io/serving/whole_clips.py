@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pyarrow import compute
 from mindrecord_io import records
 from mindrecord_io.serving.frames import FrameError
 from mindrecord_io.storage import files
-from mindrecord_io.storage.range_reads import FilePart
+from mindrecord_io.storage.range_reads import FileRanges
 from mindrecord_io.storage.shard_cache import RemoteShard
 from mindrecord_io.versions.manifests import ShardEntry, Version
 from mindrecord_io.versions.opening import RemoteVersion, open_version
@@ -64,14 +65,16 @@ def _stored_bytes(version: Version, entry: ShardEntry, row: dict[str, Any]) -> b
         if not isinstance(version, RemoteVersion) or entry.mindrecord is None:
             raise
     total = entry.mindrecord.num_bytes
-    part = FilePart(entry.path, row["frames_offset"], num_bytes, total)
+    begin = row["frames_offset"]
+    wanted = FileRanges(entry.path, ((begin, begin + num_bytes),), total)
     check = functools.partial(_wrong, row["clip_id"], row["frames_sha256"])
-    return version.cache.reads.submit(part, check).result()
+    (content,) = version.cache.reads.submit(wanted, check).result()
+    return content
 
 
-def _wrong(clip_id: str, sha256: str, content: bytes) -> str:
+def _wrong(clip_id: str, sha256: str, contents: Sequence[bytes]) -> str:
     """Returns what is wrong with the frames of a clip, "" if nothing is."""
-    is_right = hashlib.sha256(content).hexdigest() == sha256
+    is_right = hashlib.sha256(contents[0]).hexdigest() == sha256
     return "" if is_right else f"clip {clip_id} has another SHA-256 than was published"
 
 

@@ -22,6 +22,7 @@ from pyarrow import fs
 
 from mindrecord_io.storage import locations
 from mindrecord_io.storage.patience import TOTAL_SECONDS_VARIABLE, Patience
+from mindrecord_io.storage.s3_settings import S3Settings, silent_seconds
 
 __all__ = [
     "RemoteFile",
@@ -42,7 +43,6 @@ T = TypeVar("T")
 NUM_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.2  # doubled each time: 6 s in all
 _READ_BYTES = 16 << 20  # a request each
-_SILENT_SECONDS = 10  # Amazon's library tries three times: 30 s for an attempt
 _NUM_REQUESTS = 64  # at one moment
 _SETTINGS = (
     *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ADDRESSING_STYLE"),
@@ -308,7 +308,7 @@ def retried(action: Callable[[], T], what: str, *, pause: float | None = None) -
 
 def is_refusal(error: Exception) -> bool:
     """Returns whether a store refuses what is asked for good, as by its credentials."""
-    return _REFUSAL.search(str(error)) is not None
+    return isinstance(error, PermissionError) or bool(_REFUSAL.search(str(error)))
 
 
 def redacted(text: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -327,44 +327,22 @@ def _opened(
     environment = dict(settings)
     if scheme == "gs":
         return _open_gs(environment)
-    return _open_s3(bucket, _s3_endpoint(scheme, environment), environment)
+    return _open_s3(S3Settings.of(scheme, bucket, environment), environment)
 
 
-def _s3_endpoint(scheme: str, environment: Mapping[str, str]) -> str:
-    """Returns the URL of the S3 server, "" for Amazon's, which obs:// never means."""
-    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get(
-        "AWS_ENDPOINT_URL", ""
-    )
-    if scheme == "obs" and not endpoint:
-        raise ValueError(
-            "obs:// needs AWS_ENDPOINT_URL=https://obs.<region>.myhuaweicloud.com"
-        )
-    parts = urllib.parse.urlsplit(endpoint)
-    if endpoint and (parts.scheme not in ("http", "https") or not parts.netloc):
-        raise ValueError(f"AWS_ENDPOINT_URL must be http(s)://host, got {endpoint!r}")
-    return endpoint
-
-
-def _open_s3(
-    bucket: str, endpoint: str, environment: Mapping[str, str]
-) -> fs.FileSystem:
+def _open_s3(settings: S3Settings, environment: Mapping[str, str]) -> fs.FileSystem:
     # Arrow opens as many connections to a store as it has threads, 8 otherwise.
     pa.set_io_thread_count(max(num_requests(environment), pa.io_thread_count()))
-    parts = urllib.parse.urlsplit(endpoint)
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-    style = environment.get("AWS_S3_ADDRESSING_STYLE")
-    total = Patience.from_environment(environment).total_seconds
-    silence = min(_SILENT_SECONDS, total / 12)
+    parts = urllib.parse.urlsplit(settings.endpoint)
     return fs.S3FileSystem(
         endpoint_override=parts.netloc or None,
         scheme=parts.scheme or "https",
-        # Only Amazon's servers answer which region a bucket is in.
-        region=region or ("us-east-1" if endpoint else fs.resolve_s3_region(bucket)),
-        force_virtual_addressing=style == "virtual",
+        region=settings.region,
+        force_virtual_addressing=settings.is_virtual,
         # What fits a part is written by one request, when it is closed.
         allow_delayed_open=True,
-        connect_timeout=silence,
-        request_timeout=silence,
+        connect_timeout=settings.silent_seconds,
+        request_timeout=settings.silent_seconds,
     )
 
 
@@ -379,7 +357,7 @@ def _open_gs(environment: Mapping[str, str]) -> fs.FileSystem:
         anonymous=True,
         scheme=parts.scheme,
         endpoint_override=parts.netloc,
-        retry_time_limit=datetime.timedelta(seconds=3 * _SILENT_SECONDS),
+        retry_time_limit=datetime.timedelta(seconds=3 * silent_seconds(environment)),
     )
 
 

@@ -10,19 +10,18 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import pyarrow as pa
-
 from mindrecord_io.storage import object_store
-from mindrecord_io.storage.object_store import Storage, StorageError, WrongContentError
+from mindrecord_io.storage.object_store import StorageError, WrongContentError
 from mindrecord_io.storage.patience import Patience
+from mindrecord_io.storage.range_store import RangeStore
 
 __all__ = [
-    "FilePart",
+    "FileRanges",
     "PendingRead",
     "RangeReads",
     "within",
@@ -32,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_NUM_AT_ONCE = 8  # ranges of one read, below the ten that obstore asks for at once
 _NUM_WRONG = 3  # answers with other bytes; then the file itself is another one
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.2, 10.0
 _SLOWEST_BYTES_PER_SECOND = 100_000  # of one answer, beyond `request_seconds`
@@ -41,53 +41,62 @@ _IDLE_SECONDS = 10.0  # then a thread ends
 
 
 @dataclass(frozen=True, slots=True)
-class FilePart:
-    """A range of a remote file whose size was published."""
+class FileRanges:
+    """Ranges of one remote file whose size was published.
+
+    Attributes:
+      ranges: (first byte, byte after the last) of each.
+    """
 
     path: str
-    begin: int
-    num_bytes: int
+    ranges: tuple[tuple[int, int], ...]
     file_num_bytes: int
+
+    @property
+    def num_bytes(self) -> int:
+        """The bytes of all ranges."""
+        return sum(end - begin for begin, end in self.ranges)
 
 
 @dataclass(slots=True, eq=False)
 class PendingRead:
-    """A range that has been asked for."""
+    """Ranges of a file that have been asked for."""
 
-    part: FilePart
-    check: Callable[[bytes], str]
+    wanted: FileRanges
+    check: Callable[[Sequence[bytes]], str]
     reads: "RangeReads"
-    content: "futures.Future[bytes]" = field(default_factory=futures.Future)
+    contents: "futures.Future[list[bytes]]" = field(default_factory=futures.Future)
     first_began: float = 0.0
     last_began: float = 0.0
     last_problem: str = "no answer"
     num_wrong: int = 0
 
-    def result(self) -> bytes:
-        """Waits for the bytes and returns them.
+    def result(self) -> list[bytes]:
+        """Waits for the bytes of each range and returns them.
 
         Raises:
           StorageError: they cannot be read, or are never the published ones.
         """
         has_noticed = False
         while True:
-            with_timeout = futures.wait([self.content], _LOOK_SECONDS)
+            with_timeout = futures.wait([self.contents], _LOOK_SECONDS)
             if with_timeout.done:
-                return self.content.result()
+                return self.contents.result()
             has_noticed = self.reads.look_after(self, has_noticed)
 
 
 class RangeReads:
-    """Threads that read ranges of one remote folder's files.
+    """Threads that read ranges of one remote folder's files, each some of one file.
 
     Attributes:
-      num_in_flight: requests at one moment.
-      num_requests, num_bytes: of all answers so far, requests for sizes included.
+      uri: the folder's.
+      num_in_flight: requests at one moment, at most.
+      num_requests, num_bytes: of all answers so far.
     """
 
     def __init__(
         self,
-        remote: Storage,
+        store: RangeStore,
         *,
         num_in_flight: int | None = None,
         patience: Patience | None = None,
@@ -95,23 +104,26 @@ class RangeReads:
         """Starts nothing yet."""
         self.num_in_flight = num_in_flight or object_store.num_requests()
         self.num_requests = self.num_bytes = 0
-        self._remote = remote
+        self.uri, self._store = store.uri, store
+        self._num_at_once = min(_NUM_AT_ONCE, self.num_in_flight)
+        self._max_num_threads = self.num_in_flight // self._num_at_once
         self._patience = patience or Patience.from_environment()
         self._queue: queue.SimpleQueue[PendingRead] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._num_threads = 0
         self._speed: tuple[float, float] | None = None
-        self._files: dict[str, futures.Future[pa.NativeFile]] = {}
 
     def submit(
-        self, part: FilePart, check: Callable[[bytes], str] | None = None
+        self,
+        wanted: FileRanges,
+        check: Callable[[Sequence[bytes]], str] | None = None,
     ) -> PendingRead:
-        """Asks for a range.
+        """Asks for ranges of a file.
 
         Args:
-          check: returns what is wrong with the bytes, "" if nothing is.
+          check: returns what is wrong with their bytes, "" if nothing is.
         """
-        pending = PendingRead(part, check or _accept, self)
+        pending = PendingRead(wanted, check or _accept, self)
         self._start(pending)
         return pending
 
@@ -121,15 +133,15 @@ class RangeReads:
         Measured once, by a sixteenth of this file or a megabyte.
         """
         if self._speed is None:
-            self.submit(FilePart(path, 0, 1, file_num_bytes)).result()  # connects
             large = min(_MEASURED_BYTES, -(-file_num_bytes // 16))
             seconds = []
-            for num_bytes in (1, large):
+            for num_bytes in (1, 1, large):  # the first one connects
                 began = time.monotonic()
-                self.submit(FilePart(path, 0, num_bytes, file_num_bytes)).result()
+                wanted = FileRanges(path, ((0, num_bytes),), file_num_bytes)
+                self.submit(wanted).result()
                 seconds.append(time.monotonic() - began)
-            more = max(seconds[1] - seconds[0], 1e-3)
-            self._speed = seconds[0], large / more
+            more = max(seconds[2] - seconds[1], 1e-3)
+            self._speed = seconds[1], large / more
             logger.debug("%s: %.1f ms, %.1f MB/s", path, *_readable(self._speed))
         return self._speed
 
@@ -142,7 +154,7 @@ class RangeReads:
         if waited >= limits.total_seconds:
             self._fail(pending, f"waited {waited:.0f} s: {pending.last_problem}")
             return has_noticed
-        extra = pending.part.num_bytes / _SLOWEST_BYTES_PER_SECOND
+        extra = pending.wanted.num_bytes / _SLOWEST_BYTES_PER_SECOND
         if now - pending.last_began > limits.request_seconds + extra:
             pending.last_problem = f"no whole answer in {limits.request_seconds:.0f} s"
             pending.last_began = now
@@ -150,7 +162,7 @@ class RangeReads:
         if waited >= limits.notice_seconds and not has_noticed:
             logger.warning(
                 "waiting for %s since %.0f s (%s); an error after %.0f s",
-                *(self._name(pending.part), waited, pending.last_problem),
+                *(self._name(pending.wanted), waited, pending.last_problem),
                 limits.total_seconds,
             )
             return True
@@ -159,7 +171,7 @@ class RangeReads:
     def _start(self, pending: PendingRead, *, is_beside: bool = False) -> None:
         with self._lock:
             # A thread whose answer does not come is lost for the time being.
-            needs_thread = is_beside or self._num_threads < self.num_in_flight
+            needs_thread = is_beside or self._num_threads < self._max_num_threads
             self._num_threads += needs_thread and not is_beside
             self._queue.put(pending)
         if needs_thread:
@@ -171,13 +183,13 @@ class RangeReads:
     def _work(self) -> None:
         while pending := self._next():
             pause = _FIRST_PAUSE_SECONDS
-            while not pending.content.done() and not self._attempt(pending):
+            while not pending.contents.done() and not self._attempt(pending):
                 time.sleep(pause)
                 pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             del pending  # else it stays in memory until the next one comes
 
     def _next(self) -> PendingRead | None:
-        """Returns the next range to read, None once there was none for a while."""
+        """Returns the next ranges to read, None once there was none for a while."""
         while True:
             try:
                 return self._queue.get(timeout=_IDLE_SECONDS)
@@ -188,29 +200,27 @@ class RangeReads:
                         return None
 
     def _attempt(self, pending: PendingRead) -> bool:
-        """Tries once to read a range; returns whether that settled it."""
+        """Tries once to read ranges; returns whether that settled it."""
         pending.last_began = time.monotonic()
         pending.first_began = pending.first_began or pending.last_began
         try:
-            content = self._read(pending.part)
-            problem = pending.check(content)
+            contents = self._read(pending.wanted)
+            problem = pending.check(contents)
+            if not problem:
+                self._settle(pending, contents)
+                return True
         except FileNotFoundError:
-            text = f"{self._remote.uri}/{pending.part.path}: is not there"
+            text = f"{self.uri}/{pending.wanted.path}: is not there"
             self._settle(pending, WrongContentError(text))
             return True
-        except _WrongSizeError as cause:
+        except EOFError as cause:
             problem = str(cause)
-        except (OSError, futures.CancelledError) as cause:
-            self._reopen(pending.part)
+        except OSError as cause:
             pending.last_problem = object_store.redacted(str(cause))
             if object_store.is_refusal(cause):
                 self._fail(pending, f"refused: {pending.last_problem}")
                 return True
-            return pending.content.done()
-        if not problem:
-            self._settle(pending, content)
-            return True
-        self._reopen(pending.part)
+            return pending.contents.done()
         pending.num_wrong += 1
         pending.last_problem = problem
         if pending.num_wrong < _NUM_WRONG:
@@ -218,47 +228,23 @@ class RangeReads:
         self._fail(pending, f"{problem}, {_NUM_WRONG} times", WrongContentError)
         return True
 
-    def _read(self, part: FilePart) -> bytes:
-        file = self._file(part)
-        content: bytes = file.read_at(part.num_bytes, part.begin)
+    def _read(self, wanted: FileRanges) -> list[bytes]:
+        contents: list[bytes] = []
+        for i in range(0, len(wanted.ranges), self._num_at_once):
+            some = wanted.ranges[i : i + self._num_at_once]
+            try:
+                contents += self._store.read(wanted.path, some)
+            except EOFError as error:
+                num_bytes = self._store.num_bytes(wanted.path)
+                if num_bytes == wanted.file_num_bytes:
+                    raise OSError(str(error)) from error
+                raise EOFError(
+                    f"it has {num_bytes} bytes, published were {wanted.file_num_bytes}"
+                ) from error
         with self._lock:
-            self.num_requests += 1
-            self.num_bytes += len(content)
-        if len(content) != part.num_bytes:
-            missing = part.num_bytes - len(content)
-            raise OSError(f"the answer ends {missing} bytes too early")
-        return content
-
-    def _file(self, part: FilePart) -> pa.NativeFile:
-        """Returns a file that all threads read from: its size is asked for once."""
-        with self._lock:
-            opened = self._files.get(part.path)
-            is_own = opened is None
-            if opened is None:
-                opened = self._files[part.path] = futures.Future()
-        if not is_own:
-            return opened.result(self._patience.request_seconds)
-        try:
-            opened.set_result(self._open(part))
-        except BaseException as error:
-            self._reopen(part)
-            opened.set_exception(error)
-        return opened.result()
-
-    def _open(self, part: FilePart) -> pa.NativeFile:
-        file = self._remote.filesystem.open_input_file(part.path)
-        num_bytes = file.size()
-        with self._lock:
-            self.num_requests += 1
-        if num_bytes != part.file_num_bytes:
-            raise _WrongSizeError(
-                f"it has {num_bytes} bytes, published were {part.file_num_bytes}"
-            )
-        return file
-
-    def _reopen(self, part: FilePart) -> None:
-        with self._lock:
-            self._files.pop(part.path, None)
+            self.num_requests += len(contents)
+            self.num_bytes += sum(map(len, contents))
+        return contents
 
     def _fail(
         self,
@@ -266,20 +252,22 @@ class RangeReads:
         why: str,
         error: type[StorageError] = StorageError,
     ) -> None:
-        self._settle(pending, error(f"cannot read {self._name(pending.part)}: {why}"))
+        self._settle(pending, error(f"cannot read {self._name(pending.wanted)}: {why}"))
 
-    def _settle(self, pending: PendingRead, outcome: bytes | StorageError) -> None:
-        with self._lock:  # two answers may come to one range
-            if pending.content.done():
+    def _settle(
+        self, pending: PendingRead, outcome: list[bytes] | StorageError
+    ) -> None:
+        with self._lock:  # two answers may come
+            if pending.contents.done():
                 return
-            if isinstance(outcome, bytes):
-                pending.content.set_result(outcome)
+            if isinstance(outcome, StorageError):
+                pending.contents.set_exception(outcome)
             else:
-                pending.content.set_exception(outcome)
+                pending.contents.set_result(outcome)
 
-    def _name(self, part: FilePart) -> str:
-        end = part.begin + part.num_bytes
-        return f"{self._remote.uri}/{part.path}, bytes {part.begin} to {end}"
+    def _name(self, wanted: FileRanges) -> str:
+        (begin, _), (_, end) = wanted.ranges[0], wanted.ranges[-1]
+        return f"{self.uri}/{wanted.path}, bytes {begin} to {end}"
 
 
 def within(patience: Patience, read: Callable[[], T], what: str) -> T:
@@ -310,13 +298,9 @@ def within(patience: Patience, read: Callable[[], T], what: str) -> T:
     return outcome.result()
 
 
-class _WrongSizeError(OSError):
-    pass
-
-
 def _readable(speed: tuple[float, float]) -> tuple[float, float]:
     return 1e3 * speed[0], speed[1] / 1e6
 
 
-def _accept(content: bytes) -> str:
+def _accept(contents: Sequence[bytes]) -> str:
     return ""

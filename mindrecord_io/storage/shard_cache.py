@@ -28,7 +28,6 @@ from typing import Any
 
 from mindrecord_io.records import Fingerprint
 from mindrecord_io.storage import files, transfers
-from mindrecord_io.storage.object_store import Storage
 from mindrecord_io.storage.range_reads import RangeReads
 
 __all__ = ["CacheSettings", "Lease", "RemoteShard", "ShardCache", "work_folder"]
@@ -105,11 +104,10 @@ class ShardCache:
       num_fetched, num_bytes_fetched: shards that this object has copied here.
     """
 
-    def __init__(self, remote: Storage, settings: CacheSettings) -> None:
+    def __init__(self, reads: RangeReads, settings: CacheSettings) -> None:
         self.settings = settings
-        self.reads = RangeReads(remote)
+        self.reads = reads
         self.num_fetched = self.num_bytes_fetched = 0
-        self._storage = remote
         self._folder = settings.folder.absolute()
         for name in ("shards", "leases", "locks"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
@@ -142,9 +140,7 @@ class ShardCache:
         path.parent.mkdir(exist_ok=True)
         arriving = path.with_name(".arriving")
         try:
-            transfers.download_parts(
-                self._storage, self.reads, shard.path, arriving, shard.content
-            )
+            transfers.download_parts(self.reads, shard.path, arriving, shard.content)
             files.sync(arriving)
             arriving.replace(path)
         finally:

@@ -17,7 +17,7 @@ from mindrecord_io.storage.object_store import (
     StorageError,
     WrongContentError,
 )
-from mindrecord_io.storage.range_reads import FilePart, PendingRead, RangeReads
+from mindrecord_io.storage.range_reads import FileRanges, PendingRead, RangeReads
 
 __all__ = [
     "WrongContentError",
@@ -113,7 +113,7 @@ def download(
 
 
 def download_parts(
-    remote: Storage, reads: RangeReads, path: str, target: Path, expected: Fingerprint
+    reads: RangeReads, path: str, target: Path, expected: Fingerprint
 ) -> None:
     """Copies a remote file of known content to a local one, many ranges at a time.
 
@@ -126,16 +126,16 @@ def download_parts(
         with target.open("wb") as file:
             waiting: deque[PendingRead] = deque()
             for begin in range(0, expected.num_bytes, _READ_BYTES):
-                size = min(_READ_BYTES, expected.num_bytes - begin)
-                part = FilePart(path, begin, size, expected.num_bytes)
-                waiting.append(reads.submit(part))
+                end = min(begin + _READ_BYTES, expected.num_bytes)
+                wanted = FileRanges(path, ((begin, end),), expected.num_bytes)
+                waiting.append(reads.submit(wanted))
                 if len(waiting) > _PARTS_AHEAD:
-                    file.write(waiting.popleft().result())
+                    file.writelines(waiting.popleft().result())
             while waiting:
-                file.write(waiting.popleft().result())
+                file.writelines(waiting.popleft().result())
         _check_copy(target, expected)
 
-    _copied(copy, f"read {remote.uri}/{path}")
+    _copied(copy, f"read {reads.uri}/{path}")
 
 
 def num_requests(num_bytes: int) -> int:

@@ -24,6 +24,7 @@ from mindrecord_io.storage import (
 from mindrecord_io.storage.object_store import Storage, StorageError
 from mindrecord_io.storage.patience import Patience
 from mindrecord_io.storage.range_reads import RangeReads
+from mindrecord_io.storage.range_store import open_range_store
 from mindrecord_io.storage.shard_cache import CacheSettings, RemoteShard, ShardCache
 from mindrecord_io.storage.transfers import WrongContentError
 from mindrecord_io.versions import manifests
@@ -214,8 +215,8 @@ class _RemoteFiles:
     def _copy(self, path: str, target: Path, expected: Fingerprint | None) -> None:
         """Copies a file; a large one part by part, each of which is waited for."""
         if expected and expected.num_bytes > _LARGE_NUM_BYTES:
-            reads = RangeReads(self.opened, patience=self._patience)
-            transfers.download_parts(self.opened, reads, path, target, expected)
+            reads = RangeReads(open_range_store(self.location), patience=self._patience)
+            transfers.download_parts(reads, path, target, expected)
         else:
             self._within(
                 lambda: transfers.download(self.opened, path, target, expected),
@@ -281,7 +282,7 @@ def _open_cached(
                     f"{problem}"
                 ) from problem
             _publish_copy(folder, mirror)
-    cache = ShardCache(source.opened, settings)
+    cache = ShardCache(RangeReads(open_range_store(source.location)), settings)
     return RemoteVersion(mirror, manifest, source.location, cache)
 
 

@@ -1,5 +1,6 @@
 """Remote splits over networks that fail: no wrong pixel, no wait without end."""
 
+import contextlib
 import logging
 import socket
 import threading
@@ -7,11 +8,11 @@ import time
 
 import numpy as np
 import pytest
-from pyarrow import fs
+from obstore.store import MemoryStore
 
 from mindrecord_io.serving import reader, views, whole_clips
 from mindrecord_io.serving.batches import BatchPlan
-from mindrecord_io.storage import object_store, range_reads
+from mindrecord_io.storage import object_store, range_reads, range_store
 from mindrecord_io.storage.patience import Patience
 from mindrecord_io.versions import opening
 from tests import long_split, s3_server
@@ -134,7 +135,7 @@ def dripping(monkeypatch):
     ended = threading.Event()
 
     def drip(connection):
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):  # it may be given up
             request = connection.recv(65536)
             head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nETag: x\r\n\r\n"
             connection.sendall(head)
@@ -156,7 +157,7 @@ def dripping(monkeypatch):
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    yield object_store.open_storage("s3://bucket/a", environment)
+    yield range_store.open_range_store("s3://bucket/a", environment)
     ended.set()
     listener.close()
 
@@ -167,7 +168,7 @@ def test_an_answer_that_comes_byte_by_byte_is_not_waited_for(dripping, caplog):
     with pytest.raises(
         object_store.StorageError, match=r"cannot read s3://bucket/a/x, bytes 0 to 900"
     ):
-        reads.submit(range_reads.FilePart("x", 0, 900, 1000)).result()
+        reads.submit(range_reads.FileRanges("x", ((0, 900),), 1000)).result()
     assert time.monotonic() - began < 20
     assert "an error after 2 s" in caplog.text
 
@@ -197,36 +198,66 @@ def test_one_clip_is_read_by_its_own_bytes_alone(server, split):
         whole_clips.read_clip(version, clip_id)
 
 
-class _Slow:
-    """A file system that fails a few times, as a store that is busy."""
+def _reads(monkeypatch, *, num_failures=0):
+    """Returns reads of "x", 0123456789, and the attempts so far."""
+    store = range_store.RangeStore("s3://bucket", MemoryStore())
+    store.store.put("x", b"0123456789")
+    attempts, read = [], range_store.RangeStore.read
 
-    def __init__(self, folder, num_failures):
-        self.filesystem = fs.SubTreeFileSystem(str(folder), fs.LocalFileSystem())
-        self.num_failures, self.num_opened = num_failures, 0
-
-    def open_input_file(self, path):
-        self.num_opened += 1
-        if self.num_opened <= self.num_failures:
+    def fail_first(self, path, ranges):
+        attempts.append(path)
+        if len(attempts) <= num_failures:
             raise OSError("SlowDown")
-        return self.filesystem.open_input_file(path)
+        return read(self, path, ranges)
+
+    monkeypatch.setattr(range_store.RangeStore, "read", fail_first)
+    return range_reads.RangeReads(store, patience=Patience()), attempts
 
 
-def test_what_fails_is_asked_for_again_after_a_pause(tmp_path):
-    (tmp_path / "x").write_bytes(b"0123456789")
-    flaky = _Slow(tmp_path, 2)
-    remote = object_store.Storage("s3://bucket", flaky)
-    reads = range_reads.RangeReads(remote, patience=Patience())
-    part = range_reads.FilePart("x", 3, 4, 10)
-    assert reads.submit(part).result() == b"3456"
-    assert flaky.num_opened == 3
+WANTED = range_reads.FileRanges("x", ((3, 7), (1, 2)), 10)
 
 
-def test_wrong_bytes_are_fetched_again_and_then_an_error(tmp_path):
-    (tmp_path / "x").write_bytes(b"0123456789")
-    remote = object_store.Storage("s3://bucket", _Slow(tmp_path, 0))
-    reads = range_reads.RangeReads(remote, patience=Patience())
-    part = range_reads.FilePart("x", 3, 4, 10)
+def test_what_fails_is_asked_for_again_after_a_pause(monkeypatch):
+    reads, attempts = _reads(monkeypatch, num_failures=2)
+    assert reads.submit(WANTED).result() == [b"3456", b"1"]
+    assert len(attempts) == 3
+    assert (reads.num_requests, reads.num_bytes) == (2, 5)
+
+
+def test_wrong_bytes_are_fetched_again_and_then_an_error(monkeypatch):
+    reads, _ = _reads(monkeypatch)
     wrong = iter(["first", ""])
-    assert reads.submit(part, lambda content: next(wrong)).result() == b"3456"
+    assert reads.submit(WANTED, lambda contents: next(wrong)).result()[0] == b"3456"
     with pytest.raises(object_store.WrongContentError, match="always, 3 times"):
-        reads.submit(part, lambda content: "always").result()
+        reads.submit(WANTED, lambda contents: "always").result()
+
+
+def test_a_file_that_ends_before_a_range_is_another_one(monkeypatch):
+    reads, _ = _reads(monkeypatch)
+    with pytest.raises(
+        object_store.WrongContentError, match="it has 10 bytes, published were 30, 3 ti"
+    ):
+        reads.submit(range_reads.FileRanges("x", ((0, 2), (8, 12)), 30)).result()
+
+
+def test_no_more_ranges_are_asked_for_at_one_moment_than_are_allowed(monkeypatch):
+    store = range_store.RangeStore("s3://bucket", MemoryStore())
+    store.store.put("x", bytes(100))
+    now, most, lock = [0], [0], threading.Lock()
+    read = range_store.RangeStore.read
+
+    def count(self, path, ranges):
+        with lock:
+            now[0] += len(ranges)
+            most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        with lock:
+            now[0] -= len(ranges)
+        return read(self, path, ranges)
+
+    monkeypatch.setattr(range_store.RangeStore, "read", count)
+    reads = range_reads.RangeReads(store, num_in_flight=20, patience=Patience())
+    wanted = tuple((i, i + 1) for i in range(11))
+    pending = [reads.submit(range_reads.FileRanges("x", wanted, 100)) for _ in range(9)]
+    assert all(read.result() == [b"\0"] * 11 for read in pending)
+    assert 8 < most[0] <= 20

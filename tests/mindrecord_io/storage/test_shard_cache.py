@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from pyarrow import fs
+from obstore.store import LocalStore
 
 from mindrecord_io import records
-from mindrecord_io.storage import object_store, shard_cache
+from mindrecord_io.storage import object_store, range_reads, range_store, shard_cache
 
 GIB = 1 << 30
 
@@ -27,10 +27,10 @@ def shards(tmp_path):
 
 
 def cache_of(tmp_path, max_num_bytes):
-    filesystem = fs.SubTreeFileSystem(str(tmp_path / "store"), fs.LocalFileSystem())
-    remote = object_store.Storage("s3://bucket", filesystem)
+    store = LocalStore(tmp_path / "store")
+    reads = range_reads.RangeReads(range_store.RangeStore("s3://bucket", store))
     settings = shard_cache.CacheSettings(tmp_path / "cache", max_num_bytes)
-    return shard_cache.ShardCache(remote, settings)
+    return shard_cache.ShardCache(reads, settings)
 
 
 def present(cache, shards):
