@@ -9,11 +9,19 @@ from collections.abc import Iterator
 from pyarrow import fs
 
 _PROGRAM = """
-import http.server, logging, sys
+import email.utils, hashlib, http.server, logging, sys
 from gcp_storage_emulator import server
 logging.disable()
 # As Google's own, it answers a second connection while the first stays open.
 http.server.HTTPServer = http.server.ThreadingHTTPServer
+# As Google's own, it names an object's time and content, also without sending it.
+close = server.Response.close
+def close_named(response):
+    response["Last-Modified"] = email.utils.formatdate(usegmt=True)
+    response["ETag"] = '"one"'
+    close(response)
+server.Response.close = close_named
+server.RequestHandler.do_HEAD = server.RequestHandler.do_GET
 made = server.create_server(
     "127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="clips"
 )

@@ -85,6 +85,7 @@ MAY_BE_IMPORTED_BY = {
     "numpy": ["*/*", "*/*/*"],
     "onnx": ["eval/device/onnx_states.py"],
     "onnxruntime": ["eval/device/runners.py"],
+    "obstore": ["mindrecord_io/storage/range_store.py"],
     "pyarrow": ["eval/*", "mindrecord_io/*/*", "pipelines/*/*"],
     "safetensors": ["model/weight*.py"],
     "simplejpeg": [

@@ -55,10 +55,11 @@ class StaticStore:
         size = self._sizes[key]
         if method == "HEAD":
             return _answer("200 OK", b"", size=size)
-        begin, end = _range(request, size)
+        asked = _range(request, size)
+        begin, end = asked or (0, size)
         body = os.pread(self._descriptor(key), end - begin, begin)
         self.num_bytes += len(body)
-        if len(body) == size:
+        if asked is None:
             return _answer("200 OK", body)
         part = f"Content-Range: bytes {begin}-{end - 1}/{size}\r\n"
         return _answer("206 Partial Content", body, part)
@@ -128,11 +129,11 @@ def _answer(status: str, body: bytes, more: str = "", *, size: int = -1) -> byte
     return header.encode("ascii") + body
 
 
-def _range(request: bytes, size: int) -> tuple[int, int]:
-    """Returns the (begin, end) that a request asks for, all of it without a range."""
+def _range(request: bytes, size: int) -> tuple[int, int] | None:
+    """Returns the (begin, end) that a request asks for, None without a range."""
     _, is_there, rest = request.lower().partition(b"\r\nrange: bytes=")
     if not is_there:
-        return 0, size
+        return None
     first, _, last = rest.split(b"\r\n", 1)[0].partition(b"-")
     if not first:
         return max(0, size - int(last)), size

@@ -63,13 +63,11 @@ class RangeStore:
             contents = obstore.get_ranges(
                 self.store, self.prefix + path, starts=begins, ends=ends, coalesce=0
             )
-        except FileNotFoundError:
-            raise
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as e:
             raise PermissionError(_first_line(e)) from e
         except exceptions.BaseError as error:
             text = _first_line(error)
-            if "416" in text:  # Range Not Satisfiable
+            if "status code: 416" in text:  # the range begins after the end
                 raise EOFError(text) from error
             raise OSError(text) from error
         for content, begin, end in zip(contents, begins, ends, strict=True):

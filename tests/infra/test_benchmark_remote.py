@@ -36,6 +36,7 @@ def store(tmp_path):
         ("", b"200 OK", bytes(range(100))),
         ("\r\nRange: bytes=10-19", b"206 Partial Content", bytes(range(10, 20))),
         ("\r\nrange: bytes=90-", b"206 Partial Content", bytes(range(90, 100))),
+        ("\r\nrange: bytes=0-99", b"206 Partial Content", bytes(range(100))),
         ("\r\nRange: bytes=-3", b"206 Partial Content", bytes(range(97, 100))),
     ],
 )
