@@ -1,8 +1,8 @@
 """Opens data sets in object stores as pyarrow file systems, with retries.
 
 A data set is named by a path, or by a URI (see locations). Credentials come from the
-environment alone (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDENTIALS),
-never from the URI: URIs are logged.
+environment (AWS_ACCESS_KEY_ID and its like, GOOGLE_APPLICATION_CREDENTIALS), a profile
+or the machine's role, never from the URI: URIs are logged.
 """
 
 import datetime
