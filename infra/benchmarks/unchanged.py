@@ -194,7 +194,7 @@ def _place(parent: Version, shard: Any, *, is_rehash: bool = False) -> tuple[str
 
     def identify(clip: clip_references.Reference) -> PlannedClip:
         if is_rehash:
-            clip = dataclasses.replace(clip, identity="")
+            clip = dataclasses.replace(clip, identity="", is_seen=False)
         return shard_plans.hash_clip(clip, identities=identities)
 
     planned = sharding.plan_shard(

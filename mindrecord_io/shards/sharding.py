@@ -6,10 +6,14 @@ remainder), and a shard stores its clips in hash order, so the order over all sh
 one global shuffle.
 """
 
+import functools
 import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from mindrecord_io import records
 from mindrecord_io.records import (
@@ -30,6 +34,7 @@ __all__ = [
     "partition_of",
     "plan_shard",
     "shard_index",
+    "shard_indices",
     "split_num_shards",
 ]
 
@@ -48,13 +53,34 @@ _KEY_NUM_BYTES = 16
 
 def clip_hash(clip_id: str, salt: str) -> int:
     """Returns the 64-bit keyed hash (BLAKE2b) that places a clip."""
-    digest = hashlib.blake2b(clip_id.encode(), digest_size=8, key=salt.encode())
+    digest = _keyed(salt).copy()  # quicker than another one with its key
+    digest.update(clip_id.encode())
     return int.from_bytes(digest.digest(), "big")
+
+
+@functools.lru_cache(maxsize=8)
+def _keyed(salt: str) -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=8, key=salt.encode())
 
 
 def shard_index(clip_id: str, num_shards: int, salt: str = DEFAULT_SALT) -> int:
     """Returns the 0-based shard of a clip among its split's `num_shards`."""
     return (clip_hash(clip_id, salt) * num_shards) >> 64
+
+
+def shard_indices(
+    hashes: npt.NDArray[np.uint64], num_shards: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint64]:
+    """Returns `shard_index` of many clips by their hashes, uint64 (clips,).
+
+    Args:
+      hashes: of `clip_hash`.
+      num_shards: of each clip's split, below 2**31.
+    """
+    low, bits = np.uint64(0xFFFFFFFF), np.uint64(32)
+    # hash * num_shards has up to 95 bits, of which the upper ones are wanted.
+    carried = ((hashes & low) * num_shards) >> bits
+    return ((hashes >> bits) * num_shards + carried) >> bits
 
 
 def partition_of(clip_id: str, salt: str = DEFAULT_SALT) -> int:

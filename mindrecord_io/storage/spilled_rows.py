@@ -12,9 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar, overload
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["OrderedView", "SpilledRows", "SpilledView", "decoded", "encoded"]
+__all__ = [
+    "OrderedView",
+    "SpilledRows",
+    "SpilledView",
+    "batch_of",
+    "decoded",
+    "encoded",
+]
 
 _MAX_BUFFERED = 65_536  # rows, of all partitions together
 # Of a few hundred rows, zstd takes a microsecond a row more in each direction, threads
@@ -36,6 +45,7 @@ class SpilledRows:
         self._num_bytes = 0
         self._extents: list[list[tuple[int, int]]] = [[] for _ in range(num_partitions)]
         self._buffers: list[list[Sequence[Any]]] = [[] for _ in range(num_partitions)]
+        self._batches: list[tuple[pa.RecordBatch, npt.NDArray[np.int64]]] = []
         self._num_buffered = 0
         self._num_rows = 0
 
@@ -50,8 +60,16 @@ class SpilledRows:
     def append(self, row: Sequence[Any], partition: int = 0) -> None:
         """Adds a row, its values in the schema's order."""
         self._buffers[partition].append(row)
-        self._num_rows += 1
-        self._num_buffered += 1
+        self._count(1)
+
+    def extend(self, batch: pa.RecordBatch, partitions: Sequence[int]) -> None:
+        """Adds rows of the schema, each to its own partition."""
+        self._batches.append((batch, np.asarray(partitions, np.int64)))
+        self._count(batch.num_rows)
+
+    def _count(self, num_rows: int) -> None:
+        self._num_rows += num_rows
+        self._num_buffered += num_rows
         if self._num_buffered >= _MAX_BUFFERED:
             self._write_buffers()
 
@@ -59,24 +77,44 @@ class SpilledRows:
         self, partition: int = 0, columns: Sequence[str] | None = None
     ) -> Iterator[tuple[Any, ...]]:
         """Yields the rows of a partition, or only some columns of them."""
-        self._write_buffers()
-        for offset, num_bytes in self._extents[partition]:
-            content = os.pread(self._file.fileno(), num_bytes, offset)
-            batch = decoded(content, self._schema)
+        for batch in self.batches(partition):
             chosen = batch if columns is None else batch.select(list(columns))
             yield from zip(*(c.to_pylist() for c in chosen.columns), strict=True)
 
+    def batches(self, partition: int = 0) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of a partition, some thousands at a time."""
+        self._write_buffers()
+        for offset, num_bytes in self._extents[partition]:
+            content = os.pread(self._file.fileno(), num_bytes, offset)
+            yield decoded(content, self._schema)
+
     def _write_buffers(self) -> None:
-        for extents, rows in zip(self._extents, self._buffers, strict=True):
+        for partition, rows in enumerate(self._buffers):
             if rows:
-                content = encoded(rows, self._schema)
-                self._write(content)
-                extents.append((self._num_bytes, len(content)))
-                self._num_bytes += len(content)
+                self._write(batch_of(rows, self._schema), partition)
                 rows.clear()
+        for partition, batch in self._by_partition():
+            self._write(batch, partition)
+        self._batches.clear()
         self._num_buffered = 0
 
-    def _write(self, content: bytes) -> None:
+    def _by_partition(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        if not self._batches:
+            return
+        batches, places = zip(*self._batches, strict=True)
+        place = np.concatenate(places)
+        order = np.argsort(place, kind="stable")
+        rows = pa.Table.from_batches(batches).combine_chunks().take(order)
+        partitions, begins = np.unique(place[order], return_index=True)
+        ends = [*begins[1:].tolist(), len(order)]
+        for partition, begin, end in zip(
+            partitions.tolist(), begins, ends, strict=True
+        ):
+            (batch,) = rows.slice(begin, end - begin).combine_chunks().to_batches()
+            yield partition, batch
+
+    def _write(self, batch: pa.RecordBatch, partition: int) -> None:
+        content = encoded(batch)
         try:
             self._file.seek(self._num_bytes)
             self._file.write(content)
@@ -84,6 +122,8 @@ class SpilledRows:
         except OSError as cause:
             text = f"{cause.strerror} (temporary files; TMPDIR says where they go)"
             raise OSError(cause.errno, text, tempfile.gettempdir()) from cause
+        self._extents[partition].append((self._num_bytes, len(content)))
+        self._num_bytes += len(content)
 
 
 class SpilledView(Sequence[T]):
@@ -141,16 +181,20 @@ class OrderedView(SpilledView[T]):
             yield self._value_of(*row)
 
 
-def encoded(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> bytes:
-    """Returns rows as bytes, which need the schema to be read."""
+def batch_of(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Returns rows, at least one, in columns."""
     columns = [
         pa.array(values, field.type)
         for values, field in zip(zip(*rows, strict=True), schema, strict=True)
     ]
-    batch = pa.record_batch(columns, schema=schema)
+    return pa.record_batch(columns, schema=schema)
+
+
+def encoded(batch: pa.RecordBatch) -> bytes:
+    """Returns rows as bytes, compressed."""
     sink = pa.BufferOutputStream()
-    # serialize() cannot compress; a message of a stream without its schema can.
-    with pa.ipc.new_stream(sink, schema, options=_WRITE_OPTIONS) as writer:
+    # serialize() cannot compress.
+    with pa.ipc.new_stream(sink, batch.schema, options=_WRITE_OPTIONS) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue().to_pybytes())
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from mindrecord_io import records
@@ -24,6 +25,7 @@ LOST_COLUMNS = ("clip_id", "split", "label", "reason", "detail", "uri")
 """The columns of a list of clips that cannot be stored."""
 
 _LOST = pa.schema([(n, pa.string()) for n in LOST_COLUMNS])
+_HELD = pa.schema([*clip_references.ROWS, ("hash", pa.uint64())])
 _UNLISTED = pa.schema([("clip_id", pa.string())])
 
 
@@ -61,30 +63,18 @@ class ClipListing:
         default_factory=tallies.Tally
     )
     difference: Changes | None = None
-    _rows: spilled_rows.SpilledRows = field(
-        default_factory=lambda: _spilled(clip_references.ROWS)
-    )
+    _rows: spilled_rows.SpilledRows = field(default_factory=lambda: _spilled(_HELD))
     _unlisted: spilled_rows.SpilledRows = field(
         default_factory=lambda: _spilled(_UNLISTED)
     )
     _checksums: spilled_rows.SpilledRows | None = None
 
-    def add(
-        self,
-        clip: Reference,
-        published: PublishedClip | None = None,
-        *,
-        partition: int | None = None,
-    ) -> None:
-        """Adds a clip to hold, and what the version has of it.
-
-        Args:
-          partition: of the clip by the listing's salt, if the caller has it.
-        """
+    def add(self, clip: Reference, published: PublishedClip | None = None) -> None:
+        """Adds a clip to hold, and what the version has of it."""
         self.num_clips[clip.split] += 1
-        if partition is None:
-            partition = sharding.partition_of(clip.clip_id, self.salt)
-        self._rows.append(clip.row, partition)
+        place = sharding.clip_hash(clip.clip_id, self.salt)
+        partition = (place * self.num_partitions) >> 64
+        self._rows.append((*clip.row, place), partition)
         if published is not None and published.status == records.QUARANTINED:
             why = (clip.clip_id, published.reason, published.detail)
             self.quarantined.add(published.order, why)
@@ -95,12 +85,15 @@ class ClipListing:
         row = (clip.clip_id, clip.split, clip.label, "missing", why, "")
         self.lost.append(row)
 
-    def measure(self, clip: Reference, label: str, *, is_published: bool) -> None:
+    def measure(
+        self,
+        clip: Reference,
+        label: str,
+        status: os.stat_result,
+        *,
+        is_published: bool,
+    ) -> None:
         """Records the size of a clip's file on this machine; empty ones are lost."""
-        try:
-            status = os.stat(clip.uri)  # noqa: PTH116 - a Path costs more than this
-        except OSError:  # the task that reads it reports it
-            return
         if stat.S_ISDIR(status.st_mode):
             self.num_folders += not is_published
             return
@@ -127,14 +120,20 @@ class ClipListing:
 
     def references(self, partition: int) -> Iterator[Reference]:
         """Yields the clips to hold of a partition."""
-        clips = map(Reference.of_row, self._rows.rows(partition))
+        for rows in self.rows(partition):
+            yield from clip_references.of_rows(rows.select(clip_references.ROWS.names))
+
+    def rows(self, partition: int) -> Iterator[pa.RecordBatch]:
+        """Yields the same as rows of clip_references.ROWS, and the hash that places."""
         if self._checksums is None:
-            return clips
+            yield from self._rows.batches(partition)
+            return
         sha256 = dict(self._checksums.rows(partition))
-        return (
-            dataclasses.replace(clip, expected_sha256=sha256[clip.position])
-            for clip in clips
-        )
+        for rows in self._rows.batches(partition):
+            expected = [sha256[i] for i in rows.column("position").to_pylist()]
+            place = rows.schema.get_field_index("expected_sha256")
+            column = pa.array(expected, pa.string())
+            yield rows.set_column(place, rows.schema.field(place), column)
 
     def with_checksums(self, expected: spilled_rows.SpilledRows) -> "ClipListing":
         """Returns the listing, its clips with the checksums that their files must have.
@@ -153,21 +152,37 @@ class ClipListing:
 
 def by_shard(
     listing: ClipListing, num_shards: Mapping[str, int]
-) -> Iterator[tuple[str, int, list[Reference]]]:
+) -> Iterator[tuple[str, int, pa.RecordBatch]]:
     """Yields the split, index and clips of every shard that has clips.
 
-    A shard is yielded at the end of the partition in which its range of the hash ends.
+    Clips are rows of clip_references.ROWS. A shard is yielded at the end of the
+    partition in which its range of the hash ends.
     """
-    pending: dict[tuple[str, int], list[Reference]] = {}
+    pending: dict[tuple[str, int], list[pa.RecordBatch]] = {}
     total = listing.num_partitions
     for partition in range(total):
-        for reference in listing.references(partition):
-            split = reference.split
-            index = sharding.shard_index(
-                reference.clip_id, num_shards[split], listing.salt
-            )
-            pending.setdefault((split, index), []).append(reference)
+        for rows in listing.rows(partition):
+            for split, index, some in _apart(rows, num_shards):
+                pending.setdefault((split, index), []).append(some)
         for split, index in sorted(pending):
             if (index + 1) * total <= (partition + 1) * num_shards[split]:
-                yield split, index, pending.pop((split, index))
+                table = pa.Table.from_batches(pending.pop((split, index)))
+                yield split, index, table.combine_chunks().to_batches()[0]
     assert not pending
+
+
+def _apart(
+    rows: pa.RecordBatch, num_shards: Mapping[str, int]
+) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+    """Yields those of each shard."""
+    splits = rows.column("split_index").to_numpy()
+    counts = np.array([num_shards.get(s, 0) for s in records.SPLITS], np.uint64)
+    indices = sharding.shard_indices(rows.column("hash").to_numpy(), counts[splits])
+    order = np.lexsort((indices, splits))
+    splits, indices = splits[order], indices[order]
+    is_other = (np.diff(splits) != 0) | (np.diff(indices) != 0)
+    begins = [0, *(np.flatnonzero(is_other) + 1).tolist()]
+    ordered = rows.select(clip_references.ROWS.names).take(order)
+    for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
+        split = records.SPLITS[splits[begin]]
+        yield split, int(indices[begin]), ordered.slice(begin, end - begin)

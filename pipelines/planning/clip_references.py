@@ -28,6 +28,7 @@ __all__ = [
     "Reference",
     "ShardReferences",
     "hand_out",
+    "of_rows",
     "read",
     "write",
 ]
@@ -44,6 +45,7 @@ ROWS = pa.schema(
         ("stored_in", pa.string()),
         ("expected_sha256", pa.string()),
         ("identity", pa.string()),
+        ("is_seen", pa.bool_()),
     ]
 )
 """The columns of `Reference.row`."""
@@ -63,6 +65,7 @@ class Reference:
       expected_sha256: of the file, as its supplier lists it; "" where it is not listed.
       identity: of the file that was published (see clip_identities): while the clip has
         it, it need not be read; "" where it must be.
+      is_seen: the file had it when the job was planned; it is not looked at again.
     """
 
     position: int
@@ -74,6 +77,7 @@ class Reference:
     stored_in: str = ""
     expected_sha256: str = ""
     identity: str = ""
+    is_seen: bool = False
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> "Reference":
@@ -97,6 +101,7 @@ class Reference:
             self.stored_in,
             self.expected_sha256,
             self.identity,
+            self.is_seen,
         )
 
 
@@ -118,19 +123,19 @@ class ShardReferences:
 
 def write(
     path: Path,
-    shards: Iterable[tuple[str, int, Sequence[Reference]]],
+    shards: Iterable[tuple[str, int, pa.RecordBatch]],
     num_shards: dict[str, int],
 ) -> list[ShardReferences]:
-    """Writes the references of shards, each with its split and index.
+    """Writes the references of shards, each with its split and index, as ROWS.
 
     Returns: where each shard's are, ordered by split and index.
     """
     written, offset = [], 0
     with files.errors_name(path), path.open("xb") as file:
-        for split, index, references in shards:
-            content = spilled_rows.encoded([r.row for r in references], ROWS)
+        for split, index, rows in shards:
+            content = spilled_rows.encoded(rows)
             file.write(content)
-            place = (split, index, num_shards[split], len(references))
+            place = (split, index, num_shards[split], rows.num_rows)
             written.append(ShardReferences(*place, offset, len(content)))
             offset += len(content)
     return sorted(written, key=lambda s: (records.SPLITS.index(s.split), s.index))
@@ -158,15 +163,19 @@ def read(folder: Path | str, shard: ShardReferences) -> list[Reference]:
       ValueError: these are not the shard's references.
     """
     content = _content(folder, shard)
-    batch = spilled_rows.decoded(content, ROWS)
-    columns = (column.to_pylist() for column in batch.columns)
-    references = [Reference.of_row(row) for row in zip(*columns, strict=True)]
+    references = of_rows(spilled_rows.decoded(content, ROWS))
     if len(references) != shard.num_clips:
         raise ValueError(
             f"{folder}/{_NAME}: {len(references)} references of {shard.split} shard "
             f"{shard.index}, expected {shard.num_clips}"
         )
     return references
+
+
+def of_rows(batch: pa.RecordBatch) -> list[Reference]:
+    """Returns the references that were written as ROWS."""
+    columns = (column.to_pylist() for column in batch.columns)
+    return [Reference.of_row(row) for row in zip(*columns, strict=True)]
 
 
 def _content(folder: Path | str, shard: ShardReferences) -> bytes:

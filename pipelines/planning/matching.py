@@ -5,6 +5,8 @@ is joined, counted and written to the disk as references.
 """
 
 import logging
+import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pipelines.planning.published_clips import PublishedClip, PublishedClips
 from pipelines.planning.source_records import SourceRecords
 from pipelines.sources import clip_files
 from pipelines.sources.annotations import Annotations
+from pipelines.sources.clip_identities import of_file
 
 __all__ = ["NO_FILE", "Reuse", "match", "match_clips", "match_version"]
 
@@ -116,7 +119,6 @@ def match(
         listing.salt = published.version.manifest.salt
         comparison = Comparison(published.version, annotations.label_map)
     names = annotations.label_map.names
-    has_same_places = listing.salt == sharding.DEFAULT_SALT
     for index in range(sharding.NUM_PARTITIONS):
         before = {} if published is None else published.partition(index)
         recorded_here = {} if recorded is None else recorded.partition(index)
@@ -129,18 +131,21 @@ def match(
                 listing.add_missing(missing, position, NO_FILE)
                 continue
             is_reused = old is not None and reuse is not None and reuse(old)
+            now = time.time_ns()
+            status = None if files_of is None else _status(uri)
             published_as: tuple[Any, ...] = ()
             if old and is_reused:
                 record = recorded_here.get(clip_id)
                 identity = record.identity_of(uri, old.source) if record else ""
-                published_as = (old.source, old.stored_in, "", identity)
+                is_seen = identity and status and identity == of_file(status, now).text
+                published_as = (old.source, old.stored_in, "", identity, bool(is_seen))
             clip = Reference(position, clip_id, split, label_id, uri, *published_as)
-            listing.add(clip, old, partition=index if has_same_places else None)
+            listing.add(clip, old)
             if files_of is None and old and old.status == records.QUARANTINED:
                 why = (old.reason, old.detail, uri)
                 listing.lost.append((clip_id, split, label, *why))
-            if files_of is not None:
-                listing.measure(clip, label, is_published=bool(is_reused))
+            if status is not None:
+                listing.measure(clip, label, status, is_published=bool(is_reused))
             if comparison is not None:
                 comparison.add(clip, old)
         if comparison is not None:
@@ -151,6 +156,14 @@ def match(
         listing.add_unlisted([*map(files.printable, unlisted), *others], index)
     listing.difference = None if comparison is None else comparison.result()
     return listing
+
+
+def _status(uri: str) -> os.stat_result | None:
+    """Returns that of a file of this machine; the task that reads others reports it."""
+    try:
+        return os.stat(uri)  # noqa: PTH116 - a Path costs more than this
+    except OSError:
+        return None
 
 
 def _files_of(published: Mapping[str, PublishedClip]) -> dict[str, str | None]:

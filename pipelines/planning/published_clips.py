@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mindrecord_io import records
@@ -88,10 +89,12 @@ class PublishedClips:
         self.version = version
         self._spilled = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
         for batch in version.clip_batches(_COLUMNS):
-            columns = [batch.column(name).to_pylist() for name in _COLUMNS]
-            for row in zip(*columns, strict=True):
-                place = sharding.partition_of(row[0])
-                self._spilled.append((len(self._spilled), *row), place)
+            first = len(self._spilled)
+            order = np.arange(first, first + batch.num_rows)
+            columns = [order, *(batch.column(name) for name in _COLUMNS)]
+            places = map(sharding.partition_of, batch.column("clip_id").to_pylist())
+            rows = pa.record_batch(columns, schema=_ROWS)
+            self._spilled.extend(rows, list(places))
 
     def partition(self, index: int) -> Mapping[str, PublishedClip]:
         """Returns the clips of a partition by id, in the table's order."""

@@ -54,8 +54,9 @@ class SourceRecords:
     """The records of a data set, a partition at a time."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Reads the file once; without a usable one there are no records."""
+        """Reads where each partition is; without a usable file there are no records."""
         self._groups: dict[int, int] = {}
+        self._path = path
         if path is None or not path.exists():
             return
         try:
@@ -64,22 +65,32 @@ class SourceRecords:
             if self._file.schema_arrow != ROWS:
                 raise ValueError(f"it has the columns {self._file.schema_arrow.names}")
             for group in range(self._file.num_row_groups):
-                clip_id = self._file.read_row_group(group)["clip_id"][0].as_py()
-                self._groups[sharding.partition_of(clip_id)] = group
-        except (OSError, ValueError, IndexError, pa.ArrowException) as error:
-            logger.warning("%s cannot be used, so all clips are read: %s", path, error)
-            self._groups = {}
+                of_ids = self._file.metadata.row_group(group).column(0).statistics
+                self._groups[sharding.partition_of(of_ids.min)] = group
+        except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
+            self._give_up(path, error)
 
     def partition(self, index: int) -> Mapping[str, SourceRecord]:
-        """Returns the records of a partition's clips by id."""
+        """Returns the records of a partition's clips by id.
+
+        None of this and of all that are asked for later, if it is damaged.
+        """
         if index not in self._groups:
             return {}
-        rows = self._file.read_row_group(self._groups[index])
+        try:
+            rows = self._file.read_row_group(self._groups[index])
+        except (OSError, pa.ArrowException) as error:
+            self._give_up(self._path, error)
+            return {}
         columns = (column.to_pylist() for column in rows.columns)
         return {
             clip_id: SourceRecord(*rest)
             for clip_id, *rest in zip(*columns, strict=True)
         }
+
+    def _give_up(self, path: Path | None, error: Exception) -> None:
+        logger.warning("%s cannot be used, so clips are read: %s", path, error)
+        self._groups = {}
 
 
 class NewRecords:

@@ -8,7 +8,7 @@ from mindrecord_io.records import DecodeSettings, ShardPlan
 from mindrecord_io.shards import sharding
 from mindrecord_io.versions.manifests import Version
 from mindrecord_io.versions.provenance import Provenance
-from pipelines.planning import clip_listing, shard_plans
+from pipelines.planning import clip_listing, clip_references, shard_plans
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.quarantine import DecodeLimits
 from pipelines.sources.annotations import Annotations
@@ -53,12 +53,12 @@ class VersionPlan:
 def foreseen_shards(version: VersionPlan) -> Iterator[ShardPlan]:
     """Yields the plan of every shard of a version whose clips are all published."""
     num_shards, salt = version.num_shards(), version.listing.salt
-    for split, index, clips in clip_listing.by_shard(version.listing, num_shards):
+    for split, index, rows in clip_listing.by_shard(version.listing, num_shards):
         yield sharding.plan_shard(
             split,
             index,
             num_shards[split],
-            clips=map(shard_plans.published_clip, clips),
+            clips=map(shard_plans.published_clip, clip_references.of_rows(rows)),
             settings=version.settings,
             salt=salt,
         )

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from mindrecord_io.storage import locations, object_store
 
-__all__ = ["Identity", "identity", "of_object"]
+__all__ = ["Identity", "identity", "of_file", "of_object"]
 
 _MARGIN_NS = 2_000_000_000  # FAT counts two seconds, and clocks of servers differ
 
@@ -55,6 +55,15 @@ def identity(uri: str) -> Identity:
     status = os.stat(uri)  # noqa: PTH116 - a Path costs more than the call
     if stat.S_ISDIR(status.st_mode):
         return _of_folder(uri, now)
+    return of_file(status, now)
+
+
+def of_file(status: os.stat_result, now: int) -> Identity:
+    """Returns the identity of a file by its status.
+
+    Args:
+      now: nanoseconds since 1970, from before the file was looked at.
+    """
     text = _hash(_text(status)) if _is_settled(status, now) else ""
     return Identity(text, status.st_size)
 

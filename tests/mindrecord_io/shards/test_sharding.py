@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 
+import numpy as np
 import pytest
 
 from mindrecord_io import records
@@ -62,6 +63,15 @@ def test_shards_are_equal_ranges_of_the_hash_in_order():
     indices = [sharding.shard_index(clip_id, 7) for clip_id in ids]
     assert indices == sorted(indices)
     assert set(indices) == set(range(7))
+
+
+def test_the_shards_of_many_clips_are_those_of_each():
+    hashes = [sharding.clip_hash(str(i), "clipmill") for i in range(500)]
+    hashes += [0, 1, (1 << 32) - 1, 1 << 32, 1 << 63, (1 << 64) - 1]
+    for num_shards in (1, 3, 512, (1 << 31) - 1):
+        counts = np.full(len(hashes), num_shards, np.uint64)
+        found = sharding.shard_indices(np.array(hashes, np.uint64), counts)
+        assert found.tolist() == [(h * num_shards) >> 64 for h in hashes]
 
 
 def test_shards_get_about_the_same_number_of_clips():

@@ -31,6 +31,17 @@ def test_every_partition_has_its_rows_in_the_order_they_came(few_in_memory):
         assert list(rows.rows(partition)) == expected  # as often as wanted
 
 
+def test_batches_are_taken_apart_as_rows_are(few_in_memory):
+    rows = spilled_rows.SpilledRows(SCHEMA, 3)
+    for begin in range(0, 50, 5):
+        numbers = range(begin, begin + 5)
+        batch = spilled_rows.batch_of([(n, f"n{n}") for n in numbers], SCHEMA)
+        rows.extend(batch, [n % 3 for n in numbers])
+    assert len(rows) == 50
+    for partition in range(3):
+        assert list(rows.rows(partition)) == list(spilled(50).rows(partition))
+
+
 def test_rows_may_be_added_after_some_were_read(few_in_memory):
     rows = spilled(5)
     assert len(list(rows.rows(0))) == 2
@@ -101,7 +112,7 @@ def test_a_view_is_a_sequence_of_values(few_in_memory):
 
 
 def test_bytes_that_are_no_such_rows_are_refused():
-    content = spilled_rows.encoded([(1, "a")], SCHEMA)
+    content = spilled_rows.encoded(spilled_rows.batch_of([(1, "a")], SCHEMA))
     assert spilled_rows.decoded(content, SCHEMA).to_pylist() == [
         {"number": 1, "name": "a"}
     ]

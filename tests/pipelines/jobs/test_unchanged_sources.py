@@ -107,6 +107,22 @@ def test_only_what_changed_is_read(builder, of_any_age):
     assert builder.read() == set()
 
 
+def test_a_clip_that_planning_found_unchanged_is_not_looked_at_again(
+    builder, of_any_age, monkeypatch
+):
+    builder.read()
+    looked_at, identity = [], clip_identities.identity
+
+    def noting(uri):
+        looked_at.append(os.path.basename(uri))  # noqa: PTH119
+        return identity(uri)
+
+    monkeypatch.setattr(clip_identities, "identity", noting)
+    shutil.copy(builder.clips / "101.webm", builder.clips / "103.webm")
+    assert builder.read() == {"103.webm"}
+    assert set(looked_at) == {"103.webm"}
+
+
 def test_a_young_clip_is_read_again_as_it_may_change_within_its_times(
     builder, monkeypatch
 ):

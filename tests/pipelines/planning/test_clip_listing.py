@@ -57,7 +57,7 @@ def test_every_shard_has_the_clips_that_the_hash_gives_it(listing, num_shards):
 
     assert len(shards) == len(expected)
     for split, index, clips in shards:
-        assert {clip.clip_id for clip in clips} == expected[split, index]
+        assert {*clips.column("clip_id").to_pylist()} == expected[split, index]
     assert [index for _, index, _ in shards] == sorted(i for _, i in expected)
 
 
@@ -67,19 +67,19 @@ def test_of_many_clips_few_are_in_memory_at_once(monkeypatch):
     uris = {c.clip_id: f"/clips/{c.clip_id}.webm" for c in annotations().clips}
     listing = matching.match(annotations(), listings.files_of(uris))
     num_read, num_live, most = 0, 0, 0
-    own = clip_listing.ClipListing.references
+    own = clip_listing.ClipListing.rows
 
     def counted(self, partition):
         nonlocal num_read, num_live, most
-        for clip in own(self, partition):
-            num_read += 1
-            num_live += 1
+        for rows in own(self, partition):
+            num_read += rows.num_rows
+            num_live += rows.num_rows
             most = max(most, num_live)
-            yield clip
+            yield rows
 
-    monkeypatch.setattr(clip_listing.ClipListing, "references", counted)
+    monkeypatch.setattr(clip_listing.ClipListing, "rows", counted)
     for _, _, clips in clip_listing.by_shard(listing, {"train": 75}):
-        num_live -= len(clips)
+        num_live -= clips.num_rows
 
     assert num_read == NUM_CLIPS
     assert most <= 20
