@@ -298,8 +298,9 @@ def _read_group(
     file: parquet.ParquetFile, index: int, columns: Sequence[str], split: str | None
 ) -> pa.Table:
     if split is None:
-        return file.read_row_group(index, columns=list(columns))
-    rows = file.read_row_group(index, columns=list({*columns, "split"}))
+        return file.read_row_group(index, columns=list(columns), use_threads=False)
+    wanted = list({*columns, "split"})
+    rows = file.read_row_group(index, columns=wanted, use_threads=False)
     return rows.filter(compute.equal(rows["split"], split)).select(list(columns))
 
 

@@ -1,8 +1,7 @@
 """Reads the clips of a published version, a partition of them at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +28,7 @@ _ROWS = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedClip:
+class PublishedClip(NamedTuple):
     """A row of a version's clips.parquet.
 
     Attributes:

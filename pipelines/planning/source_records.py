@@ -78,7 +78,7 @@ class SourceRecords:
         if index not in self._groups:
             return {}
         try:
-            rows = self._file.read_row_group(self._groups[index])
+            rows = self._file.read_row_group(self._groups[index], use_threads=False)
         except (OSError, pa.ArrowException) as error:
             self._give_up(self._path, error)
             return {}
