@@ -64,8 +64,9 @@ class SpilledRows:
 
     def extend(self, batch: pa.RecordBatch, partitions: Sequence[int]) -> None:
         """Adds rows of the schema, each to its own partition."""
-        self._batches.append((batch, np.asarray(partitions, np.int64)))
-        self._count(batch.num_rows)
+        if batch.num_rows:
+            self._batches.append((batch, np.asarray(partitions, np.int64)))
+            self._count(batch.num_rows)
 
     def _count(self, num_rows: int) -> None:
         self._num_rows += num_rows

@@ -17,12 +17,17 @@ from mindrecord_io.shards import schema
 from mindrecord_io.shards.shard_folders import SummaryFile
 from mindrecord_io.storage import files
 from mindrecord_io.storage.tallies import Tally
-from mindrecord_io.versions import clips_table, manifests, same_bytes
+from mindrecord_io.versions import (
+    clips_table,
+    manifests,
+    same_bytes,
+    version_differences,
+)
 from mindrecord_io.versions.manifests import Manifest, ShardEntry, Version
 from mindrecord_io.versions.same_bytes import SameBytes
+from mindrecord_io.versions.version_differences import CHANGE_COLUMNS, Change
 from pipelines.building import clip_notes, label_files
 from pipelines.building.clip_notes import LostClips
-from pipelines.planning.annotation_changes import CHANGE_COLUMNS
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.planning.clip_references import Reference
 from pipelines.planning.matching import NO_FILE
@@ -106,8 +111,9 @@ def write(
     )
     path = folder / same_bytes.SAME_BYTES
     clip_notes.write_tsv(path, same_bytes.LISTED_COLUMNS, same.rows())
-    if plan.listing.difference is not None:
-        rows = plan.listing.difference.rows()
+    if plan.parent is not None:
+        changes = _changes(plan.parent, table_path)
+        rows = (dict(zip(CHANGE_COLUMNS, change, strict=True)) for change in changes)
         clip_notes.write_tsv(folder / CHANGES, CHANGE_COLUMNS, rows)
     naming.labels_folder(folder).mkdir()
     label_files.write_label_files(
@@ -117,6 +123,15 @@ def write(
     lost = totals.quarantined.followed_by(lost_to_absence(plan.listing))
     manifest = totals.manifest(files.fingerprint(table_path))
     return WrittenVersion(folder, manifest, lost, lost_clips, same)
+
+
+def _changes(parent: Version, table: Path) -> Iterator[Change]:
+    if files.fingerprint(table) == parent.manifest.clips_table:
+        return iter(())
+    columns = version_differences.COLUMNS
+    before = version_differences.spilled(parent.clip_batches(columns))
+    after = version_differences.spilled(clips_table.batches(table, columns))
+    return version_differences.changed_clips(before, after)
 
 
 def publish(

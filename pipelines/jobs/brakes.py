@@ -20,9 +20,10 @@ from mindrecord_io.storage import own_folders
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import same_bytes
 from mindrecord_io.versions.same_bytes import SameBytes
+from mindrecord_io.versions.version_differences import CHANGE_COLUMNS
 from pipelines.building import clip_notes, version_draft
 from pipelines.building.clip_notes import LostClips
-from pipelines.planning.annotation_changes import CHANGE_COLUMNS, Changes
+from pipelines.planning.annotation_changes import Changes
 from pipelines.planning.clip_listing import LOST_COLUMNS, ClipListing
 from pipelines.publishing.data_sets import DataSet
 
@@ -154,7 +155,10 @@ def refuse_withdrawn(
         return
     listed = ""
     if data_set is not None:
-        rows = (row for row in changes.rows() if row["change"] == "withdrawn")
+        rows = (
+            dict(zip(CHANGE_COLUMNS, (clip_id, "withdrawn", split, ""), strict=True))
+            for clip_id, split in changes.listed.rows()
+        )
         path = _keep_rows(data_set, version_draft.CHANGES, CHANGE_COLUMNS, rows)
         listed = f". All of them: {path}"
     needed = -(-1000 * num // max(num_before, 1)) / 1000  # rounded up

@@ -2,20 +2,16 @@
 
 from collections.abc import Iterator
 
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, version_differences
+from mindrecord_io.versions.version_differences import CHANGE_COLUMNS, Change
 from pipelines.building.version_draft import CHANGES
 from pipelines.jobs import tsv_lists
-from pipelines.planning.annotation_changes import CHANGE_COLUMNS
 from pipelines.publishing.data_sets import DataSet
-from pipelines.report import version_differences
 
 __all__ = ["of_version"]
 
-Row = tuple[str, str, str, str]
-"""Clip id, change, before and after."""
 
-
-def of_version(data_set: DataSet, name: str) -> Iterator[Row]:
+def of_version(data_set: DataSet, name: str) -> Iterator[Change]:
     """Yields the changes of every clip from a version's parent to it.
 
     Raises:
@@ -31,7 +27,7 @@ def of_version(data_set: DataSet, name: str) -> Iterator[Row]:
         yield row["clip_id"], row["change"], row["before"], row["after"]
 
 
-def _compared(data_set: DataSet, manifest: manifests.Manifest) -> Iterator[Row]:
+def _compared(data_set: DataSet, manifest: manifests.Manifest) -> Iterator[Change]:
     if not manifest.parent:
         raise manifests.ManifestError(
             f"{data_set.location}: version {manifest.version} is the first: it changed "

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io.commands import command_line, progress_bar, quantities, terminal
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, version_differences
 from pipelines.jobs import clip_changes, parsers
 from pipelines.publishing import data_sets
-from pipelines.report import version_differences
 
 __all__ = ["History", "PastVersion", "Unreadable", "history", "main", "print_changes"]
 

@@ -14,19 +14,22 @@ from dataclasses import dataclass
 from mindrecord_io import naming, records
 from mindrecord_io.commands import command_line, log_lines
 from mindrecord_io.storage import files
-from mindrecord_io.versions import clips_table, manifests, same_bytes
+from mindrecord_io.versions import (
+    clips_table,
+    manifests,
+    same_bytes,
+    version_differences,
+)
 from mindrecord_io.versions.same_bytes import SameBytes
 from pipelines.building import clip_notes, version_draft
 from pipelines.jobs import brakes, parsers, run_report, tsv_lists
 from pipelines.jobs.parsers import ReportOptions
-from pipelines.planning.annotation_changes import CHANGE_COLUMNS
 from pipelines.planning.clip_listing import LOST_COLUMNS
 from pipelines.publishing import data_sets
 from pipelines.report import (
     clip_samples,
     data_card,
     refused_page,
-    version_differences,
     version_figures,
     version_page,
 )
@@ -143,7 +146,7 @@ def _report_of_refused(
             lost_list=f"{brakes.REFUSED}/{clip_notes.LOST}",
             lost=rows(clip_notes.LOST, LOST_COLUMNS),
             same=SameBytes.of_rows(equal),
-            withdrawn=rows(version_draft.CHANGES, CHANGE_COLUMNS),
+            withdrawn=rows(version_draft.CHANGES, version_differences.CHANGE_COLUMNS),
         )
     ).encode()
     written_to = _write(options, data_set, f"{brakes.REFUSED}/report.html", page)

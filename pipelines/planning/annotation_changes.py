@@ -1,7 +1,7 @@
 """Compares new annotations with a published version, before any work is done."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,15 +12,12 @@ from mindrecord_io.versions.manifests import Version
 from pipelines.planning.clip_references import Reference
 from pipelines.planning.published_clips import PublishedClip
 
-__all__ = ["CHANGE_COLUMNS", "Changes", "Comparison"]
+__all__ = ["Changes", "Comparison"]
 
 logger = logging.getLogger(__name__)
 
-CHANGE_COLUMNS = ("clip_id", "change", "before", "after")
-"""Columns of the list of changes: added, withdrawn, moved, relabelled, renumbered."""
-
 _MAX_NAMED = 3
-_ROWS = pa.schema([(name, pa.string()) for name in CHANGE_COLUMNS])
+_WITHDRAWN = pa.schema([("clip_id", pa.string()), ("split", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +32,10 @@ class Changes:
       renumbered_clips: ids of clips with the same label text and another label_id.
       moved: "<clip_id>: <old split> -> <new split>".
       added, withdrawn: ids of clips that only the annotations, only the version have.
+      missing: ids of clips that both have, and whose files are not there.
       added_classes, removed_classes: label texts.
       renumbered_classes: "<label>: <old label_id> -> <new label_id>".
-      listed: rows of CHANGE_COLUMNS, one for each of a clip's changes.
+      listed: id and split of every withdrawn clip.
     """
 
     version: str
@@ -46,15 +44,11 @@ class Changes:
     moved: tallies.Tally[str]
     added: tallies.Tally[str]
     withdrawn: tallies.Tally[str]
+    missing: tallies.Tally[str]
     added_classes: tuple[str, ...]
     removed_classes: tuple[str, ...]
     renumbered_classes: tuple[str, ...]
     listed: spilled_rows.SpilledRows
-
-    def rows(self) -> Iterator[dict[str, str]]:
-        """Yields the changes of all clips as rows of CHANGE_COLUMNS."""
-        for row in self.listed.rows():
-            yield dict(zip(CHANGE_COLUMNS, row, strict=True))
 
     def counts(self) -> dict[str, int]:
         """Returns the number of changes of each kind."""
@@ -98,35 +92,39 @@ class Comparison:
         self._moved: tallies.Tally[str] = tallies.Tally()
         self._added: tallies.Tally[str] = tallies.Tally()
         self._withdrawn: tallies.Tally[str] = tallies.Tally()
-        self._rows = spilled_rows.SpilledRows(_ROWS)
+        self._missing: tallies.Tally[str] = tallies.Tally()
+        self._listed = spilled_rows.SpilledRows(_WITHDRAWN)
 
     def add(self, clip: Reference, published: PublishedClip | None) -> None:
         """Records an annotated clip, and what the version has of it."""
         order, clip_id = clip.position, clip.clip_id
         if published is None or not published.is_in_shard:
             self._added.add(order, clip_id)
-            self._rows.append((clip_id, "added", "", clip.split))
             return
         self._kept.add(clip_id)
         is_labelled = clip.label_id != records.UNLABELLED
         label = self._label_map.names[clip.label_id] if is_labelled else ""
         if published.split != clip.split:
             self._moved.add(order, f"{clip_id}: {published.split} -> {clip.split}")
-            self._rows.append((clip_id, "moved", published.split, clip.split))
         if published.label != label:
             self._relabelled.add(order, f"{clip_id}: {published.label!r} -> {label!r}")
-            self._rows.append((clip_id, "relabelled", published.label, label))
         elif published.label_id != clip.label_id:
             self._renumbered.add(order, clip_id)
-            numbers = (str(published.label_id), str(clip.label_id))
-            self._rows.append((clip_id, "renumbered", *numbers))
+
+    def add_missing(
+        self, position: int, clip_id: str, published: PublishedClip | None
+    ) -> None:
+        """Records an annotated clip without a file, and what the version has of it."""
+        if published is not None and published.is_in_shard:
+            self._kept.add(clip_id)
+            self._missing.add(position, clip_id)
 
     def end_partition(self, published: Mapping[str, PublishedClip]) -> None:
         """Records which of the version's clips of a partition are not annotated."""
         for clip_id, clip in published.items():
             if clip.is_in_shard and clip_id not in self._kept:
                 self._withdrawn.add(clip.order, clip_id)
-                self._rows.append((clip_id, "withdrawn", clip.split, ""))
+                self._listed.append((clip_id, clip.split))
         self._kept.clear()
 
     def result(self) -> Changes:
@@ -141,6 +139,7 @@ class Comparison:
             moved=self._moved,
             added=self._added,
             withdrawn=self._withdrawn,
+            missing=self._missing,
             added_classes=tuple(n for n in new_ids if n not in old_ids),
             removed_classes=tuple(n for n in old_ids if n not in new_ids),
             renumbered_classes=tuple(
@@ -148,5 +147,5 @@ class Comparison:
                 for name in new_ids
                 if name in old_ids and old_ids[name] != new_ids[name]
             ),
-            listed=self._rows,
+            listed=self._listed,
         )

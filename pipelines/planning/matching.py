@@ -129,6 +129,8 @@ def match(
             if uri is None:
                 missing = records.Annotation(clip_id, split, label_id, label)
                 listing.add_missing(missing, position, NO_FILE)
+                if comparison is not None:
+                    comparison.add_missing(position, clip_id, old)
                 continue
             is_reused = old is not None and reuse is not None and reuse(old)
             now = time.time_ns()

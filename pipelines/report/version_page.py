@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mindrecord_io import records
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, version_differences
 from mindrecord_io.versions.provenance import Provenance
 from mindrecord_io.versions.same_bytes import SameBytes
 from pipelines.report import (
@@ -14,7 +14,6 @@ from pipelines.report import (
     clip_samples,
     html_pieces,
     problem_sections,
-    version_differences,
     version_figures,
 )
 from pipelines.report.class_section import classes_section
@@ -152,8 +151,8 @@ def _origin(content: Content) -> tuple[str, ...]:
         ("what changed", "; ".join(content.changes) or "all of it is new"),
     ]
     if difference := content.difference:
-        changed = (f"{n:,} {kind}" for kind, n in difference.numbers.items())
-        rows.append(("clips that changed", ", ".join(changed)))
+        changed = [f"{n:,} {kind}" for kind, n in difference.numbers.items() if n]
+        rows.append(("clips that changed", ", ".join(changed) or "none"))
     settings = dataclasses.asdict(manifest.settings).items()
     rows += [
         ("frames made with", ", ".join(f"{name} {value}" for name, value in settings)),
@@ -194,7 +193,7 @@ def _changed(content: Content) -> tuple[str, ...]:
     where = f"clipmill history --changes {content.manifest.version} lists all"
     markup = []
     for kind, number in difference.numbers.items():
-        rows = [row[1:] for row in difference.listed if row[0] == kind]
+        rows = [(c, *values) for c, k, *values in difference.listed if k == kind]
         if rows:
             listed = html_pieces.table(("clip", "before", "now"), rows)
             more = problem_sections.more(number - len(rows), where)

@@ -7,7 +7,7 @@ import pytest
 
 from mindrecord_io.versions import opening
 from mindrecord_io.versions.provenance import Provenance
-from pipelines.jobs import clip_changes, history, origin
+from pipelines.jobs import clip_changes, history, origin, report
 from pipelines.publishing import data_sets
 from tests import tiny_dataset as tiny
 from tests import versions_by_hand as by_hand
@@ -60,6 +60,44 @@ def test_the_changes_of_every_clip_are_listed(relabelled, capsys):
     ]
     counts = {"relabelled": 1, "moved": 1, "withdrawn": 1}
     assert json.loads(last) == {"version": "000002", "changes": counts}
+
+
+@pytest.mark.slow
+def test_clips_that_are_lost_and_found_again_are_told_apart(package, tmp_path, capsys):
+    made = tiny.make(tmp_path / "made", package.clips)
+    annotations = made.folder / "annotations"
+    gone, broken = made.clips / "101.webm", made.clips / "102.webm"
+    kept = {path: path.read_bytes() for path in (gone, broken)}
+    gone.unlink()
+    broken.write_text("<html>")
+    for name in ("104", "301"):  # were lost
+        (made.clips / f"{name}.webm").write_bytes(kept[gone])
+    with tiny.lent_worker():
+        made.build(made.dataset, annotations)
+        for path, content in kept.items():
+            path.write_bytes(content)
+        made.build(made.dataset, annotations)
+
+    assert changes(made.dataset, "000002") == [
+        ("101", "missing", "train", ""),
+        ("102", "quarantined", "", "not_video"),
+        ("104", "restored", "not_video", ""),
+        ("301", "restored", "empty", ""),
+    ]
+    assert changes(made.dataset, "000003") == [
+        ("101", "added", "", "train"),
+        ("102", "restored", "not_video", ""),
+    ]
+    words = ["--dataset", str(made.dataset), "--changes", "2"]
+    assert history.main(words) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["changes"] == {
+        "missing": 1,
+        "quarantined": 1,
+        "restored": 2,
+    }
+    report.main(["--dataset", str(made.dataset), "--version", "2"])
+    page = (made.dataset / "versions" / "000002" / "report.html").read_text()
+    assert "1 missing, 1 quarantined, 2 restored" in page
 
 
 @pytest.mark.slow

@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from mindrecord_io import naming, records
-from mindrecord_io.versions import manifests
+from mindrecord_io.versions import manifests, version_differences
 from pipelines.jobs import history
-from pipelines.report import version_differences
 from tests import versions_by_hand as by_hand
 
 

@@ -86,8 +86,8 @@ def test_it_tells_what_changed_since_the_parent(tmp_path, capsys):
 
     text = words(Page(tmp_path / "versions" / "000002" / "report.html"))
     assert "from version 000001 what changed 2 of its shards kept, 2 new" in text
-    assert "0 added, 1 withdrawn, 0 moved, 1 relabelled" in text
-    assert "Changed since version 000001 withdrawn: 1 clip before now 102 Til" in text
+    assert "clips that changed 1 withdrawn, 1 relabelled" in text
+    assert "Changed since version 000001 withdrawn: 1 clip before now 102 train" in text
     assert "relabelled: 1 clip before now 201 Tilting Rolling" in text
 
 

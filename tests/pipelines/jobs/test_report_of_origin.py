@@ -3,9 +3,9 @@
 import json
 
 from mindrecord_io.versions import same_bytes
+from mindrecord_io.versions.version_differences import CHANGE_COLUMNS
 from pipelines.building import clip_notes
 from pipelines.jobs import brakes, report
-from pipelines.planning.annotation_changes import CHANGE_COLUMNS
 from pipelines.planning.clip_listing import LOST_COLUMNS
 from pipelines.publishing import data_sets
 from tests import versions_by_hand as by_hand

@@ -13,6 +13,7 @@ KINDS = (
     "moved",
     "added",
     "withdrawn",
+    "missing",
     "added_classes",
     "removed_classes",
     "renumbered_classes",
@@ -117,6 +118,14 @@ def test_a_class_that_is_renamed_goes_and_comes_and_relabels_its_clips(version):
         "added_classes": ("Tilting a bit",),
         "removed_classes": ("Tilting",),
     }
+
+
+def test_an_annotated_clip_without_a_file_is_missing_and_not_withdrawn(version):
+    new = listings.annotations(by_hand.without("301"), by_hand.LABELS)
+    uris = {c: f"/clips/{c}.webm" for c in ("101", "103", "105", "201")}
+    published = published_clips.PublishedClips(version)
+    found = matching.match(new, listings.files_of(uris), published).difference
+    assert different(found) == {"missing": ("102",), "withdrawn": ("301",)}
 
 
 def test_clips_come_in_the_order_of_the_annotations(version):

@@ -33,14 +33,7 @@ def test_one_label_changes_and_nothing_else(version, tmp_path):
     assert difference is not None
     counts = difference.counts()
     assert {name: n for name, n in counts.items() if n} == {"relabelled": 1}
-    assert list(difference.rows()) == [
-        {
-            "clip_id": "102",
-            "change": "relabelled",
-            "before": "Tilting",
-            "after": "Rolling",
-        }
-    ]
+    assert difference.relabelled.first == ("102: 'Tilting' -> 'Rolling'",)
 
 
 def test_the_order_of_the_lists_stays(version, tmp_path):
