@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mindrecord_io.commands import log_lines
+from mindrecord_io.commands import log_lines, quantities
 from mindrecord_io.storage import own_folders
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import same_bytes
@@ -80,8 +80,8 @@ def refuse_lost(
         return
     if listed:
         logger.warning(
-            "%d clips are lost, all listed in %s:\n%s",
-            len(lost),
+            "%s lost, all listed in %s:\n%s",
+            quantities.count(len(lost), "clip"),
             listed,
             by_reason.table(log_lines.num_columns()),
             extra=log_lines.TABLE,
@@ -92,8 +92,8 @@ def refuse_lost(
         remedy = f". {made}; to go on without these clips: {again}"
     shown = (f"{clip} ({why}: {text[:_MAX_DETAIL]})" for clip, why, text in lost.first)
     raise JobError(
-        f"{len(lost)} clips cannot be stored, --max_quarantined allows "
-        f"{max_quarantined}; nothing is published. The first: {'; '.join(shown)}"
+        f"{quantities.count(len(lost), 'clip')} cannot be stored, --max_quarantined "
+        f"allows {max_quarantined}; nothing is published. The first: {'; '.join(shown)}"
         f"{remedy}"
     )
 
@@ -134,11 +134,11 @@ def refuse_lost_early(
 def refuse_leaks(same: SameBytes, listed: str) -> None:
     """Raises JobError if a file's bytes are in two splits."""
     if len(same.leaks):
+        num = quantities.count(len(same.leaks), "file")
         raise JobError(
-            f"{len(same.leaks)} files are in two splits, byte for byte, which "
-            f"--refuse_leaks forbids; nothing is published. The first: "
-            f"{same.leaks.first[0]}. All of them: {listed}. Leave out of the "
-            f"annotations all but one of each"
+            f"{num} in two splits, byte for byte, which --refuse_leaks forbids; "
+            f"nothing is published. The first: {same.leaks.first[0]}. "
+            f"All of them: {listed}. Leave out of the annotations all but one of each"
         )
 
 
@@ -163,8 +163,8 @@ def refuse_withdrawn(
         listed = f". All of them: {path}"
     needed = -(-1000 * num // max(num_before, 1)) / 1000  # rounded up
     raise JobError(
-        f"{num} of {num_before} clips of version {changes.version} are not annotated "
-        f"any more and would be withdrawn, --max_withdrawn allows {share:g} of them; "
+        f"{num} of {num_before} clips of version {changes.version} would be withdrawn, "
+        f"being annotated no more, --max_withdrawn allows {share:g} of them; "
         f"nothing is published. The first: {', '.join(changes.withdrawn.first)}"
         f"{listed}. If they are to go: --max_withdrawn {needed:g}"
     )

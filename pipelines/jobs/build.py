@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindrecord_io import records
-from mindrecord_io.commands import command_line, progress_bar
+from mindrecord_io.commands import command_line, progress_bar, quantities
 from mindrecord_io.storage import locations
 from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import (
@@ -110,8 +110,8 @@ def _log_unlisted(listing: ClipListing, parent: Version | None) -> None:
     """Logs files without an annotation, and if their number forces a new version."""
     if listing.num_unlisted:
         logger.warning(
-            "%d files are not annotated and not stored; the first: %s",
-            listing.num_unlisted,
+            "%s not annotated and not stored; the first: %s",
+            quantities.count(listing.num_unlisted, "file"),
             next(listing.unlisted()),
         )
     if parent is not None and parent.manifest.num_unlisted != listing.num_unlisted:

@@ -321,8 +321,8 @@ def _log_notes(written: WrittenVersion, version: Version) -> None:
     """Logs what was lost, and files that are there twice, and where they are listed."""
     if written.lost_clips.num_clips:
         logger.warning(
-            "%d clips are not stored, all listed in %s/%s:\n%s",
-            written.lost_clips.num_clips.total(),
+            "%s not stored, all listed in %s/%s:\n%s",
+            quantities.count(written.lost_clips.num_clips.total(), "clip"),
             version.folder,
             clip_notes.LOST,
             written.lost_clips.table(log_lines.num_columns()),

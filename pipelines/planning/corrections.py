@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mindrecord_io import naming, records
+from mindrecord_io.commands import quantities
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
@@ -65,7 +66,7 @@ def corrected(version: Version, path: Path) -> Annotations:
             clips.append(row, index)
     if wanted:
         raise AnnotationError(
-            f"{path}: {len(wanted)} clips are none of version "
+            f"{path}: {quantities.count(len(wanted), 'clip')} not of version "
             f"{version.manifest.version}; the first: {next(iter(wanted))!r}"
         )
     logger.info("%s: %d corrections", path, num_wanted)

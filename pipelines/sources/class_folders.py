@@ -7,6 +7,7 @@ import logging
 import re
 from pathlib import Path
 
+from mindrecord_io.commands import quantities
 from pipelines.sources import clip_walk
 from pipelines.sources.annotations import AnnotationError, Annotations, LayoutError
 from pipelines.sources.choices import Choices
@@ -62,10 +63,9 @@ def _read(folder: Path, choices: Choices) -> Annotations:
             clips.add(split, label, place=str(path), path=relative)
     if others:
         logger.warning(
-            "%s: left out %d folders whose names are no splits (train, validation, "
-            "test): %s",
+            "%s: left out %s whose names are no splits (train, validation, test): %s",
             folder,
-            len(others),
+            quantities.count(len(others), "folder"),
             ", ".join(others[:5]),
         )
     return clips.annotations()

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
+from mindrecord_io.commands import quantities
 from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.storage import files, spilled_rows, tallies
 from pipelines.sources import clip_walk, label_numbers, text_lines
@@ -175,19 +176,18 @@ class ListedClips:
     def _log_left_out(self) -> None:
         if self._others:
             logger.warning(
-                "%s: left out %d files that are no clips by their names (%s); the "
-                "first: %s",
+                "%s: left out %s whose names are no clips' (%s); the first: %s",
                 self._source,
-                self._others.total(),
+                quantities.count(self._others.total(), "file"),
                 ", ".join(f"{s}: {n}" for s, n in self._others.most_common(5)),
                 self._first_others.first[0],
             )
 
         if self._set_aside:
             logger.warning(
-                "%s: left out %d clips that are to be in no split; the first: %s",
+                "%s: left out %s for which there is no split; the first: %s",
                 self._source,
-                len(self._set_aside),
+                quantities.count(len(self._set_aside), "clip"),
                 self._set_aside.first[0],
             )
 

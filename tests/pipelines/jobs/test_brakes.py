@@ -40,8 +40,8 @@ def test_relabel_withdraws_at_most_a_share(half, tmp_path, caplog, capsys):
 
     listed = half.dataset / "versions/refused/changes.tsv"
     assert caplog.messages[-1] == (
-        "relabel failed: 3 of 6 clips of version 000001 are not annotated any more and "
-        "would be withdrawn, --max_withdrawn allows 0.01 of them; nothing is "
+        "relabel failed: 3 of 6 clips of version 000001 would be withdrawn, "
+        "being annotated no more, --max_withdrawn allows 0.01 of them; nothing is "
         f"published. The first: 301, 103, 105. All of them: {listed}. If they are to "
         "go: --max_withdrawn 0.5"
     )
@@ -90,9 +90,9 @@ def built(package, tools, tmp_path_factory):
 def test_empty_files_count_before_anything_is_decoded(built):
     dataset, early, _, _ = built
     assert early.returncode == 1
-    assert "1 clips cannot be stored, --max_quarantined allows 0" in early.stderr
+    assert "1 clip cannot be stored, --max_quarantined allows 0" in early.stderr
     assert "decoded train shard" not in early.stderr
-    assert f"1 clips are lost, all listed in {dataset}/versions/refused" in early.stderr
+    assert f"1 clip lost, all listed in {dataset}/versions/refused" in early.stderr
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_a_refused_build_lists_what_it_lost_and_names_the_next_command(built, to
     command = errors.partition("to go on without these clips: ")[2].splitlines()[0]
     assert command.endswith("--max_quarantined 2")
     assert "--max_quarantined=1" not in command
-    assert "1 files are in two splits" in leaky.stderr
+    assert "1 file in two splits" in leaky.stderr
     assert {row[1] for row in rows(dataset / "versions/refused/same_bytes.tsv")} == {
         "leak+conflict"
     }

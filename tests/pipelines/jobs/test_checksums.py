@@ -47,7 +47,7 @@ def test_a_build_finds_the_clip_that_changed_since(package_copy, tmp_path, tools
     )
 
     assert done.returncode == 1
-    assert "1 clips cannot be stored" in done.stderr
+    assert "1 clip cannot be stored" in done.stderr
     assert "wrong_checksum" in done.stderr
 
 

@@ -261,7 +261,7 @@ def test_unlisted_clips_are_told_but_count_as_no_loss(
     assert statuses(result.version)["999"] == "unlisted"
     assert result.version.manifest.num_unlisted == 1
     assert result.to_json()["num_quarantined"] == 0
-    assert "1 files are not annotated and not stored; the first: 999" in caplog.text
+    assert "1 file not annotated and not stored; the first: 999" in caplog.text
 
 
 def test_a_shard_that_was_removed_by_hand_is_made_again(package, first, dataset):

@@ -48,7 +48,7 @@ def test_relabel_forgets_it_and_a_build_lists_its_file(made, tmp_path, caplog):
         assert built.manifest.shards == relabelled.manifest.shards
         assert statuses(built) == statuses(relabelled) | {WITHDRAWN: "unlisted"}
         assert messages(caplog, *told)[:3] == [
-            f"2 files are not annotated and not stored; the first: {WITHDRAWN}",
+            f"2 files not annotated and not stored; the first: {WITHDRAWN}",
             "version 000002 lists 1 such files: its table of clips will not do",
             "no label or split differs from version 000002",
         ]

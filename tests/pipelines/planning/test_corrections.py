@@ -57,7 +57,7 @@ def test_the_order_of_the_lists_stays(version, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ("999,Rolling\n", "1 clips are none of version 000001; the first: '999'"),
+        ("999,Rolling\n", "1 clip not of version 000001; the first: '999'"),
         ("102,Rollin\n", "line 2 (clip '102'): no label 'Rollin' among 2 labels; near"),
         ("102,\n", "line 2 (clip '102'): no label '' among 2 labels"),
         ("301,Rolling\n", "clip '301' is a test clip without a label"),

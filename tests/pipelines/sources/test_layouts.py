@@ -39,9 +39,9 @@ def test_other_files_are_counted(tmp_path, caplog):
 
     assert [clip.split for clip in found.clips] == ["train", "validation"]
     assert caplog.messages == [
-        f"{tmp_path}: left out 1 folders whose names are no splits (train, validation, "
+        f"{tmp_path}: left out 1 folder whose names are no splits (train, validation, "
         "test): dev",
-        f"{tmp_path}: left out 2 files that are no clips by their names (.jpg: 1, "
+        f"{tmp_path}: left out 2 files whose names are no clips' (.jpg: 1, "
         ".txt: 1); the first: train/cover.jpg",
     ]
 
