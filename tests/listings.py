@@ -1,6 +1,7 @@
 """Annotations and listings of clips made by hand, and looked at in their order."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mindrecord_io.records import Annotation, LabelMap
@@ -28,17 +29,30 @@ def annotations(
     )
 
 
-def files_of(uris: Mapping[str, str]) -> Callable[[int], dict[str, str]]:
-    """Returns what gives the uris of a partition's clips by id, as match takes it."""
+@dataclass(frozen=True)
+class Files:
+    """Files by their clips' ids; all have one identity if they are remote."""
 
-    def in_partition(index: int) -> dict[str, str]:
+    uris: Mapping[str, str]
+    identity: str = ""
+
+    def partition(self, index: int) -> dict[str, str]:
         return {
             clip_id: uri
-            for clip_id, uri in uris.items()
+            for clip_id, uri in self.uris.items()
             if sharding.partition_of(files.printable(clip_id)) == index
         }
 
-    return in_partition
+    def identities(self, index: int) -> dict[str, str]:
+        return dict.fromkeys(self.partition(index), self.identity)
+
+    def unlisted_in(self, index: int) -> Iterator[str]:
+        return iter(())
+
+
+def files_of(uris: Mapping[str, str]) -> Files:
+    """Returns files by their clips' ids, as match takes them."""
+    return Files(uris)
 
 
 def listing(

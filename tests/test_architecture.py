@@ -85,7 +85,10 @@ MAY_BE_IMPORTED_BY = {
     "numpy": ["*/*", "*/*/*"],
     "onnx": ["eval/device/onnx_states.py"],
     "onnxruntime": ["eval/device/runners.py"],
-    "obstore": ["mindrecord_io/storage/range_store.py"],
+    "obstore": [
+        "mindrecord_io/storage/range_store.py",
+        "mindrecord_io/storage/wide_listing.py",
+    ],
     "pyarrow": ["eval/*", "mindrecord_io/*/*", "pipelines/*/*"],
     "safetensors": ["model/weight*.py"],
     "simplejpeg": [

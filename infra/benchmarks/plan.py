@@ -34,6 +34,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,29 @@ def source(name: str) -> records.Fingerprint:
     return records.Fingerprint(88_000, hashlib.sha256(name.encode()).hexdigest())
 
 
+@dataclass(frozen=True)
+class _NamedFiles:
+    """Files of which nothing is known but that annotations name them."""
+
+    annotations: Any
+
+    def partition(self, index: int) -> dict[str, str]:
+        paths = self.annotations.paths_in(index)
+        return {clip_id: f"/clips/{path}" for clip_id, path in paths}
+
+    def identities(self, index: int) -> dict[str, str]:
+        return {}
+
+    def unlisted_in(self, index: int) -> Iterator[str]:
+        return iter(())
+
+
 def publish(
     listed: Path,
     dataset: Path,
     num_shards: int | None,
     *,
-    files_of: Callable[[int], dict[str, str]] | None = None,
+    clips: Any = None,
     source_of: Callable[[str], records.Fingerprint] = source,
 ) -> manifests.Version:
     """Publishes a version of all clips of a list, without its shards' files.
@@ -164,7 +182,7 @@ def publish(
 
     Args:
       num_shards: None for what a build chooses.
-      files_of: returns the paths of a partition's clips by id; None for the list's.
+      clips: a clip_files.ClipFiles; None for those that the list names.
       source_of: returns size and hash of a clip's file by its id.
     """
     from pipelines.building import version_draft
@@ -175,11 +193,7 @@ def publish(
 
     annotations = annotation_readers.read(listed)
 
-    def listed_in(index: int) -> dict[str, str]:
-        paths = annotations.paths_in(index)
-        return {clip_id: f"/clips/{path}" for clip_id, path in paths}
-
-    listing = matching.match(annotations, files_of or listed_in)
+    listing = matching.match(annotations, clips or _NamedFiles(annotations))
     settings = records.DecodeSettings()
     data_set = data_sets.LocalDataSet(dataset)
     parent = data_set.current_version() if dataset.exists() else None
@@ -188,8 +202,8 @@ def publish(
     )
     by_split = version.num_shards()
     with publication.staging_folder(dataset) as staging:
-        clips = clip_listing.by_shard(listing, by_split)
-        shards = clip_references.write(staging / "unfinished", clips, by_split)
+        rows = clip_listing.by_shard(listing, by_split)
+        shards = clip_references.write(staging / "unfinished", rows, by_split)
         clip_references.hand_out(staging / "unfinished", staging)
 
         def made() -> Iterator[version_draft.MadeShard]:

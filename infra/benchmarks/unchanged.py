@@ -101,7 +101,7 @@ def publish(package: Path, dataset: Path) -> None:
         made.add(references, identities, sources)
     plan.publish(
         *(package / "annotations", dataset, None),
-        files_of=listed.partition,
+        clips=listed,
         source_of=sources.__getitem__,
     )
     made.write(dataset / source_records.FILE_NAME)

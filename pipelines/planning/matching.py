@@ -7,7 +7,7 @@ is joined, counted and written to the disk as references.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipelines.planning.published_clips import PublishedClip, PublishedClips
 from pipelines.planning.source_records import SourceRecords
 from pipelines.sources import clip_files
 from pipelines.sources.annotations import Annotations
+from pipelines.sources.clip_files import ClipFiles
 from pipelines.sources.clip_identities import of_file
 
 __all__ = ["NO_FILE", "Reuse", "match", "match_clips", "match_version"]
@@ -55,21 +56,12 @@ def match_clips(
       ManifestError, TableError: the version's table cannot be used.
     """
     clips: clip_files.AnnotatedFiles | clip_files.FilesByName
-    unlisted_in = None
     if annotations.paths:
         clips = clip_files.AnnotatedFiles(annotations, folder)
-        unlisted_in = clips.unlisted_in
     else:
         clips = clip_files.FilesByName(folder, is_deep=annotations.is_deep)
     published = None if parent is None else PublishedClips(parent)
-    listing = match(
-        annotations,
-        clips.partition,
-        published,
-        reuse=reuse,
-        recorded=recorded,
-        unlisted_in=unlisted_in,
-    )
+    listing = match(annotations, clips, published, reuse=reuse, recorded=recorded)
     if not listing.num_clips:
         raise clips.none_annotated(annotations)
     logger.info(
@@ -97,22 +89,18 @@ def match_version(version: Version, annotations: Annotations) -> ClipListing:
 
 def match(
     annotations: Annotations,
-    files_of: Callable[[int], dict[str, str]] | None,
+    clips: ClipFiles | None,
     published: PublishedClips | None = None,
     *,
     reuse: Reuse | None = None,
     recorded: SourceRecords | None = None,
-    unlisted_in: Callable[[int], Iterable[str]] | None = None,
 ) -> ClipListing:
     """Joins annotations with files and with what a version holds.
 
     Args:
-      files_of: returns path or URI by id of a partition's clips; None takes those of
-        the version.
+      clips: None takes the files of the version.
       published: the version's clips, None without a version.
       reuse, recorded: as `match_clips` takes them.
-      unlisted_in: returns the paths of a partition's files that no annotation names,
-        besides those that `files_of` returns and that are not annotated.
     """
     listing, comparison = ClipListing(), None
     if published is not None:
@@ -122,7 +110,8 @@ def match(
     for index in range(sharding.NUM_PARTITIONS):
         before = {} if published is None else published.partition(index)
         recorded_here = {} if recorded is None else recorded.partition(index)
-        uris = _files_of(before) if files_of is None else {**files_of(index)}
+        uris = _files_of(before) if clips is None else {**clips.partition(index)}
+        identities = {} if clips is None else clips.identities(index)
         for position, clip_id, split, label_id in annotations.partition(index):
             label = "" if label_id == records.UNLABELLED else names[label_id]
             uri, old = uris.pop(clip_id, None), before.get(clip_id)
@@ -134,16 +123,17 @@ def match(
                 continue
             is_reused = old is not None and reuse is not None and reuse(old)
             now = time.time_ns()
-            status = None if files_of is None else _status(uri)
+            status = None if clips is None else _status(uri)
             published_as: tuple[Any, ...] = ()
             if old and is_reused:
                 record = recorded_here.get(clip_id)
                 identity = record.identity_of(uri, old.source) if record else ""
-                is_seen = identity and status and identity == of_file(status, now).text
-                published_as = (old.source, old.stored_in, "", identity, bool(is_seen))
+                seen = of_file(status, now).text if status else identities.get(clip_id)
+                is_seen = bool(identity) and identity == seen
+                published_as = (old.source, old.stored_in, "", identity, is_seen)
             clip = Reference(position, clip_id, split, label_id, uri, *published_as)
             listing.add(clip, old)
-            if files_of is None and old and old.status == records.QUARANTINED:
+            if clips is None and old and old.status == records.QUARANTINED:
                 why = (old.reason, old.detail, uri)
                 listing.lost.append((clip_id, split, label, *why))
             if status is not None:
@@ -153,8 +143,8 @@ def match(
         if comparison is not None:
             comparison.end_partition(before)
         # A file that the version has in a shard is withdrawn, not unlisted.
-        unlisted = [i for i, uri in uris.items() if files_of is not None or uri is None]
-        others = () if unlisted_in is None else unlisted_in(index)
+        unlisted = [i for i, uri in uris.items() if clips is not None or uri is None]
+        others = () if clips is None else clips.unlisted_in(index)
         listing.add_unlisted([*map(files.printable, unlisted), *others], index)
     listing.difference = None if comparison is None else comparison.result()
     return listing

@@ -72,11 +72,14 @@ def hash_clip(
     """
     recognise = functools.partial(_recognised, clip, max_num_bytes)
     try:
-        if locations.is_remote(clip.uri):
+        if clip.is_seen and clip.source is not None:
+            identity = Identity(clip.identity, clip.source.num_bytes)
+            source = recognise(identity) or clip.source
+        elif locations.is_remote(clip.uri):
             target = copies and remote_clips.copy_path(copies, clip.clip_id, clip.uri)
             identity, source = remote_clips.look(clip.uri, recognise, target)
         else:
-            identity = _identity(clip)
+            identity = clip_identities.identity(clip.uri)
             source = recognise(identity) or fingerprint(clip.uri)
     except (OSError, object_store.StorageError) as cause:
         why = getattr(cause, "strerror", None) or cause
@@ -158,12 +161,6 @@ def under_limits(
 def _fits_now(clip: ClipOutcome) -> bool:
     """Returns whether a clip was refused when a row could not exceed a page."""
     return clip.reason == "too_large" and _PAGE_FLAG in clip.detail
-
-
-def _identity(clip: Reference) -> Identity:
-    if clip.is_seen and clip.source is not None:
-        return Identity(clip.identity, clip.source.num_bytes)
-    return clip_identities.identity(clip.uri)
 
 
 def _recognised(

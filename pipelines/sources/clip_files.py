@@ -13,19 +13,27 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files, locations, object_store, spilled_rows
+from mindrecord_io.storage import (
+    files,
+    locations,
+    object_store,
+    range_store,
+    spilled_rows,
+    wide_listing,
+)
 from pipelines.sources import clip_walk, frame_folders, listed_clips
 from pipelines.sources.annotations import Annotations
+from pipelines.sources.clip_identities import of_object
 
-__all__ = ["AnnotatedFiles", "FilesByName", "SourceError", "find_clips"]
+__all__ = ["AnnotatedFiles", "ClipFiles", "FilesByName", "SourceError", "find_clips"]
 
-_ROWS = pa.schema([("clip_id", pa.binary()), ("uri", pa.binary())])
+_ROWS = pa.schema([(n, pa.binary()) for n in ("clip_id", "uri", "identity")])
 _NAMES = pa.schema([("name", pa.string())])
 _SUFFIX = ".webm"
 _NORMAL_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
@@ -35,6 +43,19 @@ _PACKAGE_PART = re.compile(rf"{_PACKAGE_NAME}-\d\d", re.ASCII)
 
 class SourceError(ValueError):
     """A folder of clips cannot be used; the message says which and why."""
+
+
+class ClipFiles(Protocol):
+    """The files of clips, a partition at a time (see sharding.partition_of)."""
+
+    def partition(self, index: int) -> dict[str, str]:
+        """Returns path or URI by id of a partition's clips."""
+
+    def identities(self, index: int) -> dict[str, str]:
+        """Returns by id how clips are recognised that need not be looked at for it."""
+
+    def unlisted_in(self, index: int) -> Iterator[str]:
+        """Yields the paths of files that no annotation names, besides `partition`'s."""
 
 
 class FilesByName:
@@ -51,11 +72,15 @@ class FilesByName:
         """
         self._folder = folder
         self._rows = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
-        is_local = not locations.is_remote(folder)
-        find = _find_deep_clips if is_deep and is_local else find_clips
-        for clip_id, uri in find(folder):
+        found: Iterator[tuple[str, ...]]
+        if locations.is_remote(folder):
+            found = _find_remote_clips(str(folder))
+        else:
+            found = _find_deep_clips(folder) if is_deep else find_clips(folder)
+        for clip_id, uri, *identity in found:
             place = sharding.partition_of(files.printable(clip_id))
-            self._rows.append((os.fsencode(clip_id), os.fsencode(uri)), place)
+            text = identity[0].encode() if identity else b""
+            self._rows.append((os.fsencode(clip_id), os.fsencode(uri), text), place)
 
     def partition(self, index: int) -> dict[str, str]:
         """Returns path or URI by id of a partition's clips.
@@ -64,7 +89,7 @@ class FilesByName:
           SourceError: two files or folders have one id.
         """
         uris: dict[str, str] = {}
-        for encoded in self._rows.rows(index):
+        for encoded in self._rows.rows(index, ["clip_id", "uri"]):
             clip_id, uri = map(os.fsdecode, encoded)
             first = uris.setdefault(clip_id, uri)
             if first != uri:
@@ -74,6 +99,18 @@ class FilesByName:
                     f"twice: {' and '.join(names)}: leave only one"
                 )
         return uris
+
+    def identities(self, index: int) -> dict[str, str]:
+        """Returns by id how remote clips are recognised, as listing them tells it."""
+        if not locations.is_remote(self._folder):
+            return {}
+        rows = self._rows.rows(index, ["clip_id", "identity"])
+        return {os.fsdecode(clip_id): text.decode() for clip_id, text in rows}
+
+    def unlisted_in(self, index: int) -> Iterator[str]:
+        """Yields nothing: a file that is not annotated is in its id's partition."""
+        del index
+        return iter(())
 
     def none_annotated(self, annotations: Annotations) -> SourceError:
         """Returns the error that not one annotated clip is here."""
@@ -114,6 +151,11 @@ class AnnotatedFiles:
             for clip_id, name in self._annotations.paths_in(index)
             if (path := self._clip_named(name)) is not None
         }
+
+    def identities(self, index: int) -> dict[str, str]:
+        """Returns none: files of this machine are looked at."""
+        del index
+        return {}
 
     def unlisted_in(self, index: int) -> Iterator[str]:
         """Yields the paths of a partition's clips that no annotation names.
@@ -181,26 +223,34 @@ def find_clips(folder: Path | str) -> Iterator[tuple[str, str]]:
       SourceError: the folder is missing, unreadable or without clips.
     """
     if locations.is_remote(folder):
-        return _find_remote_clips(str(folder))
+        return ((clip_id, uri) for clip_id, uri, _ in _find_remote_clips(str(folder)))
     return _find_local_clips(Path(folder))
 
 
-def _find_remote_clips(uri: str) -> Iterator[tuple[str, str]]:
+def _find_remote_clips(uri: str) -> Iterator[tuple[str, str, str]]:
     try:
-        names = object_store.open_storage(uri).list_names("")
+        found = _listed(uri)
     except object_store.StorageError as cause:
         raise SourceError(f"{uri}: cannot list the folder of clips: {cause}") from cause
     num_clips = 0
-    for name in names:
+    for name, identity in found:
         clip_id = _id_in(name)
         if clip_id is not None:
             num_clips += 1
-            yield clip_id, f"{uri}/{name}"
+            yield clip_id, f"{uri}/{name}", identity
     if not num_clips:
         raise SourceError(
             f"{uri}: no {_SUFFIX} clips in it; folders of frames are read from a disk "
             f"of this machine only"
         )
+
+
+def _listed(uri: str) -> list[tuple[str, str]]:
+    """Returns the name of each file in a remote folder, and how it is recognised."""
+    if locations.split_uri(uri)[0] == "gs":  # names contents otherwise than when read
+        return [(name, "") for name in object_store.open_storage(uri).list_names("")]
+    listed = wide_listing.list_files(range_store.open_range_store(uri))
+    return [(f.name, of_object(f.num_bytes, f.etag).text) for f in sorted(listed)]
 
 
 def _find_local_clips(folder: Path) -> Iterator[tuple[str, str]]:

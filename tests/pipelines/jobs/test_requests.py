@@ -78,10 +78,7 @@ def test_a_build_makes_few_requests_and_one_of_unchanged_clips_reads_none(
 
     assert result.num_sources_read == 0
     assert result.num_shards["reused"] == NUM_SHARDS
-    assert of_kind(requests, "/source/") == {
-        ("HEAD", f"/clips/source/{number}.webm"): 1
-        for number in range(1, NUM_CLIPS + 1)
-    }
+    assert of_kind(requests, "/source/") == {}  # listing them tells
 
     bucket.write("clips/source/7.webm", bucket.read("clips/source/8.webm"))
     bucket.requests()
