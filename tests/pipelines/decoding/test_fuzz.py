@@ -127,9 +127,8 @@ def builds(clips, tools):
         return tools.run_python("-c", MEASURED, str(largest), *numbered)
 
     refused = build(0)
-    num_lost = int(
-        refused.stderr.splitlines()[-1].split(" clips cannot")[0].split()[-1]
-    )
+    number = refused.stderr.splitlines()[-1].split(" clips cannot")[0].split()[-1]
+    num_lost = int(number.replace(",", ""))
     return refused, build(num_lost), num_lost
 
 
