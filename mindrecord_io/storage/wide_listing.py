@@ -73,7 +73,8 @@ def _files_from(store: RangeStore, begin: str, end: str | None) -> Iterator[List
             name = found["path"].removeprefix(store.prefix)
             if end is not None and name > end:
                 return
-            if "/" not in name:
+            # A server that does not know where to begin begins at the first.
+            if "/" not in name and name > begin:
                 etag = (found["e_tag"] or "").strip('"')
                 yield ListedFile(name, found["size"], etag)
     except exceptions.BaseError as error:

@@ -19,7 +19,7 @@ from pipelines.planning.annotation_changes import Comparison
 from pipelines.planning.clip_listing import ClipListing
 from pipelines.planning.clip_references import Reference
 from pipelines.planning.published_clips import PublishedClip, PublishedClips
-from pipelines.planning.source_records import SourceRecords
+from pipelines.planning.source_records import SourceRecord, SourceRecords
 from pipelines.sources import clip_files
 from pipelines.sources.annotations import Annotations
 from pipelines.sources.clip_files import ClipFiles
@@ -126,11 +126,8 @@ def match(
             status = None if clips is None else _status(uri)
             published_as: tuple[Any, ...] = ()
             if old and is_reused:
-                record = recorded_here.get(clip_id)
-                identity = record.identity_of(uri, old.source) if record else ""
                 seen = of_file(status, now).text if status else identities.get(clip_id)
-                is_seen = bool(identity) and identity == seen
-                published_as = (old.source, old.stored_in, "", identity, is_seen)
+                published_as = _published_as(old, uri, recorded_here.get(clip_id), seen)
             clip = Reference(position, clip_id, split, label_id, uri, *published_as)
             listing.add(clip, old)
             if clips is None and old and old.status == records.QUARANTINED:
@@ -148,6 +145,18 @@ def match(
         listing.add_unlisted([*map(files.printable, unlisted), *others], index)
     listing.difference = None if comparison is None else comparison.result()
     return listing
+
+
+def _published_as(
+    old: PublishedClip, uri: str, record: SourceRecord | None, seen: str | None
+) -> tuple[Any, ...]:
+    """Returns the fields of a Reference that say what is published of a clip.
+
+    Args:
+      seen: the identity that its file has now, as far as it was looked at.
+    """
+    identity = record.identity_of(uri, old.source) if record else ""
+    return old.source, old.stored_in, "", identity, bool(identity) and identity == seen
 
 
 def _status(uri: str) -> os.stat_result | None:

@@ -59,6 +59,17 @@ def test_a_part_ends_where_the_next_begins(monkeypatch):
     ]
 
 
+def test_a_store_that_begins_anywhere_else_gives_no_file_twice(monkeypatch):
+    own = wide_listing.obstore.list
+
+    def from_the_first(store, prefix, *, offset, **options):
+        return own(store, prefix, **options)
+
+    monkeypatch.setattr(wide_listing.obstore, "list", from_the_first)
+    monkeypatch.setattr(wide_listing, "_NUM_IN_ANSWER", 2)
+    assert [f.name for f in wide_listing.list_files(stored(NAMES))] == NAMES
+
+
 def test_files_come_with_the_name_of_their_content(bucket):
     bucket.write("bucket/set/1.webm", b"some bytes")
     bucket.write("bucket/set/below/2.webm", b"others")
