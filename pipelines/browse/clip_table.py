@@ -14,13 +14,14 @@ from pyarrow import compute
 from mindrecord_io import naming, records
 from mindrecord_io.versions import clips_table
 from mindrecord_io.versions.manifests import Version
+from mindrecord_io.versions.version_differences import KINDS
 from pipelines.quarantine import REASONS
 from pipelines.report.predictions import Predictions
 
 __all__ = ["CHANGES", "ClipFilter", "ClipTable", "FilterError"]
 
-CHANGES = ("added", "moved", "relabelled")
-"""What can have become of a clip since another version; "moved" is to another split."""
+CHANGES = tuple(kind for kind in KINDS if kind != "withdrawn")
+"""What can have become of a clip of a version since another, which has a row there."""
 
 _TEXTS = ("split", "status", "reason", "shard")
 _COLUMNS = ("clip_id", *_TEXTS, "label_id", "num_frames", "fps_from_header")

@@ -13,10 +13,10 @@ import pyarrow as pa
 from pyarrow import compute
 
 from mindrecord_io import records
-from mindrecord_io.versions import clips_table
+from mindrecord_io.versions import clips_table, version_differences
 from mindrecord_io.versions.clips_table import TableError
 from mindrecord_io.versions.manifests import ManifestError, Version
-from pipelines.browse.clip_table import ClipTable
+from pipelines.browse.clip_table import CHANGES, ClipTable
 
 __all__ = ["Changes", "LabelOf", "OtherVersions", "VersionClips"]
 
@@ -57,7 +57,7 @@ class Changes:
 
     Attributes:
       masks: of the rows of the shown version, by each of clip_table.CHANGES.
-      num_withdrawn: clips that only the other version has.
+      num_withdrawn: clips that are not annotated any more.
     """
 
     masks: dict[str, npt.NDArray[np.bool_]]
@@ -123,22 +123,20 @@ class OtherVersions:
         Raises:
           ManifestError, TableError, StorageError: a version cannot be read.
         """
-        old, new = self.clips(since), self.clips(shown)
-        places = compute.index_in(new.clip_ids, value_set=old.clip_ids)
-        is_new = places.is_null().to_numpy(zero_copy_only=False)
-        values = {"added": is_new}
-        for change, column in (("moved", "splits"), ("relabelled", "labels")):
-            before = getattr(old, column).take(places).cast(pa.string())
-            differs = compute.not_equal(before, getattr(new, column).cast(pa.string()))
-            values[change] = compute.fill_null(differs, False).to_numpy(
-                zero_copy_only=False
-            )
-        rows = compute.index_in(table.clip_ids, value_set=new.clip_ids)
-        has_row = rows.is_valid().to_numpy(zero_copy_only=False)
-        taken = compute.fill_null(rows, 0).to_numpy()
-        masks = {
-            change: has_row & (mask[taken] if len(mask) else False)
-            for change, mask in values.items()
+        columns = version_differences.COLUMNS
+        old, new = (
+            version_differences.spilled(self._open(name).clip_batches(columns))
+            for name in (since, shown)
+        )
+        clip_ids: dict[str, list[str]] = {
+            kind: [] for kind in version_differences.KINDS
         }
-        num_kept = int((~is_new).sum())
-        return Changes(masks, len(old.clip_ids) - num_kept)
+        for clip_id, kind, *_ in version_differences.changed_clips(old, new):
+            clip_ids[kind].append(clip_id)
+        masks = {
+            kind: compute.is_in(
+                table.clip_ids, value_set=pa.array(clip_ids[kind], pa.string())
+            ).to_numpy(zero_copy_only=False)
+            for kind in CHANGES
+        }
+        return Changes(masks, len(clip_ids["withdrawn"]))

@@ -58,6 +58,16 @@ def test_a_filter_leaves_what_changed(collection, query, expected):
     assert collection.changes(FIRST).num_withdrawn == 1
 
 
+def test_a_clip_that_came_and_was_quarantined_is_not_called_added(tmp_path):
+    dataset = tmp_path / "dataset"
+    by_hand.publish(dataset, by_hand.without("105"))
+    by_hand.publish(dataset, quarantined=["105"])
+    found = collection_of(dataset, tmp_path)
+    assert ids(found, since=FIRST) == ["105"]
+    assert ids(found, since=FIRST, change="quarantined") == ["105"]
+    assert ids(found, since=FIRST, change="added") == []
+
+
 def test_nothing_changed_since_the_version_itself(collection):
     assert ids(collection, since=SECOND) == []
     assert collection.changes(SECOND).num_withdrawn == 0
