@@ -179,6 +179,13 @@ def _publish(
         publication.publish(dataset, folder, fields)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _mindspores_mode():
+    """A file's tests begin in MindSpore's own mode, whatever ran in the process."""
+    if mindspore := sys.modules.get("mindspore"):
+        mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+
+
 @pytest.fixture
 def unprivileged(folder):
     """What permissions forbid is forbidden to this process, even if it is root's.
