@@ -106,13 +106,15 @@ def write(
     table_path = naming.clips_table_path(folder)
     row_groups = clip_notes.passing(totals.row_groups(shards), folder, lost_clips)
     clips_table.write(table_path, row_groups)
+    fingerprint = files.fingerprint(table_path)
     same = same_bytes.same_bytes_of(
         lambda: clips_table.batches(table_path, same_bytes.COLUMNS)
     )
     path = folder / same_bytes.SAME_BYTES
     clip_notes.write_tsv(path, same_bytes.LISTED_COLUMNS, same.rows())
     if plan.parent is not None:
-        changes = _changes(plan.parent, table_path)
+        is_same = fingerprint == plan.parent.manifest.clips_table
+        changes = () if is_same else _changes(plan.parent, table_path)
         rows = (dict(zip(CHANGE_COLUMNS, change, strict=True)) for change in changes)
         clip_notes.write_tsv(folder / CHANGES, CHANGE_COLUMNS, rows)
     naming.labels_folder(folder).mkdir()
@@ -121,13 +123,11 @@ def write(
     )
     totals.check()
     lost = totals.quarantined.followed_by(lost_to_absence(plan.listing))
-    manifest = totals.manifest(files.fingerprint(table_path))
+    manifest = totals.manifest(fingerprint)
     return WrittenVersion(folder, manifest, lost, lost_clips, same)
 
 
 def _changes(parent: Version, table: Path) -> Iterator[Change]:
-    if files.fingerprint(table) == parent.manifest.clips_table:
-        return iter(())
     columns = version_differences.COLUMNS
     before = version_differences.spilled(parent.clip_batches(columns))
     after = version_differences.spilled(clips_table.batches(table, columns))
