@@ -5,12 +5,12 @@ ranges of a clip are one call. Nothing is repeated here: see range_reads.
 """
 
 import configparser
+import contextlib
 import datetime
 import os
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import obstore
@@ -22,7 +22,7 @@ from mindrecord_io.storage.object_store import StorageError
 from mindrecord_io.storage.patience import Patience
 from mindrecord_io.storage.s3_settings import S3Settings
 
-__all__ = ["RangeStore", "open_range_store"]
+__all__ = ["RangeStore", "as_os_errors", "open_range_store"]
 
 _KEYS = {
     "access_key_id": "aws_access_key_id",
@@ -59,17 +59,10 @@ class RangeStore:
           OSError: it cannot be read, or not whole.
         """
         begins, ends = zip(*ranges, strict=True)
-        try:
+        with as_os_errors():
             contents = obstore.get_ranges(
                 self.store, self.prefix + path, starts=begins, ends=ends, coalesce=0
             )
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as e:
-            raise PermissionError(_first_line(e)) from e
-        except exceptions.BaseError as error:
-            text = _first_line(error)
-            if "status code: 416" in text:  # the range begins after the end
-                raise EOFError(text) from error
-            raise OSError(text) from error
         for content, begin, end in zip(contents, begins, ends, strict=True):
             if len(content) != end - begin:
                 missing = end - begin - len(content)
@@ -83,10 +76,22 @@ class RangeStore:
           FileNotFoundError: there is no such file.
           OSError: the store does not say it.
         """
-        try:
+        with as_os_errors():
             return obstore.head(self.store, self.prefix + path)["size"]
-        except exceptions.BaseError as error:
-            raise OSError(_first_line(error)) from error
+
+
+@contextlib.contextmanager
+def as_os_errors() -> Iterator[None]:
+    """Raises obstore's errors as EOFError, PermissionError or another OSError."""
+    try:
+        yield
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise PermissionError(_first_line(error)) from error
+    except exceptions.BaseError as error:
+        text = _first_line(error)
+        if "status code: 416" in text:  # the range begins after the end
+            raise EOFError(text) from error
+        raise OSError(text) from error
 
 
 def open_range_store(
@@ -139,9 +144,13 @@ def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
     if environment.get("AWS_ACCESS_KEY_ID"):
         names = {key: name.upper() for key, name in _KEYS.items()}
         return {key: environment[n] for key, n in names.items() if environment.get(n)}
-    default = Path.home() / ".aws" / "credentials"
+    default = os.path.expanduser("~/.aws/credentials")  # noqa: PTH111 - without a home
+    path = environment.get("AWS_SHARED_CREDENTIALS_FILE", default)
     profiles = configparser.ConfigParser(interpolation=None)
-    profiles.read(environment.get("AWS_SHARED_CREDENTIALS_FILE", default))
+    try:
+        profiles.read(path)
+    except configparser.Error as error:  # its text may show a secret
+        raise ValueError(f"{path}: not a file of AWS profiles") from error
     profile = environment.get("AWS_PROFILE", "default")
     if not profiles.has_section(profile):
         return {}

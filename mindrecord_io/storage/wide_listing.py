@@ -12,10 +12,9 @@ from concurrent import futures
 from typing import NamedTuple
 
 import obstore
-from obstore import exceptions
 
 from mindrecord_io.storage import object_store
-from mindrecord_io.storage.range_store import RangeStore
+from mindrecord_io.storage.range_store import RangeStore, as_os_errors
 
 __all__ = ["ListedFile", "list_files"]
 
@@ -65,7 +64,7 @@ def list_files(store: RangeStore) -> list[ListedFile]:
 def _files_from(store: RangeStore, begin: str, end: str | None) -> Iterator[ListedFile]:
     """Yields the files whose names come after one, and not after another."""
     offset = store.prefix + begin if begin else None
-    try:
+    with as_os_errors():
         answers = obstore.list(
             store.store, store.prefix, offset=offset, chunk_size=_NUM_IN_ANSWER
         )
@@ -77,5 +76,3 @@ def _files_from(store: RangeStore, begin: str, end: str | None) -> Iterator[List
             if "/" not in name and name > begin:
                 etag = (found["e_tag"] or "").strip('"')
                 yield ListedFile(name, found["size"], etag)
-    except exceptions.BaseError as error:
-        raise OSError(str(error).partition("\n")[0]) from error

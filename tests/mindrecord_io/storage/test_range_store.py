@@ -109,6 +109,17 @@ def test_credentials_are_those_of_the_environment_or_of_a_profile(
     assert tuple(map(found.get, names)) == expected
 
 
+@pytest.mark.parametrize("text", ["aws_secret_access_key = s3cret\n", "[a]\ns3cret\n"])
+def test_a_damaged_file_of_profiles_is_named_and_not_shown(tmp_path, text):
+    file = tmp_path / "credentials"
+    file.write_text(text)
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_REGION": "north"}
+    with pytest.raises(object_store.StorageError, match="not a file of AWS") as caught:
+        range_store.open_range_store("s3://clips/a", environment)
+    assert str(file) in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_bucket_is_named_in_the_host_where_that_is_asked_for():
     environment = {
         "AWS_ENDPOINT_URL": "https://obs.example.com",
