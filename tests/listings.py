@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+
+from mindrecord_io import records
 from mindrecord_io.records import Annotation, LabelMap
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files
+from mindrecord_io.storage import files, spilled_rows, table_join
 from pipelines.planning import clip_listing, clip_references
 from pipelines.planning.clip_references import Reference
+from pipelines.sources import clip_identities
 from pipelines.sources.annotations import Annotations
 from tests import versions_by_hand as by_hand
 
@@ -31,23 +36,21 @@ def annotations(
 
 @dataclass(frozen=True)
 class Files:
-    """Files by their clips' ids; all have one identity if they are remote."""
+    """Files by their clips' ids, at which nobody looks; all have one identity."""
 
     uris: Mapping[str, str]
     identity: str = ""
 
-    def partition(self, index: int) -> dict[str, str]:
-        return {
-            clip_id: uri
-            for clip_id, uri in self.uris.items()
-            if sharding.partition_of(files.printable(clip_id)) == index
-        }
+    def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
+        uris = [self.uris.get(clip_id) for clip_id in clip_ids.to_pylist()]
+        return clip_identities.not_looked_at(
+            pa.array(uris, pa.string()), pa.repeat(self.identity, len(uris))
+        )
 
-    def identities(self, index: int) -> dict[str, str]:
-        return dict.fromkeys(self.partition(index), self.identity)
-
-    def unlisted_in(self, index: int) -> Iterator[str]:
-        return iter(())
+    def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
+        names = {files.printable(name) for name in self.uris}
+        others = names - {*clip_ids.to_pylist()}
+        return (name for name in others if sharding.partition_of(name) == index)
 
 
 def files_of(uris: Mapping[str, str]) -> Files:
@@ -64,8 +67,9 @@ def listing(
 ) -> clip_listing.ClipListing:
     """Returns a listing of clips to hold, and of `missing` ids by position."""
     made = clip_listing.ClipListing(salt)
-    for clip in clips:
-        made.add(clip)
+    if rows := [_row(clip) for clip in clips]:
+        batch = spilled_rows.batch_of(rows, clip_references.ROWS)
+        made.add(pa.Table.from_batches([batch]))
     for position, clip_id in (missing or {}).items():
         made.missing.add(position, clip_id)
     by_place: dict[int, list[str]] = {}
@@ -74,6 +78,14 @@ def listing(
     for place, clip_ids in by_place.items():
         made.add_unlisted(clip_ids, place)
     return made
+
+
+def _row(clip: Reference) -> tuple[Any, ...]:
+    """Returns a reference as a row of clip_references.ROWS."""
+    values = clip._asdict() | {"split_index": records.SPLITS.index(clip.split)}
+    values["source_num_bytes"] = clip.source and clip.source.num_bytes
+    values["source_sha256"] = clip.source and clip.source.sha256
+    return tuple(values[name] for name in clip_references.ROWS.names)
 
 
 def clips_of(made: clip_listing.ClipListing) -> list[Reference]:

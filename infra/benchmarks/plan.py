@@ -157,14 +157,14 @@ class _NamedFiles:
 
     annotations: Any
 
-    def partition(self, index: int) -> dict[str, str]:
-        paths = self.annotations.paths_in(index)
-        return {clip_id: f"/clips/{path}" for clip_id, path in paths}
+    def look_up(self, index: int, clip_ids: Any) -> pa.Table:
+        from pipelines.sources import clip_identities
 
-    def identities(self, index: int) -> dict[str, str]:
-        return {}
+        paths = dict(self.annotations.paths_in(index))
+        uris = [f"/clips/{paths[clip_id]}" for clip_id in clip_ids.to_pylist()]
+        return clip_identities.not_looked_at(pa.array(uris, pa.string()))
 
-    def unlisted_in(self, index: int) -> Iterator[str]:
+    def unlisted(self, index: int, clip_ids: Any) -> Iterator[str]:
         return iter(())
 
 
@@ -182,7 +182,7 @@ def publish(
 
     Args:
       num_shards: None for what a build chooses.
-      clips: a clip_files.ClipFiles; None for those that the list names.
+      clips: a clip_lookup.ClipFiles; None for those that the list names.
       source_of: returns size and hash of a clip's file by its id.
     """
     from pipelines.building import version_draft

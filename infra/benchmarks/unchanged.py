@@ -17,7 +17,6 @@ a build does until every shard is planned and has the key that is published:
 """
 
 import collections
-import dataclasses
 import functools
 import logging
 import multiprocessing
@@ -81,27 +80,21 @@ def publish(package: Path, dataset: Path) -> None:
     """Publishes a version of a package's clips, and records how they are recognised."""
     from pipelines.planning import source_records
     from pipelines.planning.clip_references import Reference
-    from pipelines.sources import clip_files, clip_identities
+    from pipelines.sources import clip_files, clip_identities, clip_lookup
 
-    listed = clip_files.FilesByName(package / measuring.CLIPS)
+    folder = package / measuring.CLIPS
     by_inode: dict[int, Fingerprint] = {}
     made, sources = source_records.NewRecords(), dict[str, Fingerprint]()
-    for index in range(sharding.NUM_PARTITIONS):
-        references = [
-            Reference(0, clip_id, "train", 0, uri)
-            for clip_id, uri in listed.partition(index).items()
-        ]
-        for clip in references:
-            path = Path(clip.uri)
-            inode = path.stat().st_ino
-            if inode not in by_inode:
-                by_inode[inode] = files.fingerprint(path)
-            sources[clip.clip_id] = by_inode[inode]
-        identities = [clip_identities.identity(c.uri).text for c in references]
-        made.add(references, identities, sources)
+    for clip_id, uri in clip_files.find_clips(folder):
+        path, clip = Path(uri), Reference(0, clip_id, "train", 0, uri)
+        inode = path.stat().st_ino
+        if inode not in by_inode:
+            by_inode[inode] = files.fingerprint(path)
+        sources[clip_id] = by_inode[inode]
+        made.add([clip], [clip_identities.identity(uri).text], sources)
     plan.publish(
         *(package / "annotations", dataset, None),
-        clips=listed,
+        clips=clip_lookup.FilesByName(folder),
         source_of=sources.__getitem__,
     )
     made.write(dataset / source_records.FILE_NAME)
@@ -168,13 +161,16 @@ def _planned(annotations: Any, clips: Path, parent: Version) -> list[Any]:
         clip_listing,
         clip_references,
         matching,
+        published_clips,
         source_records,
     )
     from pipelines.planning.version_plans import VersionPlan
 
     recorded = source_records.SourceRecords(parent.dataset / source_records.FILE_NAME)
     listing = matching.match_clips(
-        *(annotations, clips, parent), reuse=lambda clip: True, recorded=recorded
+        *(annotations, clips, parent),
+        reuse=published_clips.are_in_shards,
+        recorded=recorded,
     )
     version = VersionPlan(parent, annotations, listing, parent.manifest.settings)
     num_shards = version.num_shards()
@@ -194,7 +190,7 @@ def _place(parent: Version, shard: Any, *, is_rehash: bool = False) -> tuple[str
 
     def identify(clip: clip_references.Reference) -> PlannedClip:
         if is_rehash:
-            clip = dataclasses.replace(clip, identity="", is_seen=False)
+            clip = clip._replace(identity="", is_seen=False)
         return shard_plans.hash_clip(clip, identities=identities)
 
     planned = sharding.plan_shard(

@@ -28,10 +28,12 @@ __all__ = [
     "DEFAULT_SALT",
     "NUM_PARTITIONS",
     "clip_hash",
+    "clip_hashes",
     "default_num_shards",
     "key_of_content",
     "key_under_limits",
     "partition_of",
+    "partitions_of",
     "plan_shard",
     "shard_index",
     "shard_indices",
@@ -56,6 +58,18 @@ def clip_hash(clip_id: str, salt: str) -> int:
     digest = _keyed(salt).copy()  # quicker than another one with its key
     digest.update(clip_id.encode())
     return int.from_bytes(digest.digest(), "big")
+
+
+def clip_hashes(
+    clip_ids: Iterable[str], salt: str = DEFAULT_SALT
+) -> npt.NDArray[np.uint64]:
+    """Returns `clip_hash` of many clips, uint64 (clips,)."""
+    keyed, digests = _keyed(salt), []
+    for clip_id in clip_ids:
+        hasher = keyed.copy()
+        hasher.update(clip_id.encode())
+        digests.append(hasher.digest())
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
 @functools.lru_cache(maxsize=8)
@@ -89,6 +103,11 @@ def partition_of(clip_id: str, salt: str = DEFAULT_SALT) -> int:
     Shards are such ranges too, so a partition holds whole shards but at its two ends.
     """
     return shard_index(clip_id, NUM_PARTITIONS, salt)
+
+
+def partitions_of(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Returns `partition_of` of many clips by their hashes, uint64 (clips,)."""
+    return shard_indices(hashes, np.array([NUM_PARTITIONS], np.uint64))
 
 
 def default_num_shards(num_clips: int) -> int:
@@ -138,7 +157,12 @@ def plan_shard(
     Raises:
       ValueError: two clips have one id.
     """
-    ordered = sorted(clips, key=lambda c: (clip_hash(c.clip_id, salt), c.clip_id))
+    clips = list(clips)
+    hashes = clip_hashes((clip.clip_id for clip in clips), salt).tolist()
+    placed = zip(hashes, clips, strict=True)
+    ordered = [
+        c for _, c in sorted(placed, key=lambda pair: (pair[0], pair[1].clip_id))
+    ]
     for before, clip in itertools.pairwise(ordered):
         if before.clip_id == clip.clip_id:
             raise ValueError(f"clip {clip.clip_id} is given twice: {before}, {clip}")

@@ -62,7 +62,7 @@ class SpilledRows:
         self._buffers[partition].append(row)
         self._count(1)
 
-    def extend(self, batch: pa.RecordBatch, partitions: Sequence[int]) -> None:
+    def extend(self, batch: pa.RecordBatch, partitions: npt.ArrayLike) -> None:
         """Adds rows of the schema, each to its own partition."""
         if batch.num_rows:
             self._batches.append((batch, np.asarray(partitions, np.int64)))
@@ -81,6 +81,10 @@ class SpilledRows:
         for batch in self.batches(partition):
             chosen = batch if columns is None else batch.select(list(columns))
             yield from zip(*(c.to_pylist() for c in chosen.columns), strict=True)
+
+    def table(self, partition: int = 0) -> pa.Table:
+        """Returns the rows of a partition."""
+        return pa.Table.from_batches(self.batches(partition), self._schema)
 
     def batches(self, partition: int = 0) -> Iterator[pa.RecordBatch]:
         """Yields the rows of a partition, some thousands at a time."""

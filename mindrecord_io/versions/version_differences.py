@@ -1,16 +1,19 @@
 """Compares two versions: manifests in words, clips by their tables."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import spilled_rows
+from mindrecord_io.storage import spilled_rows, table_join
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import clips_table
 from mindrecord_io.versions.manifests import Manifest
@@ -132,7 +135,7 @@ def spilled(batches: Iterable[pa.RecordBatch]) -> spilled_rows.SpilledRows:
         kept = batch.filter(compute.is_in(batch.column("status"), annotated))
         clip_ids = kept.column("clip_id").to_pylist()
         columns = [kept.column(name) for name in COLUMNS]
-        places = list(map(sharding.partition_of, clip_ids))
+        places = sharding.partitions_of(sharding.clip_hashes(clip_ids))
         rows.extend(pa.record_batch(columns, schema=_ROWS), places)
     return rows
 
@@ -145,19 +148,34 @@ def changed_clips(
     Clips of neither version's shards have none. A clip may have several.
     """
     for partition in range(sharding.NUM_PARTITIONS):
-        gone = {row[0]: _Clip(*row) for row in before.rows(partition)}
-        for row in after.rows(partition):
-            clip = _Clip(*row)
-            yield from _changes_of(gone.pop(clip.clip_id, None), clip)
-        for clip in gone.values():
+        old, new = before.table(partition), after.table(partition)
+        own = table_join.aligned(old, new.column("clip_id"))
+        is_other = pa.array(_differ(own, new))
+        pairs = (_clips(rows.filter(is_other)) for rows in (own, new))
+        for was, clip in zip(*pairs, strict=True):
+            yield from _changes_of(was if was.clip_id else None, clip)
+        is_kept = table_join.is_among(old.column("clip_id"), new.column("clip_id"))
+        for clip in _clips(old.filter(pa.array(~is_kept))):
             if clip.status in _IN_SHARDS:
                 yield clip.clip_id, "withdrawn", clip.split, ""
+
+
+def _clips(rows: pa.Table) -> Iterator[_Clip]:
+    columns = (column.to_pylist() for column in rows.columns)
+    return (_Clip(*row) for row in zip(*columns, strict=True))
+
+
+def _differ(old: pa.Table, new: pa.Table) -> npt.NDArray[np.bool_]:
+    """Returns which rows are not the same, among them those that were not there."""
+    pairs = zip(old.columns, new.columns, strict=True)
+    is_same = functools.reduce(compute.and_, (compute.equal(*pair) for pair in pairs))
+    return ~table_join.mask(is_same)
 
 
 def _changes_of(old: _Clip | None, new: _Clip) -> Iterator[Change]:
     clip_id = new.clip_id
     was_there = old is not None and old.status in _IN_SHARDS
-    if old == new or (new.status == records.MISSING and not was_there):
+    if new.status == records.MISSING and not was_there:
         return
     if old is None or not was_there:
         if new.status == records.STORED:

@@ -28,9 +28,8 @@ from mindrecord_io.versions.same_bytes import SameBytes
 from mindrecord_io.versions.version_differences import CHANGE_COLUMNS, Change
 from pipelines.building import clip_notes, label_files
 from pipelines.building.clip_notes import LostClips
-from pipelines.planning.clip_listing import ClipListing
+from pipelines.planning.clip_listing import NO_FILE, ClipListing
 from pipelines.planning.clip_references import Reference
-from pipelines.planning.matching import NO_FILE
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing.data_sets import DataSet
 

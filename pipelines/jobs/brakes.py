@@ -24,7 +24,8 @@ from mindrecord_io.versions.version_differences import CHANGE_COLUMNS
 from pipelines.building import clip_notes, version_draft
 from pipelines.building.clip_notes import LostClips
 from pipelines.planning.annotation_changes import Changes
-from pipelines.planning.clip_listing import LOST_COLUMNS, ClipListing
+from pipelines.planning.clip_listing import LOST_COLUMNS
+from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing.data_sets import DataSet
 
 __all__ = [
@@ -102,7 +103,7 @@ def refuse_lost_early(
     lost: Tally[tuple[str, str, str]],
     max_quarantined: int,
     *,
-    listing: ClipListing,
+    plan: VersionPlan,
     data_set: DataSet | None,
     command: Sequence[str],
 ) -> None:
@@ -114,12 +115,12 @@ def refuse_lost_early(
     if len(lost) <= max_quarantined:
         return
     by_reason, listed = LostClips(), ""
-    for clip_id, _, _, reason, detail, _ in listing.lost.rows():
+    for clip_id, _, _, reason, detail, _ in plan.lost_rows():
         by_reason.add(clip_id, reason, detail)
     if data_set is not None:
         rows = itertools.chain(
-            (dict(zip(LOST_COLUMNS, r, strict=True)) for r in listing.lost.rows()),
-            (_unlisted(name) for name in listing.unlisted()),
+            (dict(zip(LOST_COLUMNS, r, strict=True)) for r in plan.lost_rows()),
+            (_unlisted(name) for name in plan.listing.unlisted()),
         )
         listed = _keep_rows(data_set, clip_notes.LOST, LOST_COLUMNS, rows)
     refuse_lost(

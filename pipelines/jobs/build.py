@@ -5,9 +5,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 from mindrecord_io import records
 from mindrecord_io.commands import command_line, progress_bar, quantities
-from mindrecord_io.storage import locations
+from mindrecord_io.storage import locations, table_join
 from mindrecord_io.versions.manifests import Version
 from pipelines.jobs import (
     build_options,
@@ -18,9 +22,13 @@ from pipelines.jobs import (
 )
 from pipelines.jobs.build_options import BuildOptions
 from pipelines.jobs.job_result import JobResult
-from pipelines.planning import checksums, matching, source_records
+from pipelines.planning import (
+    checksums,
+    matching,
+    published_clips,
+    source_records,
+)
 from pipelines.planning.clip_listing import ClipListing
-from pipelines.planning.published_clips import PublishedClip
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
 from pipelines.publishing.data_sets import DataSet
@@ -127,10 +135,10 @@ def _reuse(
     options: BuildOptions,
     data_set: DataSet,
     damaged: frozenset[str],
-) -> matching.Reuse | None:
-    """Returns a lookup of clips that may be reused, None if all must be decoded."""
+) -> matching.Reuse:
+    """Returns what tells which published clips may be reused."""
     if parent is None:
-        return None
+        return matching.reuse_nothing
     if parent.manifest.settings != options.settings:
         logger.warning(
             "version %s was made with %s, the flags are %s: every clip is decoded",
@@ -138,7 +146,7 @@ def _reuse(
             parent.manifest.settings,
             options.settings,
         )
-        return None
+        return matching.reuse_nothing
     shards = {
         f"{split}/{key}"
         for split in records.SPLITS
@@ -146,7 +154,10 @@ def _reuse(
     } - damaged
     limits = options.clip_limits.text
 
-    def reuse(clip: PublishedClip) -> bool:
-        return clip.is_settled(limits) and clip.stored_in in shards
+    places = pa.array(sorted(shards), pa.string())
+
+    def reuse(clips: pa.Table) -> npt.NDArray[np.bool_]:
+        is_there = table_join.is_among(clips.column("stored_in"), places)
+        return published_clips.are_settled(clips, limits) & is_there
 
     return reuse

@@ -155,7 +155,7 @@ def _refuse_early(job: VersionJob, data_set: DataSet | None) -> None:
     brakes.refuse_lost_early(
         _lost_before(job.plan),
         job.max_quarantined,
-        listing=listing,
+        plan=job.plan,
         data_set=data_set,
         command=job.command,
     )

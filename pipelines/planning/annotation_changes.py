@@ -1,16 +1,17 @@
 """Compares new annotations with a published version, before any work is done."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import compute
 
 from mindrecord_io import records
-from mindrecord_io.storage import spilled_rows, tallies
+from mindrecord_io.storage import spilled_rows, table_join, tallies
 from mindrecord_io.versions.manifests import Version
-from pipelines.planning.clip_references import Reference
-from pipelines.planning.published_clips import PublishedClip
+from pipelines.planning import published_clips
 
 __all__ = ["Changes", "Comparison"]
 
@@ -86,7 +87,6 @@ class Comparison:
     def __init__(self, version: Version, label_map: records.LabelMap) -> None:
         self._version = version
         self._label_map = label_map
-        self._kept: set[str] = set()  # ids of this partition that both have
         self._relabelled: tallies.Tally[str] = tallies.Tally()
         self._renumbered: tallies.Tally[str] = tallies.Tally()
         self._moved: tallies.Tally[str] = tallies.Tally()
@@ -95,37 +95,48 @@ class Comparison:
         self._missing: tallies.Tally[str] = tallies.Tally()
         self._listed = spilled_rows.SpilledRows(_WITHDRAWN)
 
-    def add(self, clip: Reference, published: PublishedClip | None) -> None:
-        """Records an annotated clip, and what the version has of it."""
-        order, clip_id = clip.position, clip.clip_id
-        if published is None or not published.is_in_shard:
-            self._added.add(order, clip_id)
-            return
-        self._kept.add(clip_id)
-        is_labelled = clip.label_id != records.UNLABELLED
-        label = self._label_map.names[clip.label_id] if is_labelled else ""
-        if published.split != clip.split:
-            self._moved.add(order, f"{clip_id}: {published.split} -> {clip.split}")
-        if published.label != label:
-            self._relabelled.add(order, f"{clip_id}: {published.label!r} -> {label!r}")
-        elif published.label_id != clip.label_id:
-            self._renumbered.add(order, clip_id)
-
-    def add_missing(
-        self, position: int, clip_id: str, published: PublishedClip | None
+    def add(
+        self, clips: pa.Table, before: pa.Table, is_there: npt.NDArray[np.bool_]
     ) -> None:
-        """Records an annotated clip without a file, and what the version has of it."""
-        if published is not None and published.is_in_shard:
-            self._kept.add(clip_id)
-            self._missing.add(position, clip_id)
+        """Records a partition's annotated clips, and what the version has of them.
 
-    def end_partition(self, published: Mapping[str, PublishedClip]) -> None:
-        """Records which of the version's clips of a partition are not annotated."""
-        for clip_id, clip in published.items():
-            if clip.is_in_shard and clip_id not in self._kept:
-                self._withdrawn.add(clip.order, clip_id)
-                self._listed.append((clip_id, clip.split))
-        self._kept.clear()
+        Args:
+          clips: as Annotations.partition returns them.
+          before: as PublishedClips.partition returns them, a row for each of `clips`,
+            of nulls where the version does not have it.
+          is_there: which of the clips have a file, bool (clips,).
+        """
+        was_there = published_clips.are_in_shards(before)
+        is_kept = is_there & was_there
+        is_moved = is_kept & _differ(clips, before, "split")
+        is_relabelled = is_kept & _differ(clips, before, "label")
+        is_renumbered = is_kept & _differ(clips, before, "label_id") & ~is_relabelled
+        rows = table_join.chosen_rows
+        for (clip,) in rows(is_there & ~was_there, clips):
+            self._added.add(clip["position"], clip["clip_id"])
+        for (clip,) in rows(was_there & ~is_there, clips):
+            self._missing.add(clip["position"], clip["clip_id"])
+        for clip, old in rows(is_moved, clips, before):
+            text = f"{clip['clip_id']}: {old['split']} -> {clip['split']}"
+            self._moved.add(clip["position"], text)
+        for clip, old in rows(is_relabelled, clips, before):
+            text = f"{clip['clip_id']}: {old['label']!r} -> {clip['label']!r}"
+            self._relabelled.add(clip["position"], text)
+        for (clip,) in rows(is_renumbered, clips):
+            self._renumbered.add(clip["position"], clip["clip_id"])
+
+    def add_withdrawn(self, published: pa.Table, annotated: table_join.Column) -> None:
+        """Records which of the version's clips of a partition are not annotated.
+
+        Args:
+          published: as PublishedClips.partition returns them.
+          annotated: ids of all that are annotated.
+        """
+        is_kept = table_join.is_among(published.column("clip_id"), annotated)
+        gone = published_clips.are_in_shards(published) & ~is_kept
+        for (clip,) in table_join.chosen_rows(gone, published):
+            self._withdrawn.add(clip["order"], clip["clip_id"])
+            self._listed.append((clip["clip_id"], clip["split"]))
 
     def result(self) -> Changes:
         """Returns the difference, including that of the classes."""
@@ -149,3 +160,7 @@ class Comparison:
             ),
             listed=self._listed,
         )
+
+
+def _differ(clips: pa.Table, before: pa.Table, name: str) -> npt.NDArray[np.bool_]:
+    return table_join.mask(compute.not_equal(clips.column(name), before.column(name)))

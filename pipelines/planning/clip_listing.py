@@ -3,23 +3,25 @@
 import collections
 import dataclasses
 import heapq
-import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import compute
 
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import spilled_rows, tallies
+from mindrecord_io.storage import spilled_rows, table_join, tallies
 from pipelines.planning import clip_references
 from pipelines.planning.annotation_changes import Changes
 from pipelines.planning.clip_references import Reference
-from pipelines.planning.published_clips import PublishedClip
 
-__all__ = ["LOST_COLUMNS", "ClipListing", "by_shard"]
+__all__ = ["LOST_COLUMNS", "NO_FILE", "ClipListing", "by_shard"]
+
+NO_FILE = "annotated, but not in the folder of clips"
+"""What is wrong with a missing clip."""
 
 LOST_COLUMNS = ("clip_id", "split", "label", "reason", "detail", "uri")
 """The columns of a list of clips that cannot be stored."""
@@ -43,6 +45,7 @@ class ClipListing:
       missing: ids of annotated clips that have no file, in annotation order.
       empty: id, reason and detail of clips to hold whose files have no bytes.
       lost: rows of LOST_COLUMNS, of the missing and the empty clips.
+      quarantined_rows: the same of the quarantined ones.
       num_source_bytes: of the files that are not published yet.
       num_folders: of frames, whose bytes are not among these.
       quarantined: id, reason and detail of clips to hold that are quarantined in the
@@ -57,6 +60,9 @@ class ClipListing:
     lost: spilled_rows.SpilledRows = field(
         default_factory=lambda: spilled_rows.SpilledRows(_LOST)
     )
+    quarantined_rows: spilled_rows.SpilledRows = field(
+        default_factory=lambda: spilled_rows.SpilledRows(_LOST)
+    )
     num_source_bytes: int = 0
     num_folders: int = 0
     quarantined: tallies.Tally[tuple[str, str, str]] = field(
@@ -69,39 +75,53 @@ class ClipListing:
     )
     _checksums: spilled_rows.SpilledRows | None = None
 
-    def add(self, clip: Reference, published: PublishedClip | None = None) -> None:
-        """Adds a clip to hold, and what the version has of it."""
-        self.num_clips[clip.split] += 1
-        place = sharding.clip_hash(clip.clip_id, self.salt)
-        partition = (place * self.num_partitions) >> 64
-        self._rows.append((*clip.row, place), partition)
-        if published is not None and published.status == records.QUARANTINED:
-            why = (clip.clip_id, published.reason, published.detail)
-            self.quarantined.add(published.order, why)
+    def add(self, clips: pa.Table) -> None:
+        """Adds clips to hold: rows of clip_references.ROWS."""
+        splits = collections.Counter(clips.column("split_index").to_pylist())
+        self.num_clips.update({records.SPLITS[i]: num for i, num in splits.items()})
+        hashes = sharding.clip_hashes(clips.column("clip_id").to_pylist(), self.salt)
+        rows = clips.append_column("hash", pa.array(hashes)).combine_chunks()
+        for batch in rows.to_batches():
+            self._rows.extend(batch, sharding.partitions_of(hashes))
 
-    def add_missing(self, clip: records.Annotation, position: int, why: str) -> None:
-        """Adds an annotated clip that has no file."""
-        self.missing.add(position, clip.clip_id)
-        row = (clip.clip_id, clip.split, clip.label, "missing", why, "")
-        self.lost.append(row)
+    def add_missing(self, clips: pa.Table) -> None:
+        """Adds annotated clips that have no file (see Annotations.partition)."""
+        for clip in clips.to_pylist():
+            self.missing.add(clip["position"], clip["clip_id"])
+            self.lost.append(_lost_row(clip, "missing", NO_FILE, ""))
+
+    def add_quarantined(self, clips: pa.Table, published: pa.Table) -> None:
+        """Adds those of clips to hold that the version has in quarantine.
+
+        Args:
+          published: a row for each of `clips` (see PublishedClips.partition).
+        """
+        status = published.column("status")
+        is_one = table_join.mask(compute.equal(status, records.QUARANTINED))
+        for clip, old in table_join.chosen_rows(is_one, clips, published):
+            why = (old["reason"], old["detail"])
+            self.quarantined.add(old["order"], (clip["clip_id"], *why))
+            self.quarantined_rows.append(_lost_row(clip, *why, old["uri"]))
 
     def measure(
-        self,
-        clip: Reference,
-        label: str,
-        status: os.stat_result,
-        *,
-        is_published: bool,
+        self, clips: pa.Table, files: pa.Table, is_published: npt.NDArray[np.bool_]
     ) -> None:
-        """Records the size of a clip's file on this machine; empty ones are lost."""
-        if stat.S_ISDIR(status.st_mode):
-            self.num_folders += not is_published
-            return
-        if not status.st_size:
-            why = ("empty", f"{clip.uri} has no bytes")
-            self.empty.add(clip.position, (clip.clip_id, *why))
-            self.lost.append((clip.clip_id, clip.split, label, *why, clip.uri))
-        self.num_source_bytes += 0 if is_published else status.st_size
+        """Records how large the files of clips to hold are; empty ones are lost.
+
+        Args:
+          files: a row of clip_identities.FILES for each of `clips`.
+          is_published: those of which nothing is to be decoded, bool (clips,).
+        """
+        num_bytes = files.column("num_bytes")
+        is_folder = table_join.mask(files.column("is_folder"))
+        self.num_folders += int((is_folder & ~is_published).sum())
+        new = compute.sum(num_bytes.filter(pa.array(~is_published))).as_py()
+        self.num_source_bytes += new or 0
+        is_empty = table_join.mask(compute.equal(num_bytes, 0))
+        for clip, file in table_join.chosen_rows(is_empty, clips, files):
+            why = ("empty", f"{file['uri']} has no bytes")
+            self.empty.add(clip["position"], (clip["clip_id"], *why))
+            self.lost.append(_lost_row(clip, *why, file["uri"]))
 
     def add_unlisted(self, clip_ids: Iterable[str], partition: int) -> None:
         """Adds the files of a partition that no annotation names."""
@@ -186,3 +206,8 @@ def _apart(
     for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
         split = records.SPLITS[splits[begin]]
         yield split, int(indices[begin]), ordered.slice(begin, end - begin)
+
+
+def _lost_row(clip: table_join.Row, *why: str) -> tuple[str, ...]:
+    """Returns a row of LOST_COLUMNS; `why` are the last three."""
+    return (clip["clip_id"], clip["split"], clip["label"], *why)

@@ -7,10 +7,10 @@ compressed; its place in the file travels through Beam, its content does not.
 
 import functools
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -48,14 +48,14 @@ ROWS = pa.schema(
         ("is_seen", pa.bool_()),
     ]
 )
-"""The columns of `Reference.row`."""
+"""The fields of a Reference, with the place of its split in SPLITS, and the source's
+size and hash."""
 
 _NAME = "references"
 _lock = threading.Lock()  # while a file is opened
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A clip that a shard is to hold.
 
     Attributes:
@@ -78,31 +78,6 @@ class Reference:
     expected_sha256: str = ""
     identity: str = ""
     is_seen: bool = False
-
-    @classmethod
-    def of_row(cls, row: Sequence[Any]) -> "Reference":
-        """Returns the reference that was written as a row of ROWS."""
-        position, clip_id, split_index, label_id, uri, num_bytes, sha256, *rest = row
-        source = None if sha256 is None else records.Fingerprint(num_bytes, sha256)
-        split = records.SPLITS[split_index]
-        return cls(position, clip_id, split, label_id, uri, source, *rest)
-
-    @property
-    def row(self) -> tuple[Any, ...]:
-        """The same as a row of ROWS."""
-        return (
-            self.position,
-            self.clip_id,
-            records.SPLITS.index(self.split),
-            self.label_id,
-            self.uri,
-            self.source and self.source.num_bytes,
-            self.source and self.source.sha256,
-            self.stored_in,
-            self.expected_sha256,
-            self.identity,
-            self.is_seen,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +150,16 @@ def read(folder: Path | str, shard: ShardReferences) -> list[Reference]:
 def of_rows(batch: pa.RecordBatch) -> list[Reference]:
     """Returns the references that were written as ROWS."""
     columns = (column.to_pylist() for column in batch.columns)
-    return [Reference.of_row(row) for row in zip(*columns, strict=True)]
+    return [
+        Reference(
+            *(position, clip_id, records.SPLITS[split_index], label_id, uri),
+            None if sha256 is None else records.Fingerprint(num_bytes, sha256),
+            *rest,
+        )
+        for position, clip_id, split_index, label_id, uri, num_bytes, sha256, *rest in (
+            zip(*columns, strict=True)
+        )
+    ]
 
 
 def _content(folder: Path | str, shard: ShardReferences) -> bytes:

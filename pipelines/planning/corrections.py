@@ -17,7 +17,7 @@ from mindrecord_io.records import SPLITS, UNLABELLED, Annotation, LabelMap
 from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows
 from mindrecord_io.versions.manifests import Version
-from pipelines.planning.published_clips import PublishedClip, PublishedClips
+from pipelines.planning.published_clips import PublishedClips
 from pipelines.sources import table_rows, text_lines
 from pipelines.sources.annotations import AnnotationError, Annotations
 
@@ -53,15 +53,16 @@ def corrected(version: Version, path: Path) -> Annotations:
     for index in range(sharding.NUM_PARTITIONS):
         positions = {clip_id: at for at, clip_id in listed.rows(index)}
         rows = []
-        for clip in published.partition(index).values():
-            if clip.status == records.UNLISTED:
+        for clip in published.partition(index).to_pylist():
+            if clip["status"] == records.UNLISTED:
                 continue
-            label_id = _label_id(clip, wanted, path)
+            clip_id = clip["clip_id"]
+            label_id = _label_id(clip_id, clip["label_id"], wanted, path)
             # Clips that are not stored are in no list: they follow those that are.
-            at = positions.get(clip.clip_id, _CLIPS_PER_SPLIT // 2 + clip.order)
-            split_index = SPLITS.index(clip.split)
+            at = positions.get(clip_id, _CLIPS_PER_SPLIT // 2 + clip["order"])
+            split_index = SPLITS.index(clip["split"])
             at += split_index * _CLIPS_PER_SPLIT
-            rows.append((at, clip.clip_id, split_index, label_id))
+            rows.append((at, clip_id, split_index, label_id))
         for row in sorted(rows):
             clips.append(row, index)
     if wanted:
@@ -99,16 +100,16 @@ def _read(path: Path, label_map: LabelMap) -> dict[str, int]:
     return wanted
 
 
-def _label_id(clip: PublishedClip, wanted: dict[str, int], path: Path) -> int:
+def _label_id(clip_id: str, before: int, wanted: dict[str, int], path: Path) -> int:
     """Returns a clip's label_id, corrected; takes the correction out of `wanted`."""
-    if clip.clip_id not in wanted:
-        return clip.label_id
-    if clip.label_id == UNLABELLED:
+    if clip_id not in wanted:
+        return before
+    if before == UNLABELLED:
         raise AnnotationError(
-            f"{path}: clip {clip.clip_id!r} is a test clip without a label: nothing "
-            f"can be corrected"
+            f"{path}: clip {clip_id!r} is a test clip without a label: nothing can be "
+            f"corrected"
         )
-    return wanted.pop(clip.clip_id)
+    return wanted.pop(clip_id)
 
 
 def _listed(version: Version) -> spilled_rows.SpilledRows:

@@ -1,39 +1,42 @@
 """Joins annotations, files of clips and a published version by clip id.
 
 Nothing here has all clips in memory: a partition at a time (see sharding.partition_of)
-is joined, counted and written to the disk as references.
+is joined in columns, counted and written to the disk as references.
 """
 
 import logging
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from mindrecord_io import records
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute
+
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files
+from mindrecord_io.storage import table_join
 from mindrecord_io.versions.manifests import Version
+from pipelines.planning import clip_references, published_clips, source_records
 from pipelines.planning.annotation_changes import Comparison
 from pipelines.planning.clip_listing import ClipListing
-from pipelines.planning.clip_references import Reference
-from pipelines.planning.published_clips import PublishedClip, PublishedClips
-from pipelines.planning.source_records import SourceRecord, SourceRecords
-from pipelines.sources import clip_files
+from pipelines.planning.published_clips import PublishedClips, PublishedFiles
+from pipelines.planning.source_records import SourceRecords
+from pipelines.sources import clip_lookup
 from pipelines.sources.annotations import Annotations
-from pipelines.sources.clip_files import ClipFiles
-from pipelines.sources.clip_identities import of_file
+from pipelines.sources.clip_lookup import ClipFiles
 
-__all__ = ["NO_FILE", "Reuse", "match", "match_clips", "match_version"]
+__all__ = ["Reuse", "match", "match_clips", "match_version", "reuse_nothing"]
 
 logger = logging.getLogger(__name__)
 
-NO_FILE = "annotated, but not in the folder of clips"
-"""What is wrong with a missing clip."""
+Reuse = Callable[[pa.Table], npt.NDArray[np.bool_]]
+"""Returns which published clips may be reused, bool (clips,), given rows of them (see
+PublishedClips.partition), or of nulls."""
 
-Reuse = Callable[[PublishedClip], bool]
-"""Returns whether what is published of a clip may be reused."""
+
+def reuse_nothing(clips: pa.Table) -> npt.NDArray[np.bool_]:
+    """Returns that no published clip may be reused."""
+    return np.zeros(clips.num_rows, np.bool_)
 
 
 def match_clips(
@@ -41,13 +44,12 @@ def match_clips(
     folder: Path | str,
     parent: Version | None = None,
     *,
-    reuse: Reuse | None = None,
+    reuse: Reuse = reuse_nothing,
     recorded: SourceRecords | None = None,
 ) -> ClipListing:
     """Matches annotations with the clips of a folder and with those of a version.
 
     Args:
-      reuse: None reuses nothing.
       recorded: how the version's clips are recognised; None has them all read.
 
     Raises:
@@ -55,13 +57,12 @@ def match_clips(
         is in it.
       ManifestError, TableError: the version's table cannot be used.
     """
-    clips: clip_files.AnnotatedFiles | clip_files.FilesByName
+    clips: clip_lookup.FilesByPath | clip_lookup.FilesByName
     if annotations.paths:
-        clips = clip_files.AnnotatedFiles(annotations, folder)
+        clips = clip_lookup.FilesByPath(annotations, folder)
     else:
-        clips = clip_files.FilesByName(folder, is_deep=annotations.is_deep)
-    published = None if parent is None else PublishedClips(parent)
-    listing = match(annotations, clips, published, reuse=reuse, recorded=recorded)
+        clips = clip_lookup.FilesByName(folder, is_deep=annotations.is_deep)
+    listing = match(annotations, clips, parent, reuse=reuse, recorded=recorded)
     if not listing.num_clips:
         raise clips.none_annotated(annotations)
     logger.info(
@@ -77,100 +78,84 @@ def match_clips(
 def match_version(version: Version, annotations: Annotations) -> ClipListing:
     """Matches annotations with the clips of a version, whose files are not looked at.
 
-    Files that are not in a shard of the version stay outside: where they are annotated
-    now, they are missing until a build finds them.
-
     Raises:
       ManifestError, TableError: the version's table cannot be used.
     """
-    published = PublishedClips(version)
-    return match(annotations, None, published, reuse=lambda clip: clip.is_in_shard)
+    return match(annotations, None, version, reuse=published_clips.are_in_shards)
 
 
 def match(
     annotations: Annotations,
     clips: ClipFiles | None,
-    published: PublishedClips | None = None,
+    parent: Version | None = None,
     *,
-    reuse: Reuse | None = None,
+    reuse: Reuse = reuse_nothing,
     recorded: SourceRecords | None = None,
 ) -> ClipListing:
     """Joins annotations with files and with what a version holds.
 
     Args:
       clips: None takes the files of the version.
-      published: the version's clips, None without a version.
-      reuse, recorded: as `match_clips` takes them.
+      parent, reuse, recorded: as `match_clips` takes them.
     """
+    published, recorded = PublishedClips(parent), recorded or SourceRecords()
+    clips = clips or PublishedFiles(published)
     listing, comparison = ClipListing(), None
-    if published is not None:
-        listing.salt = published.version.manifest.salt
-        comparison = Comparison(published.version, annotations.label_map)
-    names = annotations.label_map.names
+    if parent is not None:
+        listing.salt = parent.manifest.salt
+        comparison = Comparison(parent, annotations.label_map)
     for index in range(sharding.NUM_PARTITIONS):
-        before = {} if published is None else published.partition(index)
-        recorded_here = {} if recorded is None else recorded.partition(index)
-        uris = _files_of(before) if clips is None else {**clips.partition(index)}
-        identities = {} if clips is None else clips.identities(index)
-        for position, clip_id, split, label_id in annotations.partition(index):
-            label = "" if label_id == records.UNLABELLED else names[label_id]
-            uri, old = uris.pop(clip_id, None), before.get(clip_id)
-            if uri is None:
-                missing = records.Annotation(clip_id, split, label_id, label)
-                listing.add_missing(missing, position, NO_FILE)
-                if comparison is not None:
-                    comparison.add_missing(position, clip_id, old)
-                continue
-            is_reused = old is not None and reuse is not None and reuse(old)
-            now = time.time_ns()
-            status = None if clips is None else _status(uri)
-            published_as: tuple[Any, ...] = ()
-            if old and is_reused:
-                seen = of_file(status, now).text if status else identities.get(clip_id)
-                published_as = _published_as(old, uri, recorded_here.get(clip_id), seen)
-            clip = Reference(position, clip_id, split, label_id, uri, *published_as)
-            listing.add(clip, old)
-            if clips is None and old and old.status == records.QUARANTINED:
-                why = (old.reason, old.detail, uri)
-                listing.lost.append((clip_id, split, label, *why))
-            if status is not None:
-                listing.measure(clip, label, status, is_published=bool(is_reused))
-            if comparison is not None:
-                comparison.add(clip, old)
+        annotated = annotations.partition(index)
+        clip_ids = annotated.column("clip_id")
+        before = published.partition(index)
+        old = table_join.aligned(before, clip_ids)
+        files = clips.look_up(index, clip_ids)
+        is_there = files.column("uri").is_valid()
         if comparison is not None:
-            comparison.end_partition(before)
-        # A file that the version has in a shard is withdrawn, not unlisted.
-        unlisted = [i for i, uri in uris.items() if clips is not None or uri is None]
-        others = () if clips is None else clips.unlisted_in(index)
-        listing.add_unlisted([*map(files.printable, unlisted), *others], index)
+            comparison.add(annotated, old, table_join.mask(is_there))
+            comparison.add_withdrawn(before, clip_ids)
+        listing.add_missing(annotated.filter(compute.invert(is_there)))
+        listing.add_unlisted(clips.unlisted(index, clip_ids), index)
+        annotated, files, old = (t.filter(is_there) for t in (annotated, files, old))
+        listing.add_quarantined(annotated, old)
+        is_reused = reuse(old)
+        listing.measure(annotated, files, is_reused)
+        reused = _only(old, is_reused)
+        listing.add(_references(annotated, files, reused, recorded.partition(index)))
     listing.difference = None if comparison is None else comparison.result()
     return listing
 
 
-def _published_as(
-    old: PublishedClip, uri: str, record: SourceRecord | None, seen: str | None
-) -> tuple[Any, ...]:
-    """Returns the fields of a Reference that say what is published of a clip.
+def _only(clips: pa.Table, chosen: npt.NDArray[np.bool_]) -> pa.Table:
+    """Returns clips, with rows of nulls instead of those that are not chosen."""
+    return clips.take(pa.array(np.arange(len(chosen)), mask=~chosen))
+
+
+def _references(
+    clips: pa.Table, files: pa.Table, reused: pa.Table, recorded: pa.Table
+) -> pa.Table:
+    """Returns clips to hold as rows of clip_references.ROWS.
 
     Args:
-      seen: the identity that its file has now, as far as it was looked at.
+      files, reused: a row for each of `clips`: its file, and what of it is published
+        and reused.
+      recorded: of the partition.
     """
-    identity = record.identity_of(uri, old.source) if record else ""
-    return old.source, old.stored_in, "", identity, bool(identity) and identity == seen
-
-
-def _status(uri: str) -> os.stat_result | None:
-    """Returns that of a file of this machine; the task that reads others reports it."""
-    try:
-        return os.stat(uri)  # noqa: PTH116 - a Path costs more than this
-    except OSError:
-        return None
-
-
-def _files_of(published: Mapping[str, PublishedClip]) -> dict[str, str | None]:
-    """Returns uris by id of the clips in shards; None of files that were unlisted."""
-    return {
-        clip_id: clip.uri if clip.is_in_shard else None
-        for clip_id, clip in published.items()
-        if clip.is_in_shard or clip.status == records.UNLISTED
+    uris, sha256s = files.column("uri"), reused.column("source_sha256")
+    own = table_join.aligned(recorded, clips.column("clip_id"))
+    identities = source_records.identities(own, uris, sha256s)
+    columns = {
+        **{name: clips.column(name) for name in clips.column_names},
+        "uri": uris,
+        "source_num_bytes": reused.column("source_num_bytes"),
+        "source_sha256": sha256s,
+        "stored_in": compute.fill_null(reused.column("stored_in"), ""),
+        "expected_sha256": pa.repeat("", clips.num_rows),
+        "identity": identities,
+        "is_seen": compute.and_(
+            compute.not_equal(identities, ""),
+            compute.equal(identities, files.column("identity")),
+        ),
     }
+    rows = [columns[name] for name in clip_references.ROWS.names]
+    return pa.table(rows, schema=clip_references.ROWS)

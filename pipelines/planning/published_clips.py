@@ -1,24 +1,26 @@
 """Reads the clips of a published version, a partition of them at a time."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import compute
 
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import spilled_rows
+from mindrecord_io.storage import spilled_rows, table_join
 from mindrecord_io.versions import clips_table, manifests
+from pipelines.sources import clip_identities
 
-__all__ = ["PublishedClip", "PublishedClips"]
+__all__ = ["PublishedClips", "PublishedFiles", "are_in_shards", "are_settled"]
 
-_IN_SHARDS = (records.STORED, records.QUARANTINED)
+_IN_SHARDS = pa.array([records.STORED, records.QUARANTINED])
 _COLUMNS = (
     *("clip_id", "split", "label", "label_id", "uri", "status", "reason", "detail"),
     *("limits", "source_num_bytes", "source_sha256", "shard"),
 )
-"""Of the table, in the order of PublishedClip's fields but for the last three."""
+"""Of the table."""
 
 _ROWS = pa.schema(
     [
@@ -28,81 +30,96 @@ _ROWS = pa.schema(
 )
 
 
-class PublishedClip(NamedTuple):
-    """A row of a version's clips.parquet.
-
-    Attributes:
-      order: of the row in the table.
-      uri, source: None where the clip is in no shard.
-      stored_in: "<split>/<key>" of the shard that has the clip or its quarantine, "" if
-        none does.
-    """
-
-    order: int
-    clip_id: str
-    split: str
-    label: str
-    label_id: int
-    uri: str | None
-    status: str
-    reason: str
-    detail: str
-    limits: str
-    source: records.Fingerprint | None
-    stored_in: str
-
-    @property
-    def is_in_shard(self) -> bool:
-        """Whether it is stored or quarantined, and not just listed."""
-        return self.status in _IN_SHARDS
-
-    def is_settled(self, limits: str | None) -> bool:
-        """Returns whether the clip, its file being the same, need not be decoded again.
-
-        Quarantined clips need not, except those that broke other limits and those with
-        a wrong checksum, as another list may contain theirs.
-
-        Args:
-          limits: of the job (DecodeLimits.text); None where nothing is to be decoded:
-            then every clip that is in a shard is settled.
-        """
-        if not self.is_in_shard or limits is None:
-            return self.is_in_shard
-        return self.limits in ("", limits) and self.reason != records.WRONG_CHECKSUM
-
-
 class PublishedClips:
-    """All clips of a version's table, in partitions on the disk.
+    """All clips of a version's table, in partitions on the disk."""
 
-    Attributes:
-      version: whose table it is.
-    """
-
-    def __init__(self, version: manifests.Version) -> None:
-        """Reads the table, a row group at a time.
+    def __init__(self, version: manifests.Version | None) -> None:
+        """Reads the table, a row group at a time; no version has no clips.
 
         Raises:
           ManifestError, TableError: as `Version.clip_batches`.
         """
-        self.version = version
         self._spilled = spilled_rows.SpilledRows(_ROWS, sharding.NUM_PARTITIONS)
-        for batch in version.clip_batches(_COLUMNS):
+        for batch in version.clip_batches(_COLUMNS) if version else ():
             first = len(self._spilled)
             order = np.arange(first, first + batch.num_rows)
             columns = [order, *(batch.column(name) for name in _COLUMNS)]
-            places = map(sharding.partition_of, batch.column("clip_id").to_pylist())
+            hashes = sharding.clip_hashes(batch.column("clip_id").to_pylist())
             rows = pa.record_batch(columns, schema=_ROWS)
-            self._spilled.extend(rows, list(places))
+            self._spilled.extend(rows, sharding.partitions_of(hashes))
 
-    def partition(self, index: int) -> Mapping[str, PublishedClip]:
-        """Returns the clips of a partition by id, in the table's order."""
-        return {row[1]: _clip(row) for row in self._spilled.rows(index)}
+    def partition(self, index: int) -> pa.Table:
+        """Returns the clips of a partition, in the table's order.
+
+        Columns are some of clips_table.SCHEMA, and `order`, int64, of the row in the
+        table; instead of `shard`, `stored_in` is "<split>/<key>" of the shard that has
+        the clip or its quarantine, "" if none does.
+        """
+        rows = self._spilled.table(index)
+        return rows.set_column(
+            rows.num_columns - 1, "stored_in", _places(rows.column("shard"))
+        )
 
 
-def _clip(row: tuple[Any, ...]) -> PublishedClip:
-    *plain, num_bytes, sha256, shard = row
-    source = None if sha256 is None else records.Fingerprint(num_bytes, sha256)
-    # "<split>/<key>" of "shards/<split>/<key>[/<file>]"
-    stored_in = "" if shard is None else "/".join(shard.split("/")[1:3])
-    fields: tuple[Any, ...] = (*plain, source, stored_in)
-    return PublishedClip(*fields)
+class PublishedFiles:
+    """The files that a version was made of; nobody looks at them.
+
+    Files that are not in a shard of the version stay outside: where they are annotated
+    now, they are missing until a build finds them.
+    """
+
+    def __init__(self, published: PublishedClips) -> None:
+        self._published = published
+
+    def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
+        """Returns where the clips' files were."""
+        clips = table_join.aligned(self._published.partition(index), clip_ids)
+        uris = compute.if_else(
+            pa.array(are_in_shards(clips)), clips.column("uri"), pa.scalar(None)
+        )
+        return clip_identities.not_looked_at(uris)
+
+    def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
+        """Yields the names of the version's unlisted files that stay so.
+
+        A file that the version has in a shard is withdrawn, not unlisted.
+        """
+        clips = self._published.partition(index)
+        listed = compute.equal(clips.column("status"), records.UNLISTED)
+        names = clips.filter(listed).column("clip_id")
+        others = ~table_join.is_among(names, clip_ids)
+        yield from names.filter(pa.array(others)).to_pylist()
+
+
+def are_in_shards(clips: pa.Table) -> npt.NDArray[np.bool_]:
+    """Returns which of a partition's clips are stored or quarantined, bool (clips,).
+
+    Others are just listed. A row of nulls is no clip.
+    """
+    return table_join.is_among(clips.column("status"), _IN_SHARDS)
+
+
+def are_settled(clips: pa.Table, limits: str | None) -> npt.NDArray[np.bool_]:
+    """Returns which clips, their files being the same, need not be decoded again.
+
+    Quarantined clips need not, except those that broke other limits and those with a
+    wrong checksum, as another list may contain theirs.
+
+    Args:
+      limits: of the job (DecodeLimits.text); None where nothing is to be decoded: then
+        every clip that is in a shard is settled.
+    """
+    settled = are_in_shards(clips)
+    if limits is None:
+        return settled
+    settled &= table_join.is_among(clips.column("limits"), pa.array(["", limits]))
+    wrong = compute.equal(clips.column("reason"), records.WRONG_CHECKSUM)
+    return settled & ~table_join.mask(wrong)
+
+
+def _places(shards: pa.ChunkedArray) -> pa.Array:
+    """Returns "<split>/<key>" of "shards/<split>/<key>[/<file>]", "" of null."""
+    encoded = compute.fill_null(shards.combine_chunks(), "").dictionary_encode()
+    paths = encoded.dictionary.to_pylist()
+    places = pa.array(["/".join(p.split("/")[1:3]) for p in paths], pa.string())
+    return places.take(encoded.indices)

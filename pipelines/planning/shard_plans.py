@@ -70,12 +70,13 @@ def hash_clip(
     Raises:
       ShardFailedError: the file cannot be read.
     """
+    if clip.is_seen and clip.source and clip.source.num_bytes <= max_num_bytes:
+        if identities is not None:
+            identities[clip.clip_id] = clip.identity
+        return published_clip(clip)
     recognise = functools.partial(_recognised, clip, max_num_bytes)
     try:
-        if clip.is_seen and clip.source is not None:
-            identity = Identity(clip.identity, clip.source.num_bytes)
-            source = recognise(identity) or clip.source
-        elif locations.is_remote(clip.uri):
+        if locations.is_remote(clip.uri):
             target = copies and remote_clips.copy_path(copies, clip.clip_id, clip.uri)
             identity, source = remote_clips.look(clip.uri, recognise, target)
         else:
@@ -175,6 +176,6 @@ def _recognised(
 
 def _planned(clip: Reference, source: Fingerprint, stored_in: str) -> PlannedClip:
     planned = PlannedClip(clip.clip_id, clip.label_id, clip.uri, source, stored_in)
-    if quarantine.is_unread(source) or clip.expected_sha256 in ("", source.sha256):
+    if clip.expected_sha256 in ("", source.sha256) or quarantine.is_unread(source):
         return planned
     return replace(planned, stored_in="", expected_sha256=clip.expected_sha256)

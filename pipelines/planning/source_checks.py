@@ -5,7 +5,6 @@ from concurrent import futures
 from dataclasses import dataclass
 
 from mindrecord_io.records import Fingerprint
-from mindrecord_io.shards import sharding
 from mindrecord_io.storage.object_store import StorageError
 from mindrecord_io.versions.manifests import Version
 from mindrecord_io.versions.version_checks import Damage
@@ -76,9 +75,7 @@ class SourceCheck:
 
     def _hidden(self, clip_id: str, uri: str, text: str) -> str:
         """Returns that a build would not notice the change, "" where it would."""
-        records = self.recorded.partition(sharding.partition_of(clip_id))
-        record = records.get(clip_id)
-        is_hidden = text and record and (record.uri, record.identity) == (uri, text)
+        is_hidden = text and self.recorded.is_of(clip_id, uri, text)
         return f"{_UNSEEN}: build with --rehash" if is_hidden else ""
 
 

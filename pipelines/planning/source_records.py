@@ -8,46 +8,28 @@ sharding.partition_of), and checksums on every page.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from mindrecord_io.records import Fingerprint
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import files, spilled_rows
+from mindrecord_io.storage import files, spilled_rows, table_join
 from pipelines.planning.clip_references import Reference
 
-__all__ = ["FILE_NAME", "NewRecords", "SourceRecord", "SourceRecords"]
+__all__ = ["FILE_NAME", "NewRecords", "SourceRecords", "identities"]
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "sources.parquet"
 """Below the folder of the data set."""
 
-ROWS = pa.schema(
+RECORDS = pa.schema(
     [(name, pa.string()) for name in ("clip_id", "uri", "identity", "sha256")]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRecord:
-    """A clip's file as it was when it was read.
-
-    Attributes:
-      identity: as in clip_identities.
-      sha256: of its content.
-    """
-
-    uri: str
-    identity: str
-    sha256: str
-
-    def identity_of(self, uri: str, source: Fingerprint | None) -> str:
-        """Returns the identity of a published file, "" if this is of another one."""
-        is_same = source is not None and self.sha256 == source.sha256
-        return self.identity if is_same and self.uri == uri else ""
+"""A clip's file as it was when it was read: `identity` is as in clip_identities,
+`sha256` of its content."""
 
 
 class SourceRecords:
@@ -62,7 +44,7 @@ class SourceRecords:
         try:
             files.check_regular(path)
             self._file = parquet.ParquetFile(path, page_checksum_verification=True)
-            if self._file.schema_arrow != ROWS:
+            if self._file.schema_arrow != RECORDS:
                 raise ValueError(f"it has the columns {self._file.schema_arrow.names}")
             for group in range(self._file.num_row_groups):
                 of_ids = self._file.metadata.row_group(group).column(0).statistics
@@ -70,34 +52,52 @@ class SourceRecords:
         except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
             self._give_up(path, error)
 
-    def partition(self, index: int) -> Mapping[str, SourceRecord]:
-        """Returns the records of a partition's clips by id.
+    def partition(self, index: int) -> pa.Table:
+        """Returns the records of a partition's clips, as RECORDS.
 
         None of this and of all that are asked for later, if it is damaged.
         """
         if index not in self._groups:
-            return {}
+            return RECORDS.empty_table()
         try:
-            rows = self._file.read_row_group(self._groups[index], use_threads=False)
+            return self._file.read_row_group(self._groups[index], use_threads=False)
         except (OSError, pa.ArrowException) as error:
             self._give_up(self._path, error)
-            return {}
-        columns = (column.to_pylist() for column in rows.columns)
-        return {
-            clip_id: SourceRecord(*rest)
-            for clip_id, *rest in zip(*columns, strict=True)
-        }
+            return RECORDS.empty_table()
+
+    def is_of(self, clip_id: str, uri: str, identity: str) -> bool:
+        """Returns whether a clip's file at `uri` was read when it had an identity."""
+        rows = self.partition(sharding.partition_of(clip_id))
+        own = rows.filter(compute.equal(rows.column("clip_id"), clip_id)).to_pylist()
+        return any((row["uri"], row["identity"]) == (uri, identity) for row in own)
 
     def _give_up(self, path: Path | None, error: Exception) -> None:
         logger.warning("%s cannot be used, so clips are read: %s", path, error)
         self._groups = {}
 
 
+def identities(
+    records: pa.Table, uris: table_join.Column, sha256s: table_join.Column
+) -> pa.Array:
+    """Returns the recorded identities of published files, "" where there is none.
+
+    Args:
+      records: of RECORDS, one for each file; of nulls where there is none.
+      uris, sha256s: where the files are now, and of what was published.
+    """
+    is_same = compute.and_(
+        compute.equal(records.column("uri"), uris),
+        compute.equal(records.column("sha256"), sha256s),
+    )
+    same = pa.array(table_join.mask(is_same))
+    return compute.if_else(same, records.column("identity"), "")
+
+
 class NewRecords:
     """Records of a version's clips, gathered shard by shard, on the disk."""
 
     def __init__(self) -> None:
-        self._rows = spilled_rows.SpilledRows(ROWS, sharding.NUM_PARTITIONS)
+        self._rows = spilled_rows.SpilledRows(RECORDS, sharding.NUM_PARTITIONS)
 
     def add(
         self,
@@ -119,9 +119,9 @@ class NewRecords:
     def write(self, path: Path) -> None:
         """Writes the records into a new file."""
         options = {"compression": "zstd", "write_page_checksum": True}
-        with parquet.ParquetWriter(path, ROWS, **options) as writer:
+        with parquet.ParquetWriter(path, RECORDS, **options) as writer:
             for index in range(self._rows.num_partitions):
                 if rows := list(self._rows.rows(index)):
                     columns = [list(values) for values in zip(*rows, strict=True)]
-                    table = pa.table(columns, schema=ROWS)
+                    table = pa.table(columns, schema=RECORDS)
                     writer.write_table(table, row_group_size=len(rows))

@@ -38,6 +38,12 @@ class VersionPlan:
     total_shards: int | None = None
     provenance: Provenance = field(default=Provenance())
 
+    def lost_rows(self) -> Iterator[tuple[str, ...]]:
+        """Yields rows of clip_listing.LOST_COLUMNS of clips that are lost for sure."""
+        yield from self.listing.lost.rows()
+        if self.limits is None:
+            yield from self.listing.quarantined_rows.rows()
+
     def num_shards(self) -> dict[str, int]:
         """Returns the number of shards of each split that has clips."""
         num_clips = self.listing.num_clips

@@ -100,12 +100,18 @@ class Annotations:
         self.clip_ids = view(["clip_id"], lambda _, clip_id: str(clip_id))
         self.paths = () if paths is None else view(["path"], lambda _, path: str(path))
 
-    def partition(self, index: int) -> Iterator[tuple[int, str, str, int]]:
-        """Yields position, id, split and label_id of a partition's clips, in order."""
-        for position, clip_id, split, label_id in self._rows.rows(
-            index, _ROWS.names[:-1]
-        ):
-            yield position, clip_id, SPLITS[split], label_id
+    def partition(self, index: int) -> pa.Table:
+        """Returns a partition's clips, in order.
+
+        Columns are those of records.Annotation; `position`, int64, in the order of all
+        clips; and `split_index`, int8, in SPLITS.
+        """
+        rows = self._rows.table(index).drop_columns(["path"])
+        split = pa.array(SPLITS).take(rows.column("split_index"))
+        # -1 takes the last one.
+        texts = np.array([*self.label_map.names, ""], object)
+        label = pa.array(texts[rows.column("label_id").to_numpy()], pa.string())
+        return rows.append_column("split", split).append_column("label", label)
 
     def paths_in(self, index: int) -> Iterator[tuple[str, str]]:
         """Yields id and path of a partition's clips."""

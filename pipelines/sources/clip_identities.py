@@ -12,17 +12,38 @@ the margin, and other content under one ETag, which in S3 is the MD5 of the cont
 where neither KMS encrypts it nor several parts were uploaded.
 """
 
-import base64
+import binascii
 import hashlib
 import os
 import stat
 import time
 from dataclasses import dataclass
 
-from mindrecord_io.storage import locations, object_store
+import pyarrow as pa
 
-__all__ = ["Identity", "identity", "of_file", "of_object"]
+from mindrecord_io.storage import locations, object_store, table_join
 
+__all__ = [
+    "FILES",
+    "Identity",
+    "identity",
+    "looked_at",
+    "not_looked_at",
+    "of_object",
+]
+
+FILES = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("num_bytes", pa.int64()),
+        ("is_folder", pa.bool_()),
+        ("identity", pa.string()),
+    ]
+)
+"""What is known of clips' files: `uri` is null where there is none; `num_bytes` is null
+where it is not known, as of folders, and `identity` is ""."""
+
+_HASHER = hashlib.blake2b(digest_size=12)
 _MARGIN_NS = 2_000_000_000  # FAT counts two seconds, and clocks of servers differ
 
 
@@ -55,22 +76,63 @@ def identity(uri: str) -> Identity:
     status = os.stat(uri)  # noqa: PTH116 - a Path costs more than the call
     if stat.S_ISDIR(status.st_mode):
         return _of_folder(uri, now)
-    return of_file(status, now)
+    return Identity(_of_file(status, now), status.st_size)
 
 
-def of_file(status: os.stat_result, now: int) -> Identity:
-    """Returns the identity of a file by its status.
+def looked_at(uris: table_join.Column) -> pa.Table:
+    """Looks at clips of this machine once; returns what is known of each, as FILES.
+
+    Nothing is known of folders, into which it does not look, and of what is gone.
 
     Args:
-      now: nanoseconds since 1970, from before the file was looked at.
+      uris: null where there is none.
     """
-    text = _hash(_text(status)) if _is_settled(status, now) else ""
-    return Identity(text, status.st_size)
+    now = time.time_ns()
+    sizes: list[int | None] = []
+    folders, texts = [], []
+    for uri in uris.to_pylist():
+        status = None if uri is None else _status(uri)
+        is_folder = status is not None and stat.S_ISDIR(status.st_mode)
+        folders.append(is_folder)
+        if status is None or is_folder:
+            sizes.append(None)
+            texts.append("")
+        else:
+            sizes.append(status.st_size)
+            texts.append(_of_file(status, now))
+    return pa.table([uris, sizes, folders, texts], schema=FILES)
+
+
+def not_looked_at(
+    uris: table_join.Column, identities: table_join.Column | None = None
+) -> pa.Table:
+    """Returns clips at whose files nobody looks, as FILES.
+
+    Args:
+      identities: as far as a list of the files tells them.
+    """
+    num = len(uris)
+    if identities is None:
+        identities = pa.repeat("", num)
+    folders = pa.repeat(False, num)
+    return pa.table([uris, pa.nulls(num, pa.int64()), folders, identities], FILES)
+
+
+def _status(path: str) -> os.stat_result | None:
+    """Returns that of a file; None where the task that reads it will say what it is."""
+    try:
+        return os.stat(path)  # noqa: PTH116 - a Path costs more than this
+    except OSError:
+        return None
 
 
 def of_object(num_bytes: int, etag: str) -> Identity:
     """Returns the identity of an object in a store; `etag` is "" without one."""
     return Identity(_hash(f"{num_bytes} {etag}") if etag else "", num_bytes)
+
+
+def _of_file(status: os.stat_result, now: int) -> str:
+    return _hash(_text(status)) if _is_settled(status, now) else ""
 
 
 def _of_folder(folder: str, now: int) -> Identity:
@@ -90,8 +152,9 @@ def _of_folder(folder: str, now: int) -> Identity:
 
 
 def _hash(text: str) -> str:
-    encoded = text.encode("utf-8", "surrogateescape")
-    return base64.b64encode(hashlib.blake2b(encoded, digest_size=12).digest()).decode()
+    hasher = _HASHER.copy()  # quicker than another one
+    hasher.update(text.encode("utf-8", "surrogateescape"))
+    return binascii.b2a_base64(hasher.digest(), newline=False).decode()
 
 
 def _text(status: os.stat_result) -> str:

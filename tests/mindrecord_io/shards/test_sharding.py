@@ -65,6 +65,18 @@ def test_shards_are_equal_ranges_of_the_hash_in_order():
     assert set(indices) == set(range(7))
 
 
+@pytest.mark.parametrize("salt", ["clipmill", "other"])
+def test_the_hashes_and_partitions_of_many_clips_are_those_of_each(salt):
+    ids = [*map(str, range(500)), "é", ""]
+    hashes = sharding.clip_hashes(iter(ids), salt)
+    assert hashes.dtype == np.uint64
+    assert hashes.tolist() == [sharding.clip_hash(i, salt) for i in ids]
+    assert sharding.partitions_of(hashes).tolist() == [
+        sharding.partition_of(i, salt) for i in ids
+    ]
+    assert sharding.clip_hashes([]).tolist() == []
+
+
 def test_the_shards_of_many_clips_are_those_of_each():
     hashes = [sharding.clip_hash(str(i), "clipmill") for i in range(500)]
     hashes += [0, 1, (1 << 32) - 1, 1 << 32, 1 << 63, (1 << 64) - 1]

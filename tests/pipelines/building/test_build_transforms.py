@@ -214,7 +214,7 @@ def test_a_worker_that_dies_fails_the_job_and_not_the_process(
 def two_shards(package, bucket, tmp_path):
     """A job on clips and a data set in a store, and its first two shards."""
     clips = [
-        dataclasses.replace(clip, uri=f"s3://clips/source/{clip.clip_id}.webm")
+        clip._replace(uri=f"s3://clips/source/{clip.clip_id}.webm")
         for clip in clips_in(package)
         if clip.split == "train"
     ]

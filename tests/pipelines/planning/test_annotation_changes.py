@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from mindrecord_io import records
-from pipelines.planning import matching, published_clips
+from pipelines.planning import matching
 from tests import listings
 from tests import versions_by_hand as by_hand
 
@@ -30,8 +30,7 @@ def compare(version, label_map, splits=by_hand.CLIPS):
     new = listings.annotations(splits, label_map)
     # A version holds only what it has files of, so what is added is in a folder.
     uris = {clip.clip_id: f"/clips/{clip.clip_id}.webm" for clip in new.clips}
-    published = published_clips.PublishedClips(version)
-    return matching.match(new, listings.files_of(uris), published).difference
+    return matching.match(new, listings.files_of(uris), version).difference
 
 
 def different(found):
@@ -123,8 +122,7 @@ def test_a_class_that_is_renamed_goes_and_comes_and_relabels_its_clips(version):
 def test_an_annotated_clip_without_a_file_is_missing_and_not_withdrawn(version):
     new = listings.annotations(by_hand.without("301"), by_hand.LABELS)
     uris = {c: f"/clips/{c}.webm" for c in ("101", "103", "105", "201")}
-    published = published_clips.PublishedClips(version)
-    found = matching.match(new, listings.files_of(uris), published).difference
+    found = matching.match(new, listings.files_of(uris), version).difference
     assert different(found) == {"missing": ("102",), "withdrawn": ("301",)}
 
 

@@ -36,13 +36,15 @@ def with_absent(version, *, missing=(), unlisted=()):
 
 def settled(version, limits=None):
     """(file, shard) of every clip that need not be decoded again, by id."""
-    clips = published_clips.PublishedClips(version)
-    return {
-        clip.clip_id: (clip.source, clip.stored_in)
-        for index in range(sharding.NUM_PARTITIONS)
-        for clip in clips.partition(index).values()
-        if clip.is_settled(limits)
-    }
+    published = published_clips.PublishedClips(version)
+    found = {}
+    for index in range(sharding.NUM_PARTITIONS):
+        clips = published.partition(index)
+        is_settled = published_clips.are_settled(clips, limits)
+        for clip in clips.filter(is_settled).to_pylist():
+            source = (clip["source_num_bytes"], clip["source_sha256"])
+            found[clip["clip_id"]] = (records.Fingerprint(*source), clip["stored_in"])
+    return found
 
 
 @pytest.fixture

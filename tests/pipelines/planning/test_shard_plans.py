@@ -117,7 +117,7 @@ def test_a_published_clip_needs_no_file():
 def test_a_clip_with_another_checksum_than_listed_is_decoded_under_it():
     source = records.Fingerprint(1, SHA)
     listed = clip_at("/7", source, expected_sha256=SHA)
-    other = dataclasses.replace(listed, expected_sha256="cd" * 32)
+    other = listed._replace(expected_sha256="cd" * 32)
 
     assert shard_plans.published_clip(listed).stored_in == "train/abc"
     planned = shard_plans.published_clip(other)

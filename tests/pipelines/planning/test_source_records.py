@@ -6,9 +6,10 @@ from pyarrow import parquet
 
 from mindrecord_io.records import Fingerprint
 from mindrecord_io.shards import sharding
+from mindrecord_io.storage import table_join
 from pipelines.planning import source_records
 from pipelines.planning.clip_references import Reference
-from pipelines.planning.source_records import SourceRecord, SourceRecords
+from pipelines.planning.source_records import SourceRecords
 
 CLIP_IDS = [str(number) for number in range(700)]
 SOURCES = {c: Fingerprint(6, f"{int(c):064x}") for c in CLIP_IDS}
@@ -31,19 +32,21 @@ def path(tmp_path):
 
 
 def all_of(records):
-    partitions = range(sharding.NUM_PARTITIONS)
-    return {c: r for i in partitions for c, r in records.partition(i).items()}
+    """(uri, identity, sha256) by clip id."""
+    partitions = (records.partition(i) for i in range(sharding.NUM_PARTITIONS))
+    rows = [tuple(row.values()) for some in partitions for row in some.to_pylist()]
+    return {clip_id: rest for clip_id, *rest in rows}
 
 
 def test_records_are_read_back_by_partition(path):
     records = SourceRecords(path)
     assert all_of(records) == {
-        c: SourceRecord(f"/clips/{c}.webm", f"id-{c}", SOURCES[c].sha256)
+        c: [f"/clips/{c}.webm", f"id-{c}", SOURCES[c].sha256]
         for c in CLIP_IDS
         if c != "13"
     }
     place = sharding.partition_of("7")
-    assert "7" in records.partition(place)
+    assert "7" in records.partition(place).column("clip_id").to_pylist()
 
 
 def test_a_data_set_without_records_has_none(tmp_path):
@@ -100,5 +103,27 @@ def test_where_records_are_damaged_they_end_and_those_before_are_right(path, cap
     ],
 )
 def test_a_record_is_for_the_published_file_where_it_was(path, uri, source, identity):
-    record = all_of(SourceRecords(path))["7"]
-    assert record.identity_of(uri, source) == identity
+    records = SourceRecords(path).partition(sharding.partition_of("7"))
+    ids = pa.array(["7", "13"])  # 13 has no record
+    sha256s = pa.array([source and source.sha256, SOURCES["13"].sha256], pa.string())
+
+    found = source_records.identities(
+        table_join.aligned(records, ids), pa.array([uri, "/clips/13.webm"]), sha256s
+    )
+
+    assert found.to_pylist() == [identity, ""]
+
+
+@pytest.mark.parametrize(
+    ("clip_id", "uri", "identity", "is_read"),
+    [
+        ("7", "/clips/7.webm", "id-7", True),
+        ("7", "/clips/7.webm", "id-8", False),
+        ("7", "/elsewhere/7.webm", "id-7", False),
+        ("13", "/clips/13.webm", "id-13", False),
+    ],
+)
+def test_a_file_was_read_with_the_identity_that_is_recorded(
+    path, clip_id, uri, identity, is_read
+):
+    assert SourceRecords(path).is_of(clip_id, uri, identity) == is_read

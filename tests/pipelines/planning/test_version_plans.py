@@ -140,9 +140,7 @@ def test_another_number_of_shards_copies_all_of_them(version):
 def test_clips_of_which_no_frames_are_stored_are_foreseen_to_be_decoded(version):
     plan = plan_for(version, with_labels(c101=1, c201=0))
     clips = [
-        dataclasses.replace(
-            clip, stored_in="" if clip.clip_id == "101" else clip.stored_in
-        )
+        clip._replace(stored_in="" if clip.clip_id == "101" else clip.stored_in)
         for clip in listings.clips_of(plan.listing)
     ]
     plan = dataclasses.replace(plan, listing=listings.listing(clips))

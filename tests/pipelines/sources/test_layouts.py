@@ -1,5 +1,6 @@
 """What is divided, left out, linked and refused; and the one table of layouts."""
 
+import os
 import random
 from pathlib import Path
 
@@ -138,6 +139,15 @@ def test_two_files_of_one_id_in_deep_folders_are_refused(tmp_path):
     touched(tmp_path / "clips", "other/a.mkv")
     annotations = read(tmp_path / "ann")
     with pytest.raises(clip_files.SourceError, match=r"a\.mkv and a\.mp4: leave only"):
+        matching.match_clips(annotations, tmp_path / "clips")
+
+
+def test_an_annotated_clip_in_a_folder_whose_name_is_no_unicode_is_refused(tmp_path):
+    table_of_ids(tmp_path)
+    next((tmp_path / "clips").rglob("a.mp4")).unlink()
+    touched(tmp_path / "clips", os.fsdecode(b"caf\xe9/a.mp4"))
+    annotations = read(tmp_path / "ann")
+    with pytest.raises(clip_files.SourceError, match=r"caf\\udce9/a\.mp4: .* UTF-8"):
         matching.match_clips(annotations, tmp_path / "clips")
 
 
