@@ -33,9 +33,6 @@ OUTSIDE_SIGNALS = frozenset(
 """Signals that no clip makes a decoder end by: someone, or the kernel, ends it."""
 
 
-_UNREAD = "0" * 64  # in place of a hash
-
-
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a clip is not stored whole.
@@ -175,12 +172,12 @@ class ClipError(ValueError):
 
 def unread_file(num_bytes: int) -> records.Fingerprint:
     """Returns the identity of a file that is too large to be read: its size alone."""
-    return records.Fingerprint(num_bytes, _UNREAD)
+    return records.Fingerprint(num_bytes, records.UNREAD)
 
 
 def is_unread(source: records.Fingerprint) -> bool:
     """Returns whether `unread_file` made an identity."""
-    return source.sha256 == _UNREAD
+    return source.sha256 == records.UNREAD
 
 
 def killed_from_outside(signal_number: int) -> str:

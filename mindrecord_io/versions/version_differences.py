@@ -32,7 +32,10 @@ __all__ = [
     "spilled",
 ]
 
-COLUMNS = ("clip_id", "split", "label", "label_id", "status", "reason")
+COLUMNS = (
+    *("clip_id", "split", "label", "label_id", "status", "reason"),
+    "source_sha256",
+)
 """The columns of clips.parquet that are compared."""
 
 CHANGE_COLUMNS = ("clip_id", "change", "before", "after")
@@ -42,11 +45,13 @@ KINDS: Mapping[str, str] = {
     "added": "annotated now, or its file found: '' and its split",
     "withdrawn": "not annotated any more: its split and ''",
     "missing": "annotated, but its file is not there any more: its split and ''",
-    "quarantined": "not stored any more, or new and not stored: '' and the reason",
+    "quarantined": "not stored any more, or new and not stored: '' and the reason; or "
+    "for another reason: both reasons",
     "restored": "stored again: the reason for which it was not, and ''",
     "moved": "to another split: both splits",
     "relabelled": "another label's text: both labels",
     "renumbered": "the same label with another number: both numbers",
+    "replaced": "its file has another content: both SHA-256",
 }
 """What a change means, and what is before and after."""
 
@@ -125,6 +130,7 @@ class _Clip(NamedTuple):
     label_id: int
     status: str
     reason: str
+    source_sha256: str | None
 
 
 def spilled(batches: Iterable[pa.RecordBatch]) -> spilled_rows.SpilledRows:
@@ -189,12 +195,17 @@ def _changes_of(old: _Clip | None, new: _Clip) -> Iterator[Change]:
         was_stored = old.status == records.STORED
         kind = "quarantined" if was_stored else "restored"
         yield clip_id, kind, *(("", new.reason) if was_stored else (old.reason, ""))
+    elif new.status == records.QUARANTINED and new.reason != old.reason:
+        yield clip_id, "quarantined", old.reason, new.reason
     if new.split != old.split:
         yield clip_id, "moved", old.split, new.split
     if new.label != old.label:
         yield clip_id, "relabelled", old.label, new.label
     elif new.label_id != old.label_id:
         yield clip_id, "renumbered", str(old.label_id), str(new.label_id)
+    before, after = old.source_sha256, new.source_sha256
+    if before and after and before != after and records.UNREAD not in (before, after):
+        yield clip_id, "replaced", before, after
 
 
 def compare(

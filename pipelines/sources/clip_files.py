@@ -50,12 +50,14 @@ def find_clips(folder: Path | str) -> Iterator[tuple[str, str]]:
       SourceError: the folder is missing, unreadable or without clips.
     """
     if locations.is_remote(folder):
-        return ((clip_id, uri) for clip_id, uri, _ in find_remote_clips(str(folder)))
+        return ((clip_id, uri) for clip_id, uri, *_ in find_remote_clips(str(folder)))
     return _find_local_clips(Path(folder))
 
 
-def find_remote_clips(uri: str) -> Iterator[tuple[str, str, str]]:
-    """Yields the clips of a remote folder: id, URI and how each is recognised.
+def find_remote_clips(uri: str) -> Iterator[tuple[str, str, str, int | None]]:
+    """Yields the clips of a remote folder, with what the list of its files tells.
+
+    Each is id, URI, identity ("" if it is not told) and size in bytes (None).
 
     Raises:
       SourceError: as `find_clips`.
@@ -65,11 +67,11 @@ def find_remote_clips(uri: str) -> Iterator[tuple[str, str, str]]:
     except object_store.StorageError as cause:
         raise SourceError(f"{uri}: cannot list the folder of clips: {cause}") from cause
     num_clips = 0
-    for name, identity in found:
+    for name, identity, num_bytes in found:
         clip_id = _id_in(name)
         if clip_id is not None:
             num_clips += 1
-            yield clip_id, f"{uri}/{name}", identity
+            yield clip_id, f"{uri}/{name}", identity, num_bytes
     if not num_clips:
         raise SourceError(
             f"{uri}: no {_SUFFIX} clips in it; folders of frames are read from a disk "
@@ -77,13 +79,14 @@ def find_remote_clips(uri: str) -> Iterator[tuple[str, str, str]]:
         )
 
 
-def _listed(uri: str) -> list[tuple[str, str]]:
-    """Returns the name of each file in a remote folder, and how it is recognised."""
+def _listed(uri: str) -> list[tuple[str, str, int | None]]:
+    """Returns name, identity and size of each file in a remote folder."""
     if locations.split_uri(uri)[0] == "gs":  # names contents otherwise than when read
-        return [(name, "") for name in object_store.open_storage(uri).list_names("")]
+        names = object_store.open_storage(uri).list_names("")
+        return [(name, "", None) for name in names]
     listed = wide_listing.list_files(range_store.open_range_store(uri))
     return [
-        (f.name, clip_identities.of_object(f.num_bytes, f.etag).text)
+        (f.name, clip_identities.of_object(f.num_bytes, f.etag).text, f.num_bytes)
         for f in sorted(listed)
     ]
 

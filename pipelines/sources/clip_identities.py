@@ -104,18 +104,21 @@ def looked_at(uris: table_join.Column) -> pa.Table:
 
 
 def not_looked_at(
-    uris: table_join.Column, identities: table_join.Column | None = None
+    uris: table_join.Column,
+    identities: table_join.Column | None = None,
+    sizes: table_join.Column | None = None,
 ) -> pa.Table:
     """Returns clips at whose files nobody looks, as FILES.
 
     Args:
-      identities: as far as a list of the files tells them.
+      identities, sizes: as far as a list of the files tells them.
     """
     num = len(uris)
     if identities is None:
         identities = pa.repeat("", num)
-    folders = pa.repeat(False, num)
-    return pa.table([uris, pa.nulls(num, pa.int64()), folders, identities], FILES)
+    if sizes is None:
+        sizes = pa.nulls(num, pa.int64())
+    return pa.table([uris, sizes, pa.repeat(False, num), identities], FILES)
 
 
 def _status(path: str) -> os.stat_result | None:

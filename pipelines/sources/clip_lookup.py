@@ -5,7 +5,7 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,14 @@ from pipelines.sources.clip_files import SourceError
 
 __all__ = ["ClipFiles", "FilesByName", "FilesByPath"]
 
-_FOUND = pa.schema([(n, pa.binary()) for n in ("clip_id", "uri", "identity")])
+_FOUND = pa.schema(
+    [
+        ("clip_id", pa.binary()),
+        ("uri", pa.binary()),
+        ("identity", pa.string()),
+        ("num_bytes", pa.int64()),
+    ]
+)
 _NUM_AT_ONCE = 10_000
 _NAMES = pa.schema([("name", pa.string())])
 _NORMAL_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
@@ -53,7 +60,7 @@ class FilesByName:
         """
         self._folder = folder
         self._rows = spilled_rows.SpilledRows(_FOUND, sharding.NUM_PARTITIONS)
-        found: Iterator[tuple[str, ...]]
+        found: Iterator[tuple[Any, ...]]
         if locations.is_remote(folder):
             found = clip_files.find_remote_clips(str(folder))
         elif is_deep:
@@ -61,11 +68,11 @@ class FilesByName:
         else:
             found = clip_files.find_clips(folder)
         while some := list(itertools.islice(found, _NUM_AT_ONCE)):
-            clip_ids, uris, *identities = zip(*some, strict=True)
-            texts = (clip_ids, uris, identities[0] if identities else [""] * len(some))
-            columns = [pa.array(map(os.fsencode, t), pa.binary()) for t in texts]
+            clip_ids, uris, *told = zip(*some, strict=True)
+            names = (list(map(os.fsencode, texts)) for texts in (clip_ids, uris))
+            known = told or ([""] * len(some), [None] * len(some))
+            rows = pa.record_batch([*names, *known], schema=_FOUND)
             hashes = sharding.clip_hashes(map(files.printable, clip_ids))
-            rows = pa.record_batch(columns, schema=_FOUND)
             self._rows.extend(rows, sharding.partitions_of(hashes))
 
     def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
@@ -78,8 +85,8 @@ class FilesByName:
         uris = self._texts(found.column("uri"))
         if not locations.is_remote(self._folder):
             return clip_identities.looked_at(uris)
-        identities = found.column("identity").cast(pa.string())
-        return clip_identities.not_looked_at(uris, identities)
+        told = (found.column(name) for name in ("identity", "num_bytes"))
+        return clip_identities.not_looked_at(uris, *told)
 
     def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
         """Yields the ids of files that no annotation names."""
@@ -91,7 +98,7 @@ class FilesByName:
     def none_annotated(self, annotations: Annotations) -> SourceError:
         """Returns the error that not one annotated clip is here."""
         rows = (self._rows.rows(i) for i in range(self._rows.num_partitions))
-        _, uri, _ = min(row for some in rows for row in some)
+        _, uri, *_ = min(row for some in rows for row in some)
         return SourceError(
             f"{self._folder}: none of the {len(annotations.clips)} annotated clips is "
             f"in it: it has {_printable_name(os.fsdecode(uri))}, the annotations name "
@@ -107,7 +114,7 @@ class FilesByName:
 
     def _refuse_repeats(self, table: pa.Table) -> None:
         first_uris: dict[bytes, bytes] = {}
-        for clip_id, uri, _ in zip(*table.to_pydict().values(), strict=True):
+        for clip_id, uri, *_ in zip(*table.to_pydict().values(), strict=True):
             first = first_uris.setdefault(clip_id, uri)
             if first != uri:
                 names = sorted(_printable_name(os.fsdecode(u)) for u in (first, uri))

@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from mindrecord_io import records
 from mindrecord_io.shards import sharding
 from mindrecord_io.versions import clips_table, version_differences
 
@@ -27,8 +28,16 @@ AFTER = (
 )
 
 
+SHA, OTHER_SHA = "ab" * 32, "cd" * 32
+
+
 def spilled(rows, rows_per_batch=None):
+    """Rows without the last column have the same content, if their clip has a file."""
     names = version_differences.COLUMNS
+    rows = [
+        row if len(row) == len(names) else (*row, None if row[4:] == GONE else SHA)
+        for row in rows
+    ]
     schema = pa.schema([clips_table.SCHEMA.field(name) for name in names])
     columns = list(zip(*rows, strict=True)) or [[]] * len(names)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
@@ -75,7 +84,7 @@ def test_two_versions_are_compared_clip_by_clip(
         (LOST, None, ("withdrawn", "train", "")),
         (LOST, STORED, ("restored", "damaged", "")),
         (LOST, GONE, ("missing", "train", "")),
-        (LOST, ("quarantined", "empty"), None),
+        (LOST, ("quarantined", "empty"), ("quarantined", "damaged", "empty")),
         (GONE, None, None),
         (GONE, STORED, ("added", "", "train")),
         (GONE, LOST, ("quarantined", "", "damaged")),
@@ -87,6 +96,24 @@ def test_what_became_of_a_clip_is_one_word(before, after, kind):
 
     expected = [] if kind is None else [("7", *kind)]
     assert changes(rows(before), rows(after)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kinds"),
+    [
+        ((*STORED, SHA), (*STORED, OTHER_SHA), ["replaced"]),
+        ((*LOST, SHA), (*LOST, OTHER_SHA), ["replaced"]),
+        ((*LOST, SHA), (*STORED, OTHER_SHA), ["replaced", "restored"]),
+        ((*STORED, SHA), (*GONE, None), ["missing"]),
+        ((*GONE, None), (*STORED, SHA), ["added"]),
+        ((*STORED, SHA), (*LOST, records.UNREAD), ["quarantined"]),
+    ],
+)
+def test_a_file_with_another_content_is_told(before, after, kinds):
+    clip = ("7", "train", "b", 1)
+    found = changes([(*clip, *before)], [(*clip, *after)])
+    assert [kind for _, kind, *_ in found] == kinds
+    assert all(c[2:] == (SHA, OTHER_SHA) for c in found if c[1] == "replaced")
 
 
 def test_every_kind_is_counted_and_the_first_are_listed(monkeypatch):
@@ -101,6 +128,7 @@ def test_every_kind_is_counted_and_the_first_are_listed(monkeypatch):
         "moved": 1,
         "relabelled": 2,
         "renumbered": 1,
+        "replaced": 0,
     }
     assert [row for row in difference.listed if row[1] in ("withdrawn", "moved")] == [
         ("3", "withdrawn", "train", ""),

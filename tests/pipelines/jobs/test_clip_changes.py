@@ -78,14 +78,19 @@ def test_clips_that_are_lost_and_found_again_are_told_apart(package, tmp_path, c
             path.write_bytes(content)
         made.build(made.dataset, annotations)
 
-    assert changes(made.dataset, "000002") == [
+    whole, html = (hashlib.sha256(c).hexdigest() for c in (kept[broken], b"<html>"))
+    second = changes(made.dataset, "000002")
+    assert [row for row in second if row[1] != "replaced"] == [
         ("101", "missing", "train", ""),
         ("102", "quarantined", "", "not_video"),
         ("104", "restored", "not_video", ""),
         ("301", "restored", "empty", ""),
     ]
+    assert [row[0] for row in second if row[1] == "replaced"] == ["102", "104", "301"]
+    assert ("102", "replaced", whole, html) in second
     assert changes(made.dataset, "000003") == [
         ("101", "added", "", "train"),
+        ("102", "replaced", html, whole),
         ("102", "restored", "not_video", ""),
     ]
     words = ["--dataset", str(made.dataset), "--changes", "2"]
@@ -94,10 +99,11 @@ def test_clips_that_are_lost_and_found_again_are_told_apart(package, tmp_path, c
         "missing": 1,
         "quarantined": 1,
         "restored": 2,
+        "replaced": 3,
     }
     report.main(["--dataset", str(made.dataset), "--version", "2"])
     page = (made.dataset / "versions" / "000002" / "report.html").read_text()
-    assert "1 missing, 1 quarantined, 2 restored" in page
+    assert "1 missing, 1 quarantined, 2 restored, 3 replaced" in page
 
 
 @pytest.mark.slow
