@@ -140,22 +140,40 @@ def _s3_config(settings: S3Settings, environment: Mapping[str, str]) -> dict[str
 
 
 def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns those of the environment or of a profile; {} for what a role gives."""
+    """Returns those of the environment or of a profile; {} for what a role gives.
+
+    Raises:
+      ValueError: the profile that is named is nowhere, or a file of them is damaged.
+    """
     if environment.get("AWS_ACCESS_KEY_ID"):
         names = {key: name.upper() for key, name in _KEYS.items()}
         return {key: environment[n] for key, n in names.items() if environment.get(n)}
-    default = os.path.expanduser("~/.aws/credentials")  # noqa: PTH111 - without a home
-    path = environment.get("AWS_SHARED_CREDENTIALS_FILE", default)
-    profiles = configparser.ConfigParser(interpolation=None)
+    path = _aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials", environment)
+    profiles = _profiles(path)
+    profile = environment.get("AWS_PROFILE", "")
+    if found := profiles.get(profile or "default"):
+        return {key: found[name] for key, name in _KEYS.items() if name in found}
+    settings = _aws_file("AWS_CONFIG_FILE", "config", environment)
+    if profile and f"profile {profile}" not in _profiles(settings):
+        raise ValueError(
+            f"AWS_PROFILE={profile} is neither in {path} nor in {settings}"
+        )
+    return {}
+
+
+def _aws_file(variable: str, name: str, environment: Mapping[str, str]) -> str:
+    default = os.path.expanduser(f"~/.aws/{name}")  # noqa: PTH111 - without a home
+    return environment.get(variable, default)
+
+
+def _profiles(path: str) -> Mapping[str, Mapping[str, str]]:
+    """Returns the values by name of each profile in a file, none without the file."""
+    profiles = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         profiles.read(path)
     except configparser.Error as error:  # its text may show a secret
         raise ValueError(f"{path}: not a file of AWS profiles") from error
-    profile = environment.get("AWS_PROFILE", "default")
-    if not profiles.has_section(profile):
-        return {}
-    found = profiles[profile]
-    return {key: found[name] for key, name in _KEYS.items() if name in found}
+    return {name: dict(values) for name, values in profiles.items()}
 
 
 def _gs_config(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_other_answers_are_errors_and_refusals_are_told_apart(
         ({"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}, ("k", "s", None)),
         ({}, ("default key", "default%secret", None)),
         ({"AWS_PROFILE": "work"}, ("work key", "work secret", "token")),
-        ({"AWS_PROFILE": "other"}, (None, None, None)),
+        ({"AWS_PROFILE": "role"}, (None, None, None)),
         ({"AWS_SHARED_CREDENTIALS_FILE": "/no/file"}, (None, None, None)),
     ],
 )
@@ -103,7 +103,12 @@ def test_credentials_are_those_of_the_environment_or_of_a_profile(
         "[work]\naws_access_key_id=work key\naws_secret_access_key=work secret\n"
         "aws_session_token=token\n"
     )
-    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(file), **variables}
+    (tmp_path / "config").write_text("[default]\n[profile role]\nrole_arn = x\n")
+    environment = {
+        "AWS_SHARED_CREDENTIALS_FILE": str(file),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        **variables,
+    }
     found = range_store._credentials(environment)
     names = ("access_key_id", "secret_access_key", "session_token")
     assert tuple(map(found.get, names)) == expected
@@ -118,6 +123,21 @@ def test_a_damaged_file_of_profiles_is_named_and_not_shown(tmp_path, text):
         range_store.open_range_store("s3://clips/a", environment)
     assert str(file) in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "credentials"])
+def test_a_profile_that_is_nowhere_is_an_error(tmp_path, name):
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = k\n")
+    (tmp_path / "config").write_text("[profile work]\n")
+    environment = {
+        "AWS_SHARED_CREDENTIALS_FILE": f"{tmp_path}/{name}",
+        "AWS_CONFIG_FILE": f"{tmp_path}/config",
+        "AWS_PROFILE": "wrok",
+        "AWS_REGION": "north",
+    }
+    said = rf"AWS_PROFILE=wrok is neither in {tmp_path}/{name} nor in {tmp_path}/config"
+    with pytest.raises(object_store.StorageError, match=said):
+        range_store.open_range_store("s3://clips/a", environment)
 
 
 def test_a_bucket_is_named_in_the_host_where_that_is_asked_for():
