@@ -20,7 +20,6 @@ __all__ = [
     "STORED",
     "UNLABELLED",
     "UNLISTED",
-    "UNREAD",
     "WRONG_CHECKSUM",
     "Annotation",
     "ClipFrames",
@@ -52,9 +51,6 @@ UNLISTED = "unlisted"
 
 WRONG_CHECKSUM = "wrong_checksum"
 """The reason of a clip whose file has another SHA-256 than listed for it."""
-
-UNREAD = "0" * 64
-"""The SHA-256 that stands for the content of a file that is too large to be read."""
 
 PARTIAL = "partial"
 """The reason of a clip that is stored although it lost frames."""

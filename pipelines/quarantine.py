@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mindrecord_io import records
+from mindrecord_io.storage import files
 
 __all__ = [
     "OUTSIDE_SIGNALS",
@@ -172,12 +173,12 @@ class ClipError(ValueError):
 
 def unread_file(num_bytes: int) -> records.Fingerprint:
     """Returns the identity of a file that is too large to be read: its size alone."""
-    return records.Fingerprint(num_bytes, records.UNREAD)
+    return records.Fingerprint(num_bytes, files.UNREAD_SHA256)
 
 
 def is_unread(source: records.Fingerprint) -> bool:
     """Returns whether `unread_file` made an identity."""
-    return source.sha256 == records.UNREAD
+    return source.sha256 == files.UNREAD_SHA256
 
 
 def killed_from_outside(signal_number: int) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from mindrecord_io.records import Fingerprint
 
 __all__ = [
+    "UNREAD_SHA256",
     "check_regular",
     "errors_name",
     "fingerprint",
@@ -32,6 +33,8 @@ __all__ = [
     "write_synced",
 ]
 
+UNREAD_SHA256 = "0" * 64
+"""Stands for the hash of a file that is too large to be read."""
 
 _NUM_REMOVALS, _REMOVAL_SECONDS = 40, 0.05
 

@@ -13,7 +13,7 @@ from pyarrow import compute
 
 from mindrecord_io import records
 from mindrecord_io.shards import sharding
-from mindrecord_io.storage import spilled_rows, table_join
+from mindrecord_io.storage import files, spilled_rows, table_join
 from mindrecord_io.storage.tallies import Tally
 from mindrecord_io.versions import clips_table
 from mindrecord_io.versions.manifests import Manifest
@@ -203,9 +203,15 @@ def _changes_of(old: _Clip | None, new: _Clip) -> Iterator[Change]:
         yield clip_id, "relabelled", old.label, new.label
     elif new.label_id != old.label_id:
         yield clip_id, "renumbered", str(old.label_id), str(new.label_id)
-    before, after = old.source_sha256, new.source_sha256
-    if before and after and before != after and records.UNREAD not in (before, after):
+    before, after = _content(old), _content(new)
+    if before and after and before != after:
         yield clip_id, "replaced", before, after
+
+
+def _content(clip: _Clip) -> str:
+    """Returns the SHA-256 of a clip's file, "" if it is not known."""
+    sha256 = clip.source_sha256 or ""
+    return "" if sha256 == files.UNREAD_SHA256 else sha256
 
 
 def compare(

@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from mindrecord_io import records
 from mindrecord_io.shards import sharding
+from mindrecord_io.storage import files
 from mindrecord_io.versions import clips_table, version_differences
 
 STORED, LOST, GONE = ("stored", ""), ("quarantined", "damaged"), ("missing", "missing")
@@ -106,7 +106,7 @@ def test_what_became_of_a_clip_is_one_word(before, after, kind):
         ((*LOST, SHA), (*STORED, OTHER_SHA), ["replaced", "restored"]),
         ((*STORED, SHA), (*GONE, None), ["missing"]),
         ((*GONE, None), (*STORED, SHA), ["added"]),
-        ((*STORED, SHA), (*LOST, records.UNREAD), ["quarantined"]),
+        ((*STORED, SHA), (*LOST, files.UNREAD_SHA256), ["quarantined"]),
     ],
 )
 def test_a_file_with_another_content_is_told(before, after, kinds):
