@@ -1,13 +1,16 @@
 """Turns frozen dataclasses into JSON and back, checking names and types."""
 
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["EMBEDDED", "from_json", "parse", "to_json"]
 
+_SCALARS = frozenset({bool, float, int, str, type(None)})
 _MAX_NUM_DIGITS = 4300  # of a number that Python reads
 _LONG_NUMBER = re.compile(rf"(?<![0-9.])[0-9]{{{_MAX_NUM_DIGITS + 1},}}", re.ASCII)
 
@@ -45,13 +48,14 @@ def parse(
 
 def to_json(value: Any) -> dict[str, Any]:
     """Returns a dataclass's value as JSON-ready dicts and lists."""
+    shape = _shape(value.__class__)
     fields: dict[str, Any] = {}
-    for field in dataclasses.fields(value):
-        item = _plain(getattr(value, field.name))
-        if field.metadata == EMBEDDED:
+    for name in shape.names:
+        item = _plain(getattr(value, name))
+        if name in shape.embedded:
             fields |= item
         else:
-            fields[field.name] = item
+            fields[name] = item
     return fields
 
 
@@ -64,36 +68,61 @@ def from_json(cls: type, fields: Any) -> Any:
     return _made(cls, fields, "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The fields of a dataclass.
+
+    Attributes:
+      names: of all, in order.
+      embedded: types of those whose own fields are, in JSON, among the others.
+      types: of the others.
+      required: those of the others that have no default.
+    """
+
+    names: tuple[str, ...]
+    embedded: Mapping[str, Any]
+    types: Mapping[str, Any]
+    required: frozenset[str]
+
+
+@functools.cache
+def _shape(cls: type) -> _Shape:
+    fields = dataclasses.fields(cls)
+    own = [field for field in fields if field.metadata != EMBEDDED]
+    return _Shape(
+        tuple(field.name for field in fields),
+        {field.name: field.type for field in fields if field.metadata == EMBEDDED},
+        {field.name: field.type for field in own},
+        frozenset(f.name for f in own if f.default is dataclasses.MISSING),
+    )
+
+
 def _made(cls: type, fields: Any, place: str) -> Any:
     """Returns a value of `cls`; `place` begins what is wrong with its fields."""
     if not isinstance(fields, Mapping):
         raise ValueError(f"{place}must be a JSON object, got {fields!r:.80}")
-    fields, values = dict(fields), dict[str, Any]()
-    types, required = dict[str, Any](), set[str]()
-    for field in dataclasses.fields(cls):
-        kind: Any = field.type
-        if field.metadata == EMBEDDED:
-            names = [f.name for f in dataclasses.fields(kind) if f.name in fields]
-            part = {name: fields.pop(name) for name in names}
-            values[field.name] = _made(kind, part, place)
-            continue
-        types[field.name] = kind
-        if field.default is dataclasses.MISSING:
-            required.add(field.name)
-    unknown, missing = fields.keys() - types.keys(), required - fields.keys()
+    shape, fields, values = _shape(cls), dict(fields), dict[str, Any]()
+    for name, kind in shape.embedded.items():
+        own = [n for n in _shape(kind).names if n in fields]
+        values[name] = _made(kind, {n: fields.pop(n) for n in own}, place)
+    unknown, missing = fields.keys() - shape.types, shape.required - fields.keys()
     if unknown or missing:
         raise ValueError(
             f"{place}missing fields {sorted(missing)}, unknown fields {sorted(unknown)}"
         )
     for name, value in fields.items():
-        values[name] = _typed(types[name], value, name)
+        values[name] = _typed(shape.types[name], value, name)
     return cls(**values)
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
     if dataclasses.is_dataclass(value):
         return to_json(value)
     if isinstance(value, list | tuple):
+        if _SCALARS.issuperset(map(type, value)):  # thousands of sizes of frames
+            return value
         return type(value)(map(_plain, value))
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -102,6 +131,8 @@ def _plain(value: Any) -> Any:
 
 def _typed(kind: Any, value: Any, name: str) -> Any:
     """Returns `value` as the annotated type `kind`; tuples and nested values too."""
+    if type(value) is kind:
+        return value
     arguments: tuple[Any, ...] = getattr(kind, "__args__", ())
     if type(None) in arguments:
         return None if value is None else _typed(arguments[0], value, name)

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from mindrecord_io.shards import sharding
 __all__ = ["Options", "main", "measure", "union_seconds"]
 
 _BUCKET = "bench"
+_NUM_WRITERS = 16  # each waits for the pause before an answer
 _KEYS = {"AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"}
 
 _SERVER = """
@@ -159,9 +161,13 @@ def _put_clips(endpoint: str, folder: Path) -> None:
         allow_bucket_creation=True,
     )
     store.create_dir(_BUCKET)
-    for path in folder.iterdir():
+
+    def put(path: Path) -> None:
         with store.open_output_stream(f"{_BUCKET}/clips/{path.name}") as file:
             file.write(path.read_bytes())
+
+    with futures.ThreadPoolExecutor(_NUM_WRITERS) as executor:
+        list(executor.map(put, folder.iterdir()))
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing import data_sets
 from pipelines.publishing.data_sets import DataSet
 from pipelines.sources import annotation_readers
+from pipelines.sources.annotations import Annotations
 
 __all__ = ["build", "main", "parse"]
 
@@ -59,44 +60,19 @@ def build(options: BuildOptions) -> JobResult:
             damaged = damaged_shards.places(data_set, parent, options.num_workers)
         progress_bar.phase("comparing the clips with the current version")
         reuse = _reuse(parent, options, data_set, damaged)
-        path = None
-        if parent is not None and not options.is_rehash:
-            path = data_set.copy_of(source_records.FILE_NAME)
-        listing = matching.match_clips(
-            *(annotations, options.clips, parent),
-            reuse=reuse,
-            recorded=source_records.SourceRecords(path),
+        job = make_version.VersionJob(
+            data_set,
+            _plan(options, annotations, data_set, parent, reuse),
+            max_quarantined=options.max_quarantined,
+            num_workers=options.num_workers,
+            beam_flags=options.beam_flags,
+            ffmpeg=options.ffmpeg,
+            refuse_leaks=options.refuse_leaks,
+            command=options.command,
+            is_repair=options.is_repair,
+            damaged=damaged,
         )
-        if options.checksums is not None:
-            listing = checksums.with_checksums(listing, options.checksums)
-        _log_unlisted(listing, parent)
-        if listing.difference is not None:
-            listing.difference.log()
-        plan = VersionPlan(
-            parent=parent,
-            annotations=annotations,
-            listing=listing,
-            settings=options.settings,
-            limits=options.clip_limits,
-            total_shards=options.num_shards,
-            provenance=origin.recorded(
-                options.command, options.annotations, options.clips
-            ),
-        )
-        return make_version.run(
-            make_version.VersionJob(
-                data_set,
-                plan,
-                max_quarantined=options.max_quarantined,
-                num_workers=options.num_workers,
-                beam_flags=options.beam_flags,
-                ffmpeg=options.ffmpeg,
-                refuse_leaks=options.refuse_leaks,
-                command=options.command,
-                is_repair=options.is_repair,
-                damaged=damaged,
-            )
-        )
+        return make_version.run(job)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,6 +87,38 @@ def parse(argv: Sequence[str] | None) -> BuildOptions:
     parser = build_options.build_parser()
     return parser.make(
         build_options.from_flags, *common_flags.parse_with_beam(parser, argv)
+    )
+
+
+def _plan(
+    options: BuildOptions,
+    annotations: Annotations,
+    data_set: DataSet,
+    parent: Version | None,
+    reuse: matching.Reuse,
+) -> VersionPlan:
+    """Matches the clips with annotations and version, and logs what differs."""
+    path = None
+    if parent is not None and not options.is_rehash:
+        path = data_set.copy_of(source_records.FILE_NAME)
+    listing = matching.match_clips(
+        *(annotations, options.clips, parent),
+        reuse=reuse,
+        recorded=source_records.SourceRecords(path),
+    )
+    if options.checksums is not None:
+        listing = checksums.with_checksums(listing, options.checksums)
+    _log_unlisted(listing, parent)
+    if listing.difference is not None:
+        listing.difference.log()
+    return VersionPlan(
+        parent=parent,
+        annotations=annotations,
+        listing=listing,
+        settings=options.settings,
+        limits=options.clip_limits,
+        total_shards=options.num_shards,
+        provenance=origin.recorded(options.command, options.annotations, options.clips),
     )
 
 
