@@ -151,7 +151,7 @@ def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
     path = _aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials", environment)
     profiles = _profiles(path)
     profile = environment.get("AWS_PROFILE", "")
-    if found := profiles.get(profile or "default"):
+    if (found := profiles.get(profile or "default")) is not None:
         return {key: found[name] for key, name in _KEYS.items() if name in found}
     settings = _aws_file("AWS_CONFIG_FILE", "config", environment)
     if profile and f"profile {profile}" not in _profiles(settings):

@@ -90,6 +90,7 @@ def test_other_answers_are_errors_and_refusals_are_told_apart(
         ({}, ("default key", "default%secret", None)),
         ({"AWS_PROFILE": "work"}, ("work key", "work secret", "token")),
         ({"AWS_PROFILE": "role"}, (None, None, None)),
+        ({"AWS_PROFILE": "empty"}, (None, None, None)),
         ({"AWS_SHARED_CREDENTIALS_FILE": "/no/file"}, (None, None, None)),
     ],
 )
@@ -101,7 +102,7 @@ def test_credentials_are_those_of_the_environment_or_of_a_profile(
         "[default]\naws_access_key_id = default key\n"
         "aws_secret_access_key = default%secret\n"
         "[work]\naws_access_key_id=work key\naws_secret_access_key=work secret\n"
-        "aws_session_token=token\n"
+        "aws_session_token=token\n[empty]\n"
     )
     (tmp_path / "config").write_text("[default]\n[profile role]\nrole_arn = x\n")
     environment = {
