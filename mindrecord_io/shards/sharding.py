@@ -166,28 +166,30 @@ def plan_shard(
     for before, clip in itertools.pairwise(ordered):
         if before.clip_id == clip.clip_id:
             raise ValueError(f"clip {clip.clip_id} is given twice: {before}, {clip}")
-    place = [split, index, num_shards, schema.SHARD_VERSION, records.to_json(settings)]
-    frames = [_identity(clip) for clip in ordered]
-    labels = [c.label_id for c in ordered]
+    place = _json(
+        [split, index, num_shards, schema.SHARD_VERSION, records.to_json(settings)]
+    )
+    frames = _json([_identity(clip) for clip in ordered])
+    labels = _json([c.label_id for c in ordered])
     return ShardPlan(
         split=split,
         index=index,
         num_shards=num_shards,
         clips=tuple(ordered),
         settings=settings,
-        key=_key([place, frames, labels]),
-        frames_key=_key([place, frames]),
+        key=_key(place, frames, labels),
+        frames_key=_key(place, frames),
     )
 
 
 def key_under_limits(key: str, limits: str) -> str:
     """Returns the key of a shard that is made once more, under other limits."""
-    return _key([key, limits])
+    return _key(_json(key), _json(limits))
 
 
 def key_of_content(key: str, content: Fingerprint | None) -> str:
     """Returns the key of a shard that was made again and has another content."""
-    return _key([key, content.sha256 if content else ""])
+    return _key(_json(key), _json(content.sha256 if content else ""))
 
 
 def _identity(clip: PlannedClip) -> list[object]:
@@ -196,6 +198,11 @@ def _identity(clip: PlannedClip) -> list[object]:
     return [*identity, clip.expected_sha256] if clip.expected_sha256 else identity
 
 
-def _key(value: object) -> str:
-    encoded = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _key(*parts: str) -> str:
+    """Returns the hash of a list in JSON, given that of each of its elements."""
+    encoded = f"[{','.join(parts)}]".encode()
     return hashlib.blake2b(encoded, digest_size=_KEY_NUM_BYTES).hexdigest()

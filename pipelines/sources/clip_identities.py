@@ -88,19 +88,19 @@ def looked_at(uris: table_join.Column) -> pa.Table:
       uris: null where there is none.
     """
     now = time.time_ns()
-    sizes: list[int | None] = []
-    folders, texts = [], []
-    for uri in uris.to_pylist():
-        status = None if uri is None else _status(uri)
-        is_folder = status is not None and stat.S_ISDIR(status.st_mode)
-        folders.append(is_folder)
-        if status is None or is_folder:
-            sizes.append(None)
-            texts.append("")
-        else:
-            sizes.append(status.st_size)
-            texts.append(_of_file(status, now))
+    rows = [_known(uri, now) for uri in uris.to_pylist()]
+    sizes, folders, texts = zip(*rows, strict=True) if rows else ((), (), ())
     return pa.table([uris, sizes, folders, texts], schema=FILES)
+
+
+def _known(path: str | None, now: int) -> tuple[int | None, bool, str]:
+    """Returns size, whether it is a folder, and identity of a file."""
+    status = None if path is None else _status(path)
+    if status is None:
+        return None, False, ""
+    if stat.S_ISDIR(status.st_mode):
+        return None, True, ""
+    return status.st_size, False, _of_file(status, now)
 
 
 def not_looked_at(
