@@ -171,7 +171,7 @@ def _profiles(path: str) -> Mapping[str, Mapping[str, str]]:
     profiles = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         profiles.read(path)
-    except configparser.Error as error:  # its text may show a secret
+    except (configparser.Error, UnicodeDecodeError) as error:  # may show a secret
         raise ValueError(f"{path}: not a file of AWS profiles") from error
     return {name: dict(values) for name, values in profiles.items()}
 

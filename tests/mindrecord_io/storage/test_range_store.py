@@ -1,6 +1,7 @@
 """Ranges of remote files: the right bytes, or an error of the right kind."""
 
 import http.server
+import os
 import threading
 
 import pytest
@@ -115,10 +116,12 @@ def test_credentials_are_those_of_the_environment_or_of_a_profile(
     assert tuple(map(found.get, names)) == expected
 
 
-@pytest.mark.parametrize("text", ["aws_secret_access_key = s3cret\n", "[a]\ns3cret\n"])
+@pytest.mark.parametrize(
+    "text", ["aws_secret_access_key = s3cret\n", "[a]\ns3cret\n", "[a]\nk = \udcff\n"]
+)
 def test_a_damaged_file_of_profiles_is_named_and_not_shown(tmp_path, text):
     file = tmp_path / "credentials"
-    file.write_text(text)
+    file.write_bytes(os.fsencode(text))
     environment = {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_REGION": "north"}
     with pytest.raises(object_store.StorageError, match="not a file of AWS") as caught:
         range_store.open_range_store("s3://clips/a", environment)
