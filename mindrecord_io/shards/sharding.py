@@ -55,21 +55,22 @@ _KEY_NUM_BYTES = 16
 
 def clip_hash(clip_id: str, salt: str) -> int:
     """Returns the 64-bit keyed hash (BLAKE2b) that places a clip."""
-    digest = _keyed(salt).copy()  # quicker than another one with its key
-    digest.update(clip_id.encode())
-    return int.from_bytes(digest.digest(), "big")
+    return int.from_bytes(_digest(_keyed(salt), clip_id), "big")
 
 
 def clip_hashes(
     clip_ids: Iterable[str], salt: str = DEFAULT_SALT
 ) -> npt.NDArray[np.uint64]:
     """Returns `clip_hash` of many clips, uint64 (clips,)."""
-    keyed, digests = _keyed(salt), []
-    for clip_id in clip_ids:
-        hasher = keyed.copy()
-        hasher.update(clip_id.encode())
-        digests.append(hasher.digest())
-    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+    keyed = _keyed(salt)
+    digests = b"".join([_digest(keyed, clip_id) for clip_id in clip_ids])
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def _digest(keyed: "hashlib.blake2b", clip_id: str) -> bytes:
+    hasher = keyed.copy()  # quicker than another one with its key
+    hasher.update(clip_id.encode())
+    return hasher.digest()
 
 
 @functools.lru_cache(maxsize=8)

@@ -75,7 +75,7 @@ class SourceCheck:
 
     def _hidden(self, clip_id: str, uri: str, text: str) -> str:
         """Returns that a build would not notice the change, "" where it would."""
-        is_hidden = text and self.recorded.is_of(clip_id, uri, text)
+        is_hidden = text and self.recorded.has(clip_id, uri, text)
         return f"{_UNSEEN}: build with --rehash" if is_hidden else ""
 
 

@@ -65,8 +65,8 @@ class SourceRecords:
             self._give_up(self._path, error)
             return RECORDS.empty_table()
 
-    def is_of(self, clip_id: str, uri: str, identity: str) -> bool:
-        """Returns whether a clip's file at `uri` was read when it had an identity."""
+    def has(self, clip_id: str, uri: str, identity: str) -> bool:
+        """Returns whether a clip is recorded with this place and this identity."""
         rows = self.partition(sharding.partition_of(clip_id))
         own = rows.filter(compute.equal(rows.column("clip_id"), clip_id)).to_pylist()
         return any((row["uri"], row["identity"]) == (uri, identity) for row in own)

@@ -126,4 +126,4 @@ def test_a_record_is_for_the_published_file_where_it_was(path, uri, source, iden
 def test_a_file_was_read_with_the_identity_that_is_recorded(
     path, clip_id, uri, identity, is_read
 ):
-    assert SourceRecords(path).is_of(clip_id, uri, identity) == is_read
+    assert SourceRecords(path).has(clip_id, uri, identity) == is_read
