@@ -1,6 +1,6 @@
 """Annotations and listings of clips made by hand, and looked at in their order."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pipelines.planning import clip_listing, clip_references
 from pipelines.planning.clip_references import Reference
 from pipelines.sources import clip_identities
 from pipelines.sources.annotations import Annotations
+from pipelines.sources.clip_lookup import FoundFiles
 from tests import versions_by_hand as by_hand
 
 
@@ -41,16 +42,16 @@ class Files:
     uris: Mapping[str, str]
     identity: str = ""
 
-    def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
+    def look_up(self, index: int, clip_ids: table_join.Column) -> FoundFiles:
         uris = [self.uris.get(clip_id) for clip_id in clip_ids.to_pylist()]
-        return clip_identities.not_looked_at(
-            pa.array(uris, pa.string()), pa.repeat(self.identity, len(uris))
-        )
-
-    def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
         names = {files.printable(name) for name in self.uris}
         others = names - {*clip_ids.to_pylist()}
-        return (name for name in others if sharding.partition_of(name) == index)
+        return FoundFiles(
+            clip_identities.not_looked_at(
+                pa.array(uris, pa.string()), pa.repeat(self.identity, len(uris))
+            ),
+            [name for name in others if sharding.partition_of(name) == index],
+        )
 
 
 def files_of(uris: Mapping[str, str]) -> Files:

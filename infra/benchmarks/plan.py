@@ -157,15 +157,13 @@ class _NamedFiles:
 
     annotations: Any
 
-    def look_up(self, index: int, clip_ids: Any) -> pa.Table:
-        from pipelines.sources import clip_identities
+    def look_up(self, index: int, clip_ids: Any) -> Any:
+        from pipelines.sources import clip_identities, clip_lookup
 
         paths = dict(self.annotations.paths_in(index))
         uris = [f"/clips/{paths[clip_id]}" for clip_id in clip_ids.to_pylist()]
-        return clip_identities.not_looked_at(pa.array(uris, pa.string()))
-
-    def unlisted(self, index: int, clip_ids: Any) -> Iterator[str]:
-        return iter(())
+        of_clips = clip_identities.not_looked_at(pa.array(uris, pa.string()))
+        return clip_lookup.FoundFiles(of_clips, ())
 
 
 def publish(

@@ -1,7 +1,5 @@
 """Reads the clips of a published version, a partition of them at a time."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -12,6 +10,7 @@ from mindrecord_io.shards import sharding
 from mindrecord_io.storage import spilled_rows, table_join
 from mindrecord_io.versions import clips_table, manifests
 from pipelines.sources import clip_identities
+from pipelines.sources.clip_lookup import FoundFiles
 
 __all__ = ["PublishedClips", "PublishedFiles", "are_in_shards", "are_settled"]
 
@@ -71,24 +70,20 @@ class PublishedFiles:
     def __init__(self, published: PublishedClips) -> None:
         self._published = published
 
-    def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
-        """Returns where the clips' files were."""
-        clips = table_join.aligned(self._published.partition(index), clip_ids)
-        uris = compute.if_else(
-            pa.array(are_in_shards(clips)), clips.column("uri"), pa.scalar(None)
-        )
-        return clip_identities.not_looked_at(uris)
-
-    def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
-        """Yields the names of the version's unlisted files that stay so.
+    def look_up(self, index: int, clip_ids: table_join.Column) -> FoundFiles:
+        """Returns where the clips' files were, and which unlisted ones stay so.
 
         A file that the version has in a shard is withdrawn, not unlisted.
         """
-        clips = self._published.partition(index)
-        listed = compute.equal(clips.column("status"), records.UNLISTED)
-        names = clips.filter(listed).column("clip_id")
-        others = ~table_join.is_among(names, clip_ids)
-        yield from names.filter(pa.array(others)).to_pylist()
+        published = self._published.partition(index)
+        clips = table_join.aligned(published, clip_ids)
+        uris = compute.if_else(
+            pa.array(are_in_shards(clips)), clips.column("uri"), pa.scalar(None)
+        )
+        listed = compute.equal(published.column("status"), records.UNLISTED)
+        names = published.filter(listed).column("clip_id")
+        others = names.filter(pa.array(~table_join.is_among(names, clip_ids)))
+        return FoundFiles(clip_identities.not_looked_at(uris), others.to_pylist())
 
 
 def are_in_shards(clips: pa.Table) -> npt.NDArray[np.bool_]:

@@ -3,9 +3,9 @@
 import itertools
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from pipelines.sources import clip_files, clip_identities, clip_walk
 from pipelines.sources.annotations import Annotations
 from pipelines.sources.clip_files import SourceError
 
-__all__ = ["ClipFiles", "FilesByName", "FilesByPath"]
+__all__ = ["ClipFiles", "FilesByName", "FilesByPath", "FoundFiles"]
 
 _FOUND = pa.schema(
     [
@@ -32,18 +32,27 @@ _NAMES = pa.schema([("name", pa.string())])
 _NORMAL_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
+class FoundFiles(NamedTuple):
+    """The files of a partition.
+
+    Attributes:
+      of_clips: a row of clip_identities.FILES for each annotated clip.
+      unlisted: the names of those that no annotation names.
+    """
+
+    of_clips: pa.Table
+    unlisted: Sequence[str]
+
+
 class ClipFiles(Protocol):
     """The files of clips, a partition at a time (see sharding.partition_of)."""
 
-    def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
-        """Returns a row of clip_identities.FILES for each of a partition's clips.
+    def look_up(self, index: int, clip_ids: table_join.Column) -> FoundFiles:
+        """Returns the files of a partition.
 
         Args:
-          clip_ids: of all annotated clips of the partition, in annotation order.
+          clip_ids: of all its annotated clips, in annotation order.
         """
-
-    def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
-        """Yields the names of a partition's files that are of none of these clips."""
 
 
 class FilesByName:
@@ -75,25 +84,22 @@ class FilesByName:
             hashes = sharding.clip_hashes(map(files.printable, clip_ids))
             self._rows.extend(rows, sharding.partitions_of(hashes))
 
-    def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
-        """Looks at those of this machine; the others' identities are listed.
+    def look_up(self, index: int, clip_ids: table_join.Column) -> FoundFiles:
+        """Looks at clips of this machine; what others are like is listed.
 
         Raises:
           SourceError: two files or folders have one id, or a path is no UTF-8.
         """
-        found = table_join.aligned(self._here(index), clip_ids.cast(pa.binary()))
+        here, clip_ids = self._here(index), clip_ids.cast(pa.binary())
+        names = here.column("clip_id")
+        others = names.filter(pa.array(~table_join.is_among(names, clip_ids)))
+        unlisted = [files.printable(os.fsdecode(n)) for n in others.to_pylist()]
+        found = table_join.aligned(here, clip_ids)
         uris = self._texts(found.column("uri"))
         if not locations.is_remote(self._folder):
-            return clip_identities.looked_at(uris)
+            return FoundFiles(clip_identities.looked_at(uris), unlisted)
         told = (found.column(name) for name in ("identity", "num_bytes"))
-        return clip_identities.not_looked_at(uris, *told)
-
-    def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
-        """Yields the ids of files that no annotation names."""
-        found = self._here(index).column("clip_id")
-        others = ~table_join.is_among(found, clip_ids.cast(pa.binary()))
-        for name in found.filter(pa.array(others)).to_pylist():
-            yield files.printable(os.fsdecode(name))
+        return FoundFiles(clip_identities.not_looked_at(uris, *told), unlisted)
 
     def none_annotated(self, annotations: Annotations) -> SourceError:
         """Returns the error that not one annotated clip is here."""
@@ -158,22 +164,20 @@ class FilesByPath:
             raise SourceError(f"{folder}: no such folder of clips")
         clip_files.refuse_unprintable(self._root)
 
-    def look_up(self, index: int, clip_ids: table_join.Column) -> pa.Table:
-        """Looks at the annotated paths of clips."""
+    def look_up(self, index: int, clip_ids: table_join.Column) -> FoundFiles:
+        """Looks at the annotated paths of clips.
+
+        Links that lead back, and folders that cannot be read, are passed by where files
+        are looked for that no annotation names.
+        """
         names = dict(self._annotations.paths_in(index))
         paths = (self._clip_named(names[clip_id]) for clip_id in clip_ids.to_pylist())
         uris = [None if path is None else str(path) for path in paths]
-        return clip_identities.looked_at(pa.chunked_array([uris], pa.string()))
-
-    def unlisted(self, index: int, clip_ids: table_join.Column) -> Iterator[str]:
-        """Yields the paths of clips that no annotation names.
-
-        Links that lead back, and folders that cannot be read, are passed by.
-        """
-        del clip_ids
         if self._others is None:
             self._others = self._walked()
-        return (name for (name,) in self._others.rows(index))
+        unlisted = [name for (name,) in self._others.rows(index)]
+        looked_at = clip_identities.looked_at(pa.array(uris, pa.string()))
+        return FoundFiles(looked_at, unlisted)
 
     def none_annotated(self, annotations: Annotations) -> SourceError:
         """Returns the error that not one annotated clip is here."""

@@ -33,7 +33,7 @@ def looked_up(files, *clip_ids):
     ids = pa.array(clip_ids, pa.string())
     found = {}
     for index in range(256):
-        rows = files.look_up(index, ids).to_pylist()
+        rows = files.look_up(index, ids).of_clips.to_pylist()
         for clip_id, row in zip(clip_ids, rows, strict=True):
             if row["uri"] is not None:
                 found[clip_id] = row
@@ -42,7 +42,8 @@ def looked_up(files, *clip_ids):
 
 def unlisted(files, *clip_ids):
     ids = pa.array(clip_ids, pa.string())
-    return [name for index in range(256) for name in files.unlisted(index, ids)]
+    found = (files.look_up(index, ids).unlisted for index in range(256))
+    return [name for some in found for name in some]
 
 
 def test_files_of_this_machine_are_looked_at(folder, of_any_age):
