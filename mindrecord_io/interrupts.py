@@ -97,13 +97,21 @@ def _exit_at(line: str, handled: tuple[signal.Signals, ...]) -> None:
 def _end(line: str, number: int) -> None:
     with _ending:
         _is_ending.set()
-    end_of_bar = "\n" if sys.stderr.isatty() else ""
     with contextlib.suppress(OSError):  # as where the terminal is gone
-        os.write(2, f"{end_of_bar}{line}\n".encode())
-    # Nobody is interested in what other threads write at the death of their children.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        _say_last(line)
     _start(_clean_up).join(_CLEAN_UP_SECONDS)
     os._exit(128 + number)
+
+
+def _say_last(line: str) -> None:
+    """Writes the last line of standard error: what comes after it is discarded.
+
+    Nobody is interested in what other threads write at the death of their children.
+    """
+    end_of_bar = "\n" if sys.stderr.isatty() else ""
+    shown = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    os.write(shown, f"{end_of_bar}{line}\n".encode())
 
 
 def _clean_up() -> None:
