@@ -44,7 +44,7 @@ class Options:
     Attributes:
       num_workers: what to measure, one table for each.
       num_epochs: passes over the clips in one measurement.
-      peer_python: the interpreter that has the other libraries.
+      peer_python: the interpreter that has the other libraries beside clipmill's.
       workdir: folder for clips and stores; None means a temporary one.
     """
 
@@ -251,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
         "--peer_python",
         default=defaults.peer_python,
         metavar="FILE",
-        help="interpreter that has webdataset and streaming",
+        help="interpreter that has webdataset and streaming, and what clipmill needs",
     )
     return parser
 

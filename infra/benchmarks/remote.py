@@ -70,7 +70,7 @@ class Options:
       caches: shares of the split that each host's cache holds.
       latencies: seconds before each answer.
       num_in_flight: requests of each rank at one moment.
-      peer_python: the interpreter that has the other libraries.
+      peer_python: the interpreter that has the other libraries beside clipmill's.
       workdir: folder for clips and the data set; None means a temporary one.
     """
 
