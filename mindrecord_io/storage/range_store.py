@@ -4,7 +4,6 @@ A range of 20 kB costs it a quarter of the processor time that pyarrow takes, an
 ranges of a clip are one call. Nothing is repeated here: see range_reads.
 """
 
-import configparser
 import contextlib
 import datetime
 import os
@@ -17,19 +16,12 @@ import obstore
 from obstore import exceptions
 from obstore.store import GCSStore, ObjectStore, S3Store
 
-from mindrecord_io.storage import locations, s3_settings
+from mindrecord_io.storage import aws_credentials, locations, s3_settings
 from mindrecord_io.storage.object_store import StorageError
 from mindrecord_io.storage.patience import Patience
 from mindrecord_io.storage.s3_settings import S3Settings
 
 __all__ = ["RangeStore", "as_os_errors", "open_range_store"]
-
-_KEYS = {
-    "access_key_id": "aws_access_key_id",
-    "secret_access_key": "aws_secret_access_key",
-    "session_token": "aws_session_token",
-}
-"""Credentials by the names of obstore and those of a profile's file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,50 +122,13 @@ def _s3_config(settings: S3Settings, environment: Mapping[str, str]) -> dict[str
     config: dict[str, Any] = {
         "region": settings.region,
         "virtual_hosted_style_request": settings.is_virtual,
-        **_credentials(environment),
+        **aws_credentials.found(environment),
     }
     if settings.endpoint:
         parts = urllib.parse.urlsplit(settings.endpoint)
         host = f"{settings.bucket}." if settings.is_virtual else ""
         config["endpoint"] = f"{parts.scheme}://{host}{parts.netloc}"
     return config
-
-
-def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns those of the environment or of a profile; {} for what a role gives.
-
-    Raises:
-      ValueError: the profile that is named is nowhere, or a file of them is damaged.
-    """
-    if environment.get("AWS_ACCESS_KEY_ID"):
-        names = {key: name.upper() for key, name in _KEYS.items()}
-        return {key: environment[n] for key, n in names.items() if environment.get(n)}
-    path = _aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials", environment)
-    profiles = _profiles(path)
-    profile = environment.get("AWS_PROFILE", "")
-    if (found := profiles.get(profile or "default")) is not None:
-        return {key: found[name] for key, name in _KEYS.items() if name in found}
-    settings = _aws_file("AWS_CONFIG_FILE", "config", environment)
-    if profile and f"profile {profile}" not in _profiles(settings):
-        raise ValueError(
-            f"AWS_PROFILE={profile} is neither in {path} nor in {settings}"
-        )
-    return {}
-
-
-def _aws_file(variable: str, name: str, environment: Mapping[str, str]) -> str:
-    default = os.path.expanduser(f"~/.aws/{name}")  # noqa: PTH111 - without a home
-    return environment.get(variable, default)
-
-
-def _profiles(path: str) -> Mapping[str, Mapping[str, str]]:
-    """Returns the values by name of each profile in a file, none without the file."""
-    profiles = configparser.ConfigParser(interpolation=None, default_section="")
-    try:
-        profiles.read(path)
-    except (configparser.Error, UnicodeDecodeError) as error:  # may show a secret
-        raise ValueError(f"{path}: not a file of AWS profiles") from error
-    return {name: dict(values) for name, values in profiles.items()}
 
 
 def _gs_config(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Ranges of remote files: the right bytes, or an error of the right kind."""
 
 import http.server
-import os
 import threading
 
 import pytest
@@ -82,66 +81,6 @@ def test_other_answers_are_errors_and_refusals_are_told_apart(
         store.read("x", [(2, 4)])
     assert object_store.is_refusal(caught.value) is is_refusal
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}, ("k", "s", None)),
-        ({}, ("default key", "default%secret", None)),
-        ({"AWS_PROFILE": "work"}, ("work key", "work secret", "token")),
-        ({"AWS_PROFILE": "role"}, (None, None, None)),
-        ({"AWS_PROFILE": "empty"}, (None, None, None)),
-        ({"AWS_SHARED_CREDENTIALS_FILE": "/no/file"}, (None, None, None)),
-    ],
-)
-def test_credentials_are_those_of_the_environment_or_of_a_profile(
-    tmp_path, variables, expected
-):
-    file = tmp_path / "credentials"
-    file.write_text(
-        "[default]\naws_access_key_id = default key\n"
-        "aws_secret_access_key = default%secret\n"
-        "[work]\naws_access_key_id=work key\naws_secret_access_key=work secret\n"
-        "aws_session_token=token\n[empty]\n"
-    )
-    (tmp_path / "config").write_text("[default]\n[profile role]\nrole_arn = x\n")
-    environment = {
-        "AWS_SHARED_CREDENTIALS_FILE": str(file),
-        "AWS_CONFIG_FILE": str(tmp_path / "config"),
-        **variables,
-    }
-    found = range_store._credentials(environment)
-    names = ("access_key_id", "secret_access_key", "session_token")
-    assert tuple(map(found.get, names)) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["aws_secret_access_key = s3cret\n", "[a]\ns3cret\n", "[a]\nk = \udcff\n"]
-)
-def test_a_damaged_file_of_profiles_is_named_and_not_shown(tmp_path, text):
-    file = tmp_path / "credentials"
-    file.write_bytes(os.fsencode(text))
-    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_REGION": "north"}
-    with pytest.raises(object_store.StorageError, match="not a file of AWS") as caught:
-        range_store.open_range_store("s3://clips/a", environment)
-    assert str(file) in str(caught.value)
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["", "credentials"])
-def test_a_profile_that_is_nowhere_is_an_error(tmp_path, name):
-    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = k\n")
-    (tmp_path / "config").write_text("[profile work]\n")
-    environment = {
-        "AWS_SHARED_CREDENTIALS_FILE": f"{tmp_path}/{name}",
-        "AWS_CONFIG_FILE": f"{tmp_path}/config",
-        "AWS_PROFILE": "wrok",
-        "AWS_REGION": "north",
-    }
-    said = rf"AWS_PROFILE=wrok is neither in {tmp_path}/{name} nor in {tmp_path}/config"
-    with pytest.raises(object_store.StorageError, match=said):
-        range_store.open_range_store("s3://clips/a", environment)
 
 
 def test_a_bucket_is_named_in_the_host_where_that_is_asked_for():
