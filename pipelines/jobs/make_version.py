@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindrecord_io import interrupts
 from mindrecord_io.commands import log_lines, progress_bar, quantities
@@ -42,6 +43,9 @@ from pipelines.planning.clip_references import ShardReferences
 from pipelines.planning.source_records import NewRecords
 from pipelines.planning.version_plans import VersionPlan
 from pipelines.publishing.data_sets import DataSet
+
+if TYPE_CHECKING:
+    from pipelines.building.build_transforms import ShardJob
 
 __all__ = ["JobError", "VersionJob", "foresee", "run"]
 
@@ -216,37 +220,22 @@ def _make_shards(
     # Beam takes seconds to import: only a job that makes shards pays them.
     from pipelines.building import beam_runner, build_transforms, worker_pool
 
-    plan, location = job.plan, job.data_set.location
-    shard_job = build_transforms.ShardJob(
-        # Absolute, because a worker may run elsewhere.
-        dataset=location.absolute() if isinstance(location, Path) else location,
-        receipts=folder,
-        settings=plan.settings,
-        limits=plan.limits,
-        salt=plan.listing.salt,
-        is_repair=job.is_repair,
-        damaged=job.damaged,
-        num_workers=job.num_workers,
-        ffmpeg=job.ffmpeg,
-    )
+    transform = build_transforms.BuildShards(shards, _shard_job(job, folder))
     num_clips = {
         receipts.shard_receipt_name(s.split, s.index, s.num_shards): s.num_clips
         for s in shards
     }
-
     left: list[str] = []
 
     def num_done() -> int:  # for the last time when the pipeline is done
         left[:] = receipts.names(folder)
         return sum(num_clips.get(name, 0) for name in left)
 
-    with progress_bar.watched("shards", plan.listing.num_clips.total(), num_done):
+    num_all = job.plan.listing.num_clips.total()
+    with progress_bar.watched("shards", num_all, num_done):
         try:
-            beam_runner.run(
-                build_transforms.BuildShards(shards, shard_job),
-                job.beam_flags,
-                worker_pool.num_threads(job.num_workers),
-            )
+            num_threads = worker_pool.num_threads(job.num_workers)
+            beam_runner.run(transform, job.beam_flags, num_threads)
         except beam_runner.PipelineError as cause:
             # Other shards are still being made; nothing is to be left of them.
             worker_pool.abandon()
@@ -256,6 +245,25 @@ def _make_shards(
     if len(done) != len(shards):
         raise JobError(f"{len(done)} of {len(shards)} shards left a receipt")
     return done
+
+
+def _shard_job(job: VersionJob, folder: Path | str) -> "ShardJob":
+    """Returns what every task needs to know, wherever it runs."""
+    from pipelines.building import build_transforms  # as slow as Beam
+
+    location = job.data_set.location
+    return build_transforms.ShardJob(
+        # Absolute, because a worker may run elsewhere.
+        dataset=location.absolute() if isinstance(location, Path) else location,
+        receipts=folder,
+        settings=job.plan.settings,
+        limits=job.plan.limits,
+        salt=job.plan.listing.salt,
+        is_repair=job.is_repair,
+        damaged=job.damaged,
+        num_workers=job.num_workers,
+        ffmpeg=job.ffmpeg,
+    )
 
 
 def _made(
