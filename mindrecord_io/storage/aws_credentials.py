@@ -26,7 +26,7 @@ Profile = Mapping[str, str]
 def found(environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the key of the environment or of a profile, by obstore's names.
 
-    Nothing where there is none: then the machine's role counts.
+    Nothing where there is none: then the role of the machine, or of the pod, counts.
 
     Raises:
       ValueError: the profile that is named is nowhere, one has another way to a key,
@@ -34,22 +34,25 @@ def found(environment: Mapping[str, str]) -> dict[str, str]:
     """
     if environment.get("AWS_ACCESS_KEY_ID"):
         return _named({key: environment.get(n.upper()) for key, n in _KEYS.items()})
-    name, there = environment.get("AWS_PROFILE", ""), []
+    name, there = environment.get("AWS_PROFILE") or "default", []
     keys = _file("AWS_SHARED_CREDENTIALS_FILE", "credentials", environment)
     settings = _file("AWS_CONFIG_FILE", "config", environment)
-    for path, section in ((keys, name), (settings, name and f"profile {name}")):
-        profile = _profiles(path).get(section or "default")
+    section = name if name == "default" else f"profile {name}"
+    for path, title in ((keys, name), (settings, section)):
+        profile = _profiles(path).get(title)
         if profile is None:
             continue
         if _KEYS["access_key_id"] in profile:
             return _named({key: profile.get(n) for key, n in _KEYS.items()})
         there.append(profile)
-    if name and not there:
+    if environment.get("AWS_PROFILE") and not there:
         raise ValueError(f"AWS_PROFILE={name} is neither in {keys} nor in {settings}")
+    if environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"):  # as in a pod of Kubernetes
+        return {}
     for way in _OTHER_WAYS:
         if any(way in profile for profile in there):
             raise ValueError(
-                f"the AWS profile {name or 'default'} has {way} instead of a key: put "
+                f"the AWS profile {name} has {way} instead of a key: put "
                 "one into the environment, as by: eval "
                 '"$(aws configure export-credentials --format env)"'
             )

@@ -15,6 +15,7 @@ from mindrecord_io.storage import aws_credentials, object_store, range_store
         ({"AWS_PROFILE": "work"}, ("work key", "work secret", "token")),
         ({"AWS_PROFILE": "settings"}, ("its key", "its secret", None)),
         ({"AWS_PROFILE": "north"}, (None, None, None)),
+        ({"AWS_PROFILE": "default"}, ("default key", "default%secret", None)),
         ({"AWS_PROFILE": "empty"}, (None, None, None)),
         ({"AWS_SHARED_CREDENTIALS_FILE": "/no/file"}, (None, None, None)),
     ],
@@ -46,7 +47,8 @@ def test_credentials_are_those_of_the_environment_or_of_a_profile(
 
 
 @pytest.mark.parametrize(
-    ("profile", "section"), [("", "default"), ("work", "profile work")]
+    ("profile", "section"),
+    [("", "default"), ("default", "default"), ("work", "profile work")],
 )
 @pytest.mark.parametrize("way", ["sso_session", "role_arn", "credential_process"])
 def test_a_profile_with_another_way_to_a_key_is_refused_with_what_to_do(
@@ -64,6 +66,16 @@ def test_a_profile_with_another_way_to_a_key_is_refused_with_what_to_do(
     with pytest.raises(object_store.StorageError, match=said) as caught:
         range_store.open_range_store("s3://clips/a", environment)
     assert "s3cret" not in str(caught.value)
+
+
+def test_the_role_of_a_pod_counts_where_no_profile_has_a_key(tmp_path):
+    (tmp_path / "config").write_text("[default]\nsso_session = x\n")
+    environment = {
+        "AWS_SHARED_CREDENTIALS_FILE": "/no/file",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token",
+    }
+    assert aws_credentials.found(environment) == {}
 
 
 @pytest.mark.parametrize(
