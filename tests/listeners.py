@@ -1,5 +1,6 @@
 """Which ports processes listen on, and what Beam's services there hand out."""
 
+import contextlib
 import ipaddress
 from pathlib import Path
 
@@ -55,11 +56,11 @@ def _text(address: str) -> str:
 
 def _sockets(pid: int) -> set[str]:
     found = set()
-    try:
+    with contextlib.suppress(OSError):  # the process is gone
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            target = str(descriptor.readlink())
-            if target.startswith("socket:["):
-                found.add(target[len("socket:[") : -1])
-    except OSError:  # the process, or the descriptor, is gone
-        pass
+            # This process sees the descriptor with which it read the list, now closed.
+            with contextlib.suppress(OSError):
+                target = str(descriptor.readlink())
+                if target.startswith("socket:["):
+                    found.add(target[len("socket:[") : -1])
     return found
