@@ -159,11 +159,10 @@ def plan_shard(
       ValueError: two clips have one id.
     """
     clips = list(clips)
-    hashes = clip_hashes((clip.clip_id for clip in clips), salt).tolist()
-    placed = zip(hashes, clips, strict=True)
-    ordered = [
-        c for _, c in sorted(placed, key=lambda pair: (pair[0], pair[1].clip_id))
-    ]
+    clip_ids = [clip.clip_id for clip in clips]
+    hashes = clip_hashes(clip_ids, salt).tolist()
+    places = sorted(zip(hashes, clip_ids, range(len(clips)), strict=True))
+    ordered = [clips[index] for _, _, index in places]
     for before, clip in itertools.pairwise(ordered):
         if before.clip_id == clip.clip_id:
             raise ValueError(f"clip {clip.clip_id} is given twice: {before}, {clip}")

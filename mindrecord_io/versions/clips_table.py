@@ -70,6 +70,8 @@ SCHEMA = pa.schema(
 _SCHEMA_1 = pa.schema([field for field in SCHEMA if field.name != "frame_crc32s"])
 """Of the tables of format version 1, which readers of columns still read."""
 
+# Most values are there once, and dictionaries of those take space and time.
+_WRITE_OPTIONS: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
 _ROWS_PER_BATCH = 10_000
 _ROWS_GATHERED = 65_536
 _NOT_STORED: dict[str, Any] = {
@@ -156,7 +158,7 @@ def unlisted_rows(clip_ids: Iterable[str], detail: str) -> list[dict[str, Any]]:
 def write(path: Path, row_groups: Iterable[Sequence[Mapping[str, Any]]]) -> None:
     """Writes a table to the disk, a Parquet row group for each sequence of rows."""
     with files.errors_name(path):
-        with parquet.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        with parquet.ParquetWriter(path, SCHEMA, **_WRITE_OPTIONS) as writer:
             for rows in row_groups:
                 if rows:
                     writer.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA))

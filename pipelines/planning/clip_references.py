@@ -149,17 +149,15 @@ def read(folder: Path | str, shard: ShardReferences) -> list[Reference]:
 
 def of_rows(batch: pa.RecordBatch) -> list[Reference]:
     """Returns the references that were written as ROWS."""
-    columns = (column.to_pylist() for column in batch.columns)
-    return [
-        Reference(
-            *(position, clip_id, records.SPLITS[split_index], label_id, uri),
-            None if sha256 is None else records.Fingerprint(num_bytes, sha256),
-            *rest,
-        )
-        for position, clip_id, split_index, label_id, uri, num_bytes, sha256, *rest in (
-            zip(*columns, strict=True)
-        )
+    columns = {name: batch.column(name).to_pylist() for name in ROWS.names}
+    splits = [records.SPLITS[index] for index in columns.pop("split_index")]
+    published = (columns.pop(name) for name in ("source_num_bytes", "source_sha256"))
+    sources = [
+        None if sha256 is None else records.Fingerprint(num_bytes, sha256)
+        for num_bytes, sha256 in zip(*published, strict=True)
     ]
+    columns |= {"split": splits, "source": sources}
+    return list(map(Reference, *(columns[name] for name in Reference._fields)))
 
 
 def _content(folder: Path | str, shard: ShardReferences) -> bytes:

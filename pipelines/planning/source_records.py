@@ -9,6 +9,7 @@ sharding.partition_of), and checksums on every page.
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import compute, parquet
@@ -30,6 +31,13 @@ RECORDS = pa.schema(
 )
 """A clip's file as it was when it was read: `identity` is as in clip_identities,
 `sha256` of its content."""
+
+# Values are there once, and dictionaries of those take space and time.
+_WRITE_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "write_page_checksum": True,
+}
 
 
 class SourceRecords:
@@ -118,8 +126,7 @@ class NewRecords:
 
     def write(self, path: Path) -> None:
         """Writes the records into a new file."""
-        options = {"compression": "zstd", "write_page_checksum": True}
-        with parquet.ParquetWriter(path, RECORDS, **options) as writer:
+        with parquet.ParquetWriter(path, RECORDS, **_WRITE_OPTIONS) as writer:
             for index in range(self._rows.num_partitions):
                 if rows := list(self._rows.rows(index)):
                     columns = [list(values) for values in zip(*rows, strict=True)]

@@ -59,8 +59,11 @@ def cut(path):
 
 
 def flip(path):
+    """Changes a bit of a page in the midst of the file; headers have no checksum."""
+    metadata = parquet.read_metadata(path)
+    column = metadata.row_group(metadata.num_row_groups // 3).column(0)
     content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 4
+    content[column.data_page_offset + column.total_compressed_size - 1] ^= 4
     path.write_bytes(content)
 
 
