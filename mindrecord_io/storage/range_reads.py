@@ -70,6 +70,8 @@ class PendingRead:
     last_began: float = 0.0
     last_problem: str = "no answer"
     num_wrong: int = 0
+    has_failed: bool = False
+    came: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def result(self) -> list[bytes]:
         """Waits for the bytes of each range and returns them.
@@ -204,7 +206,7 @@ class RangeReads:
         pending.last_began = time.monotonic()
         pending.first_began = pending.first_began or pending.last_began
         try:
-            contents = self._read(pending.wanted)
+            contents = self._read(pending)
             problem = pending.check(contents)
             if not problem:
                 self._settle(pending, contents)
@@ -216,6 +218,7 @@ class RangeReads:
         except EOFError as cause:
             problem = str(cause)
         except OSError as cause:
+            pending.has_failed = True
             pending.last_problem = object_store.redacted(str(cause))
             if object_store.is_refusal(cause):
                 self._fail(pending, f"refused: {pending.last_problem}")
@@ -223,17 +226,25 @@ class RangeReads:
             return pending.contents.done()
         pending.num_wrong += 1
         pending.last_problem = problem
+        pending.came = {}
         if pending.num_wrong < _NUM_WRONG:
             return False
         self._fail(pending, f"{problem}, {_NUM_WRONG} times", WrongContentError)
         return True
 
-    def _read(self, wanted: FileRanges) -> list[bytes]:
-        contents: list[bytes] = []
-        for i in range(0, len(wanted.ranges), self._num_at_once):
-            some = wanted.ranges[i : i + self._num_at_once]
+    def _read(self, pending: PendingRead) -> list[bytes]:
+        """Reads what has not come yet; after a failure each range by itself.
+
+        A call fails as a whole: of a store that refuses every fifth request, hardly
+        one for many ranges would ever succeed.
+        """
+        wanted, came = pending.wanted, pending.came
+        missing = [span for span in wanted.ranges if span not in came]
+        num_at_once = 1 if pending.has_failed else self._num_at_once
+        for i in range(0, len(missing), num_at_once):
+            some = missing[i : i + num_at_once]
             try:
-                contents += self._store.read(wanted.path, some)
+                contents = self._store.read(wanted.path, some)
             except EOFError as error:
                 num_bytes = self._store.num_bytes(wanted.path)
                 if num_bytes == wanted.file_num_bytes:
@@ -241,10 +252,11 @@ class RangeReads:
                 raise EOFError(
                     f"it has {num_bytes} bytes, published were {wanted.file_num_bytes}"
                 ) from error
-        with self._lock:
-            self.num_requests += len(contents)
-            self.num_bytes += sum(map(len, contents))
-        return contents
+            came |= zip(some, contents, strict=True)
+            with self._lock:
+                self.num_requests += len(contents)
+                self.num_bytes += sum(map(len, contents))
+        return [came[span] for span in wanted.ranges]
 
     def _fail(
         self,
