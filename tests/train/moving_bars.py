@@ -1,10 +1,14 @@
 """Clips made here, and what tests of training need besides."""
 
+import contextlib
+
 import mindspore
 import numpy as np
+import pytest
 
 from eval import evaluate
 from eval.metrics import TopK
+from model import resnet
 from model.tsm import TSM, TSMConfig
 from train import loop
 from train.config import TrainConfig
@@ -79,6 +83,15 @@ class BarClips:
     def first_steps(self, epoch, num_steps):
         for step in range(min(num_steps, self.steps_per_epoch)):
             yield self.frames[self._part(step)], self.label_ids[self._part(step)]
+
+
+@contextlib.contextmanager
+def fewer_blocks():
+    """Halves the depth of resnet18: most of a test's time is compiling the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        layout = resnet.ResNetLayout(resnet.BasicBlock, (1, 1, 1, 1))
+        patch.setitem(resnet.RESNETS, "resnet18", layout)
+        yield
 
 
 class Trial:

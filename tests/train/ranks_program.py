@@ -98,4 +98,5 @@ def collective(ranks):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with moving_bars.fewer_blocks():
+        main(*sys.argv[1:])

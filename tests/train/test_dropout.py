@@ -4,19 +4,15 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from eval import config
 from eval.evaluate import make_predict
 from model.tsm import TSM, TSMConfig
 from train import dropout
 
+pytestmark = pytest.mark.usefixtures("small_graphs")
+
 NETWORK = TSMConfig(
     num_classes=2, arch="resnet18", width=4, num_segments=2, shift_div=4, dropout=0.5
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _graph_mode():
-    config.use_graph_mode()
 
 
 def test_features_are_dropped_with_the_probability_and_the_others_enlarged():

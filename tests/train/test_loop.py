@@ -7,7 +7,6 @@ import logging
 import numpy as np
 import pytest
 
-from eval import config as eval_config
 from eval import evaluate
 from eval.metrics import TopK
 from model import checkpoint
@@ -18,10 +17,7 @@ from train.checkpoints import Checkpoints
 from train.config import TrainConfig
 from train.run_folder import RunFolder
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _graph_mode():
-    eval_config.use_graph_mode()
+pytestmark = pytest.mark.usefixtures("small_graphs")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,8 @@ def test_a_killed_training_resumes_to_the_same_bytes(
     }
     whole = subprocess.run(command(words, flags), capture_output=True)
     words["--output"] = tmp_path / "killed"
+    # What is compiled is no part of this, and takes long.
+    shutil.copytree(tmp_path / "whole/compile_cache", tmp_path / "killed/compile_cache")
     with subprocess.Popen(command(words, flags), stderr=subprocess.PIPE) as process:
         while not (tmp_path / "killed/checkpoints/step-00000003").exists():
             assert process.poll() is None, process.stderr.read()

@@ -7,22 +7,18 @@ import weakref
 import mindspore
 import pytest
 
-from eval import config as eval_config
 from eval.metrics import TopK
 from mindrecord_io.serving.batch_memory import BatchMemory
 from tests.train.moving_bars import NETWORK, BarClips, Trial
 from train import learner
 from train.config import TrainConfig
 
+pytestmark = pytest.mark.usefixtures("small_graphs")
+
 SETTINGS = TrainConfig(
     epochs=1, batch_size=2, learning_rate=0.001, evaluate_every=1, keep_checkpoints=1
 )
 NUM_STEPS = 20
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _graph_mode():
-    eval_config.use_graph_mode()
 
 
 class Calls:

@@ -3,19 +3,15 @@
 import dataclasses
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
-from eval import config as eval_config
-from eval import trained
 from mindrecord_io.storage import object_store
 from tests.train.moving_bars import NETWORK, SETTINGS, BarClips, Trial
 from train import resuming, run_folder
 from train.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("small_graphs")
 
 URI = "s3://runs/r50"
 STORED = dataclasses.replace(
@@ -24,11 +20,6 @@ STORED = dataclasses.replace(
 WITH_DROPOUT = dataclasses.replace(NETWORK, dropout=0.5)
 TIMES = ("clips_per_second", "waiting_share", "seconds")
 STEP_FILES = ("network.ckpt", "training.ckpt", "checkpoint.json")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _graph_mode():
-    eval_config.use_graph_mode()
 
 
 class KilledError(Exception):
@@ -173,48 +164,3 @@ def test_the_folder_of_this_machine_is_gone_after_the_training(bucket, tmp_path)
     assert not folder.path.exists()
     with run_folder.opened(tmp_path) as folder:
         assert (folder.place, folder.uri) == (tmp_path, "")
-
-
-CONFIG = """
-model: {arch: resnet18, width: 4, num_segments: 2, shift_div: 4, dropout: 0.5}
-evaluation: {crop_px: 32, resize_px: 32, eval_batch_size: 3}
-training: {epochs: 3, batch_size: 3, learning_rate: 0.01, checkpoint_every: 1}
-"""
-
-
-def command(tmp_path, published_version, output, *flags):
-    words = ["--config_path", tmp_path / "run.yaml", "--output", output, *flags]
-    words += ["--dataset", published_version.dataset]
-    return [sys.executable, "-m", "train", *map(str, words)]
-
-
-@pytest.mark.slow
-def test_a_killed_command_is_resumed_elsewhere_and_evaluated_by_its_uri(
-    bucket, published_version, tmp_path, monkeypatch
-):
-    (tmp_path / "run.yaml").write_text(CONFIG)
-    killed = command(tmp_path, published_version, URI)
-    with subprocess.Popen(killed, stderr=subprocess.PIPE) as process:
-        mark = "checkpoints/step-00000003/checkpoint.json"
-        while mark not in bucket.paths("runs/r50"):
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-    monkeypatch.setenv("CLIPMILL_CACHE", str(tmp_path / "elsewhere"))
-    again = subprocess.run([*killed, "--resume"], capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    result = json.loads(again.stdout)
-    assert (result["steps"], result["best_checkpoint"]) == (6, f"{URI}/best.ckpt")
-    assert f"output: {URI}\n" in again.stderr
-    whole = command(tmp_path, published_version, tmp_path / "whole")
-    assert subprocess.run(whole, capture_output=True).returncode == 0
-    contents = weights(bucket.contents("runs/r50"))
-    assert len(contents) == 11  # of the five newest steps two each, and the best
-    for name, content in contents.items():
-        assert content == (tmp_path / "whole" / name).read_bytes(), name
-    assert trained.load(URI).card.class_names == tuple(
-        published_version.category_names()
-    )
-    refused = subprocess.run(killed, capture_output=True, text=True)
-    assert refused.returncode == 1
-    assert f"{URI} holds another training: --resume it" in refused.stderr

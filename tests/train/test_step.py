@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 from mindspore import Tensor, amp, nn, ops
 
-from eval import config
 from eval.evaluate import make_predict
 from model.tsm import TSM, TSMConfig
 from train.step import AccumulatedStep, TrainStep, make_loss
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _graph_mode():
-    config.use_graph_mode()
+pytestmark = pytest.mark.usefixtures("small_graphs")
 
 
 class Linear(nn.Cell):
