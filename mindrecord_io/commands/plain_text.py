@@ -6,10 +6,12 @@ the line and begins another that looks like ours, or is megabytes long.
 
 import os
 import re
+import resource
 
 __all__ = ["one_line", "sentence", "shortened"]
 
 _MAX_NUM_CHARS = 4000
+_NO_THREAD = "can't start new thread"  # Python's words
 
 # Control characters, line and paragraph separators, what turns the direction of
 # writing, and halves of surrogate pairs, which no encoding can carry.
@@ -40,12 +42,23 @@ def sentence(error: BaseException) -> str:
     of MindSpore go over several lines.
     """
     if isinstance(error, MemoryError):
-        return f"there is not enough memory ({_words(error) or 'no more is known'})"
+        known = "; ".join(filter(None, [_words(error), _memory_limit()]))
+        return f"there is not enough memory ({known or 'no more is known'})"
+    if str(error) == _NO_THREAD:
+        limit = _memory_limit() or "ulimit -u, or the container, allows no more"
+        return f"{_NO_THREAD}: {limit}; raise that, or take fewer workers"
     if isinstance(error, OSError) and error.errno is not None:
         reason = error.strerror or os.strerror(error.errno)
         names = [n for n in (error.filename, error.filename2) if n is not None]
         return _words(": ".join([*map(_name, names), str(reason)]))
     return _words(error) or type(error).__name__
+
+
+def _memory_limit() -> str:
+    num_bytes, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if num_bytes == resource.RLIM_INFINITY:
+        return ""
+    return f"ulimit -v allows {num_bytes >> 20} MiB"
 
 
 def _escaped(match: re.Match[str]) -> str:

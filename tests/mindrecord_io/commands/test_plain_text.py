@@ -1,3 +1,5 @@
+import resource
+
 import pytest
 
 from mindrecord_io.commands import plain_text
@@ -51,4 +53,38 @@ def test_a_long_text_loses_its_middle():
     ],
 )
 def test_an_error_becomes_a_sentence_with_its_files_name(error, sentence):
+    assert plain_text.sentence(error) == sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "limit", "sentence"),
+    [
+        (
+            MemoryError(),
+            2500 << 20,
+            "there is not enough memory (ulimit -v allows 2500 MiB)",
+        ),
+        (
+            MemoryError("8 TiB"),
+            2500 << 20,
+            "there is not enough memory (8 TiB; ulimit -v allows 2500 MiB)",
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            2500 << 20,
+            "can't start new thread: ulimit -v allows 2500 MiB; raise that, or take "
+            "fewer workers",
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            resource.RLIM_INFINITY,
+            "can't start new thread: ulimit -u, or the container, allows no more; "
+            "raise that, or take fewer workers",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_its_limit(
+    error, limit, sentence, monkeypatch
+):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert plain_text.sentence(error) == sentence
