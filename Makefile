@@ -2,6 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
+# A file's tests share a process. Files with slow tests come first (tests/conftest.py),
+# so that no process works on alone at the end.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast cluster-test lint format clean
@@ -29,7 +32,7 @@ lint: install  ## formatting, lint and types
 	@$(VENV)/bin/mypy
 
 test: lint  ## lint, types and every test
-	@$(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(RUN) -m pytest $(SIDE_BY_SIDE)
 
 test-fast: install  ## the tests that take seconds
 	@$(RUN) -m pytest -m "not slow"
@@ -37,7 +40,7 @@ test-fast: install  ## the tests that take seconds
 cluster-test: install  ## the jobs on Flink, Dask and Prism here (Java 17, Maven; Go)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check \
 	    --constraint infra/constraints.txt --editable '.[test,dask]'
-	@$(RUN) -m pytest tests/cluster
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) tests/cluster
 
 format: install  ## format and mend what can be mended
 	@$(VENV)/bin/ruff format .

@@ -179,6 +179,12 @@ def _publish(
         publication.publish(dataset, folder, fields)
 
 
+def pytest_collection_modifyitems(items):
+    """Puts files with slow tests before others, and leaves their order otherwise."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _mindspores_mode():
     """A file's tests begin in MindSpore's own mode, whatever ran in the process."""
