@@ -184,8 +184,10 @@ class RangeReads:
 
     def _work(self) -> None:
         while pending := self._next():
-            pause = _FIRST_PAUSE_SECONDS
+            pause, num_came = _FIRST_PAUSE_SECONDS, 0
             while not pending.contents.done() and not self._attempt(pending):
+                if len(pending.came) > num_came:  # the store does answer
+                    pause, num_came = _FIRST_PAUSE_SECONDS, len(pending.came)
                 time.sleep(pause)
                 pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             del pending  # else it stays in memory until the next one comes

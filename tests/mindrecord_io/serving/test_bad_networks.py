@@ -198,19 +198,22 @@ def test_one_clip_is_read_by_its_own_bytes_alone(server, split):
         whole_clips.read_clip(version, clip_id)
 
 
-def _reads(monkeypatch, *, num_failures=0):
-    """Returns reads of "x", 0123456789, and what was asked for so far."""
+def _reads(monkeypatch, *, failing=()):
+    """Returns reads of "x", 0123456789, and what was asked for so far.
+
+    Attempts whose numbers are in `failing` fail.
+    """
     store = range_store.RangeStore("s3://bucket", MemoryStore())
     store.store.put("x", b"0123456789")
     attempts, read = [], range_store.RangeStore.read
 
-    def fail_first(self, path, ranges):
+    def fail_some(self, path, ranges):
         attempts.append(tuple(ranges))
-        if len(attempts) <= num_failures:
+        if len(attempts) in failing:
             raise OSError("SlowDown")
         return read(self, path, ranges)
 
-    monkeypatch.setattr(range_store.RangeStore, "read", fail_first)
+    monkeypatch.setattr(range_store.RangeStore, "read", fail_some)
     return range_reads.RangeReads(store, patience=Patience()), attempts
 
 
@@ -218,10 +221,19 @@ WANTED = range_reads.FileRanges("x", ((3, 7), (1, 2)), 10)
 
 
 def test_what_fails_is_asked_for_again_by_itself_until_it_comes(monkeypatch):
-    reads, attempts = _reads(monkeypatch, num_failures=2)
+    reads, attempts = _reads(monkeypatch, failing=(1, 2))
     assert reads.submit(WANTED).result() == [b"3456", b"1"]
     assert attempts == [((3, 7), (1, 2)), ((3, 7),), ((3, 7),), ((1, 2),)]
     assert (reads.num_requests, reads.num_bytes) == (2, 5)
+
+
+def test_pauses_grow_only_while_nothing_comes(monkeypatch):
+    reads, _ = _reads(monkeypatch, failing=(1, 2, 4, 6, 7))
+    pauses = []
+    monkeypatch.setattr(range_reads.time, "sleep", pauses.append)
+    wanted = range_reads.FileRanges("x", ((0, 1), (2, 3), (4, 5)), 10)
+    assert reads.submit(wanted).result() == [b"0", b"2", b"4"]
+    assert pauses == [0.2, 0.4, 0.2, 0.2, 0.4]
 
 
 def test_wrong_bytes_are_fetched_again_and_then_an_error(monkeypatch):
