@@ -130,7 +130,7 @@ class CommandParser(argparse.ArgumentParser):
         try:
             return value(*words, **fields)
         except ValueError as error:
-            self.error(str(error))
+            super().error(str(error))
 
     def error(self, message: str) -> NoReturn:
         """Ends the process with status 2 and a line that names the nearest flags."""
@@ -139,7 +139,7 @@ class CommandParser(argparse.ArgumentParser):
             for name in self._unknown_flags
             if (near := difflib.get_close_matches(name, self.flag_names))
         }
-        if nearest and "nearest" not in message:
+        if nearest:
             hints = ", ".join(f"{near} for {name}" for name, near in nearest.items())
             message = f"{message}; did you mean {hints}?"
         super().error(message)

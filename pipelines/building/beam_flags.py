@@ -71,15 +71,20 @@ def check(beam_flags: Sequence[str], own_flags: Sequence[str]) -> None:
     all but one of the job's own.
 
     Raises:
-      ValueError: nobody can have such a flag, or there is no such runner.
+      ValueError: nobody can have such a flag, its value is wrong, or there is no such
+        runner.
     """
-    name = PipelineOptions(list(beam_flags)).view_as(StandardOptions).runner
+    if any(flag.split("=")[0] == "--dry_run" for flag in beam_flags):
+        raise ValueError(
+            "no flag '--dry_run' here; Beam's is for Dataflow alone, and the job would "
+            "be done all the same: only clipmill relabel and clipmill train have one"
+        )
+    chosen, _ = _parsed(_parser_of([StandardOptions]), beam_flags)
+    name: str | None = chosen.runner
     # With its module come the flags of a runner: Beam asks every class that it has.
     runner_class = _imported(name) if name else PipelineRunner
-    beam = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for kind in PipelineOptions.__subclasses__():
-        kind._add_argparse_args(beam)  # Beam's own --help walks them this way
-    _, unknown = beam.parse_known_args(list(beam_flags))
+    beam = _parser_of(PipelineOptions.__subclasses__())
+    _, unknown = _parsed(beam, beam_flags)
     names = [word.split("=")[0] for word in unknown]
     known = [*own_flags, *beam._option_string_actions]
     is_servers = issubclass(runner_class, PortableRunner)
@@ -95,6 +100,26 @@ def check(beam_flags: Sequence[str], own_flags: Sequence[str]) -> None:
             name,
             ", ".join(flag for flag in names if flag.startswith("-")),
         )
+
+
+def _parser_of(kinds: Sequence[type[PipelineOptions]]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False
+    )
+    for kind in kinds:
+        kind._add_argparse_args(parser)  # Beam's own --help walks them this way
+    return parser
+
+
+def _parsed(
+    parser: argparse.ArgumentParser, beam_flags: Sequence[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Returns the flags that a parser has, and the words that are left."""
+    try:
+        return parser.parse_known_args(list(beam_flags))
+    except argparse.ArgumentError as cause:
+        why = cause.message.replace("<lambda> ", "")
+        raise ValueError(f"Beam's flag {cause.argument_name}: {why}") from cause
 
 
 def _path(name: str) -> str:

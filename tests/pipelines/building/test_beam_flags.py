@@ -11,7 +11,7 @@ NO_DASK = importlib.util.find_spec("distributed") is None
 
 
 def refusal(*flags):
-    with pytest.raises(ValueError, match=r"^(no|--runner)") as caught:
+    with pytest.raises(ValueError, match=r"^(no|--runner|Beam's)") as caught:
         beam_flags.check(flags, OWN)
     return str(caught.value)
 
@@ -79,6 +79,25 @@ def test_a_flag_that_nobody_can_have_is_refused_with_the_nearest(flags, flag, ne
     text = refusal(*flags)
     assert text.startswith(f"no flag {flag!r} here or in Beam; nearest: ")
     assert nearest in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (("--parallelism=two",), "--parallelism: invalid int value: 'two'"),
+        (("--job_name",), "--job_name: expected one argument"),
+        (("--streaming=yes",), "--streaming: ignored explicit argument 'yes'"),
+        (("--beam_services=x",), "--beam_services: invalid value: 'x'"),
+    ],
+)
+def test_a_wrong_value_of_beams_flags_is_refused_in_one_sentence(flags, text, capsys):
+    assert refusal(*flags) == f"Beam's flag {text}"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("flags", [("--dry_run",), ("--dry_run=true",)])
+def test_a_dry_run_that_would_not_be_one_is_refused(flags):
+    assert "the job would be done all the same" in refusal(*flags)
 
 
 def test_flags_that_only_a_job_server_has_pass_with_one_warning(caplog):
