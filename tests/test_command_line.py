@@ -226,8 +226,20 @@ def test_a_missing_library_is_one_sentence(words):
     assert (done.returncode, done.stdout) == (1, "")
     *first, line = done.stderr.splitlines()
     assert all("loading MindSpore" in text for text in first)
-    assert line.startswith("clipmill needs the module '")
+    assert line.startswith("clipmill cannot run: the module '")
     assert ".venv/bin/activate" in line
+
+
+def test_a_library_that_cannot_be_loaded_is_one_sentence(tmp_path):
+    (tmp_path / "cv2.py").write_text("raise ImportError('no libGL.so.1')")
+    words = ["synthesize", "--output", str(tmp_path / "drawn"), "--num_clips", "3"]
+    done = run(*words, path=[tmp_path, REPOSITORY])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == (
+        "clipmill cannot run: the library 'cv2' cannot be loaded (no libGL.so.1): "
+        "install it, or what it needs, anew"
+    )
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

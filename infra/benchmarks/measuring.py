@@ -260,7 +260,8 @@ class _Used:
             return
         # proc(5): utime and stime are fields 14 and 15; two precede what is split.
         self.cpu_seconds[pid] = (int(times[11]) + int(times[12])) / _TICKS_PER_SECOND
-        name = words[words.index("-m") + 1] if "-m" in words[:-1] else words[0]
+        named = [word for word in words if word.startswith("pipelines")]
+        name = named[-1] if named else words[0]
         high_water = [line for line in status.splitlines() if line[:6] == "VmHWM:"]
         if high_water:  # a process that is ending has none
             mib = int(high_water[0].split()[1]) / 1024

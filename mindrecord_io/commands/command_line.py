@@ -50,8 +50,6 @@ logger = logging.getLogger("clipmill")
 
 T = TypeVar("T")
 
-_OWN_PACKAGES = ("eval", "mindrecord_io", "model", "pipelines", "train")
-
 EXPECTED = (OSError, ValueError, RuntimeError, MemoryError)
 """Errors that are no defect of ours: the user reads a sentence, no traceback."""
 
@@ -282,7 +280,7 @@ def start(
     """Runs the command of this process and returns its exit status.
 
     Ctrl-C ends it with one line, `remark` at its end, and so does a library that is not
-    installed.
+    installed or cannot be loaded.
 
     Args:
       exit_at: of interrupts; for the signals that are to end it so.
@@ -297,14 +295,10 @@ def start(
         if end.code is not None and not isinstance(end.code, int):
             raise
         return standard_streams.flushed(end.code or 0)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
+    except ImportError as error:
+        if plain_text.is_our_own(error):
             raise
-        text = (
-            f"clipmill needs the module {error.name!r}, which {sys.executable} does "
-            "not have: run clipmill in the virtual environment that it was installed "
-            "into (after `make install`: `. .venv/bin/activate`)"
-        )
+        text = f"clipmill cannot run: {plain_text.sentence(error)}"
         print(terminal.red(text), file=sys.stderr)  # noqa: T201
         return 1
     finally:

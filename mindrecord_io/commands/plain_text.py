@@ -7,10 +7,13 @@ the line and begins another that looks like ours, or is megabytes long.
 import os
 import re
 import resource
+import sys
+import traceback
 
-__all__ = ["one_line", "sentence", "shortened"]
+__all__ = ["is_our_own", "one_line", "sentence", "shortened"]
 
 _MAX_NUM_CHARS = 4000
+_OWN_PACKAGES = ("eval", "mindrecord_io", "model", "pipelines", "train")
 _NO_THREAD = "can't start new thread"  # Python's words
 
 # Control characters, line and paragraph separators, what turns the direction of
@@ -47,11 +50,39 @@ def sentence(error: BaseException) -> str:
     if str(error) == _NO_THREAD:
         limit = _memory_limit() or "ulimit -u, or the container, allows no more"
         return f"{_NO_THREAD}: {limit}; raise that, or take fewer workers"
+    if isinstance(error, ImportError):
+        return _unloadable(error)
     if isinstance(error, OSError) and error.errno is not None:
         reason = error.strerror or os.strerror(error.errno)
         names = [n for n in (error.filename, error.filename2) if n is not None]
         return _words(": ".join([*map(_name, names), str(reason)]))
     return _words(error) or type(error).__name__
+
+
+def is_our_own(error: ImportError) -> bool:
+    """Returns whether what cannot be imported is clipmill's, a defect of ours."""
+    return _package(error) in _OWN_PACKAGES
+
+
+def _unloadable(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"the module {error.name!r} is not installed for {sys.executable}: run "
+            "clipmill in the virtual environment that it was installed into (after "
+            "`make install`: `. .venv/bin/activate`)"
+        )
+    return (
+        f"the library {_package(error)!r} cannot be loaded ({_words(error)}): install "
+        "it, or what it needs, anew"
+    )
+
+
+def _package(error: ImportError) -> str:
+    """Returns the package that cannot be imported, or in which that was said."""
+    name = error.name
+    for frame, _ in traceback.walk_tb(None if name else error.__traceback__):
+        name = frame.f_globals.get("__name__")
+    return (name or "").partition(".")[0]
 
 
 def _memory_limit() -> str:

@@ -8,6 +8,7 @@ prints there mixes neither with the messages nor with the parent's results.
 """
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -23,12 +24,15 @@ from concurrent import futures
 from typing import Any
 
 from mindrecord_io import interrupts
+from mindrecord_io.commands import plain_text
 
 __all__ = [
     "ChildDiedError",
     "ChildProcess",
+    "ChildRefusedError",
     "ChildTimeoutError",
     "Finish",
+    "refuse",
     "serve",
     "serve_overlapped",
 ]
@@ -36,6 +40,9 @@ __all__ = [
 _LENGTHS = struct.Struct(">IQ")
 _MAX_HEADER_NUM_BYTES = 256 << 20
 _PARENT_CHECK_SECONDS = 1.0
+_START = "pipelines.building.child_start"
+_REFUSAL = "cannot run"  # the header of a child that does not come to serve
+_MAX_REFUSAL_NUM_CHARS = 1000
 
 # Children move megabytes with every request. glibc's dynamic thresholds return such
 # memory to the kernel and fault it in again each time; with fixed ones a frame's
@@ -60,17 +67,21 @@ class ChildDiedError(RuntimeError):
         self.by_signal = by_signal
 
 
+class ChildRefusedError(ChildDiedError):
+    """The child process cannot run, and another one could not either."""
+
+
 class ChildTimeoutError(TimeoutError):
     """The child process did not answer in time."""
 
 
 class ChildProcess:
-    """A `python -m MODULE` that answers each request by `serve`, in order."""
+    """A `python -m MODULE FD` that answers each request by `serve`, in order."""
 
     def __init__(self, module: str, environment: Mapping[str, str] | None = None):
         own = {**_ENVIRONMENT, **(environment or {})}
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", module, str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", _START, module, str(theirs.fileno())]
         path = os.pathsep.join(entry or str(os.curdir) for entry in sys.path)
         with theirs:
             self._process = subprocess.Popen(
@@ -104,15 +115,20 @@ class ChildProcess:
 
         Raises:
           ChildTimeoutError: none came within `max_seconds`.
-          ChildDiedError: the process ended, or sent what is no answer.
+          ChildRefusedError: the process cannot run.
+          ChildDiedError: it ended, or sent what is no answer.
         """
         deadline = None if max_seconds is None else time.monotonic() + max_seconds
         try:
-            return _receive(self._socket, deadline, max_payload_num_bytes)
+            header, payload = _receive(self._socket, deadline, max_payload_num_bytes)
         except TimeoutError as cause:
             raise ChildTimeoutError(f"no answer within {max_seconds:g} s") from cause
         except (OSError, EOFError, ValueError, RecursionError) as cause:
             raise self._death(cause) from cause
+        if _REFUSAL in header:
+            why = str(header[_REFUSAL])[:_MAX_REFUSAL_NUM_CHARS]
+            raise ChildRefusedError(f"cannot run: {why}")
+        return header, payload
 
     def close(self) -> None:
         """Closes the socket, at which an idle child ends; kills it if it does not."""
@@ -151,9 +167,9 @@ def serve(answer: Callable[[Header], tuple[Header, bytes]]) -> None:
     Args:
       answer: turns a request into a header and a payload.
     """
-    with _connection() as connection, contextlib.suppress(ConnectionError):
+    with _connection() as connection:
         for header in _requests(connection):
-            _send(connection, *answer(header))
+            _reply(connection, functools.partial(answer, header))
 
 
 def serve_overlapped(begin: Callable[[Header], Finish]) -> None:
@@ -165,8 +181,11 @@ def serve_overlapped(begin: Callable[[Header], Finish]) -> None:
     """
 
     def finish_and_send(finish: Finish) -> None:
-        with contextlib.suppress(ConnectionError):  # the parent is gone
-            _send(connection, *finish())
+        try:
+            _reply(connection, finish)
+        except BaseException:
+            connection.shutdown(socket.SHUT_RDWR)  # neither side waits any more
+            raise
 
     with _connection() as connection, futures.ThreadPoolExecutor(1) as executor:
         unfinished: futures.Future[None] | None = None
@@ -175,6 +194,26 @@ def serve_overlapped(begin: Callable[[Header], Finish]) -> None:
             if unfinished is not None:
                 unfinished.result()
             unfinished = executor.submit(finish_and_send, finish)
+        if unfinished is not None:
+            unfinished.result()
+
+
+def refuse(why: str) -> None:
+    """Answers the parent's first request by why this process cannot run."""
+    with _connection() as connection, contextlib.suppress(ConnectionError):
+        _send(connection, {_REFUSAL: why}, b"")
+
+
+def _reply(connection: socket.socket, finish: Finish) -> None:
+    """Sends an answer; or, of a library that is loaded late, that it cannot be."""
+    try:
+        answer = finish()
+    except ImportError as error:
+        if plain_text.is_our_own(error):
+            raise
+        answer = {_REFUSAL: plain_text.sentence(error)}, b""
+    with contextlib.suppress(ConnectionError):  # the parent is gone
+        _send(connection, *answer)
 
 
 def _connection() -> socket.socket:

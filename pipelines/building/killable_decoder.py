@@ -81,14 +81,16 @@ class KillableDecoder:
         """Returns what decides the pixels; not to be called amid `decode_all`.
 
         Raises:
-          ChildDiedError: the process failed at the clips that are built in, and so did
-            the one that replaced it.
+          ChildDiedError: the process cannot run; or failed at the clips that are built
+            in, as did the one that replaced it.
         """
         num_tries = 0
         while self._identity is None:
             num_tries += 1
             try:
                 self._identity = self._read_identity()
+            except child_process.ChildRefusedError as error:
+                raise child_process.ChildDiedError(f"the decoder {error}") from error
             except (
                 child_process.ChildDiedError,
                 child_process.ChildTimeoutError,

@@ -1,5 +1,6 @@
 """A child process that does as it is told: `python -m echo_child FD`."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ def _answer(request):
             os.kill(os.getpid(), signal.Signals[request["name"]])
         case "exit":
             os._exit(request["status"])
+        case "load":
+            importlib.import_module(request["name"])
         case "raise":
             raise LookupError("not today")
         case "sleep":

@@ -3,6 +3,7 @@
 The first part makes one file, the second waits for another.
 """
 
+import importlib
 import os
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ def _begin(request):
         awaited = request.get("awaited")
         while awaited is not None and not Path(awaited).exists():
             time.sleep(0.01)
+        if "load" in request:
+            importlib.import_module(request["load"])
         return {"said": request["text"]}, b""
 
     return finish

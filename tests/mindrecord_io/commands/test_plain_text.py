@@ -50,6 +50,11 @@ def test_a_long_text_loses_its_middle():
         (OSError(2, None, b"/a"), "/a: No such file or directory"),
         (MemoryError(), "there is not enough memory (no more is known)"),
         (MemoryError("8 TiB"), "there is not enough memory (8 TiB)"),
+        (
+            ImportError("failed to map", name="apache_beam.coders.coder_impl"),
+            "the library 'apache_beam' cannot be loaded (failed to map): install it, "
+            "or what it needs, anew",
+        ),
     ],
 )
 def test_an_error_becomes_a_sentence_with_its_files_name(error, sentence):
@@ -88,3 +93,18 @@ def test_what_the_system_refuses_is_told_with_its_limit(
 ):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
     assert plain_text.sentence(error) == sentence
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_ours"),
+    [
+        ("from pipelines import nothing_such", True),
+        ("import mindrecord_io.nothing_such", True),
+        ("from numpy import nothing_such", False),
+        ("import nothing_such", False),
+    ],
+)
+def test_what_cannot_be_imported_of_ours_is_told_from_libraries(statement, is_ours):
+    with pytest.raises(ImportError) as caught:
+        exec(statement)
+    assert plain_text.is_our_own(caught.value) == is_ours

@@ -11,6 +11,7 @@ from pipelines.building import child_process
 from pipelines.building.child_process import (
     ChildDiedError,
     ChildProcess,
+    ChildRefusedError,
     ChildTimeoutError,
 )
 
@@ -100,6 +101,48 @@ def test_no_third_request_is_begun_before_the_first_is_finished(
     paths[0].touch()
     answers = [overlapped_child.receive(60, 0)[0]["said"] for _ in range(3)]
     assert answers == ["1", "2", "3"]
+
+
+def test_a_defect_in_the_second_part_ends_the_child_also_of_the_last_request(
+    overlapped_child,
+):
+    overlapped_child.send({"awaited": None})  # has no text to be said
+    with pytest.raises(ChildDiedError, match=r"^exited with status 1$"):
+        overlapped_child.receive(60, 0)
+
+
+@pytest.fixture
+def unloadable(children_path, monkeypatch, tmp_path):
+    """Modules for children: a library that cannot be loaded, and a child with it."""
+    library = 'raise ImportError("libGL.so.1: cannot open shared object file")'
+    (tmp_path / "a_library.py").write_text(library)
+    (tmp_path / "child_with_library.py").write_text("import a_library")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("module", "request_"),
+    [
+        ("child_with_library", {}),
+        ("overlapped_child", {"load": "a_library"}),
+        ("echo_child", {"do": "load", "name": "a_library"}),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_named_to_the_parent(
+    unloadable, module, request_, capfd
+):
+    started = ChildProcess(module)
+    try:
+        started.send(request_)
+        with pytest.raises(ChildRefusedError) as caught:
+            started.receive(60, 0)
+    finally:
+        started.kill()
+    assert str(caught.value) == (
+        "cannot run: the library 'a_library' cannot be loaded (libGL.so.1: cannot open "
+        "shared object file): install it, or what it needs, anew"
+    )
+    assert capfd.readouterr().err == ""
 
 
 def test_large_payloads_of_any_bytes_arrive_whole(child):
@@ -291,8 +334,10 @@ def test_module_names_what_it_offers():
     assert sorted(child_process.__all__) == [
         "ChildDiedError",
         "ChildProcess",
+        "ChildRefusedError",
         "ChildTimeoutError",
         "Finish",
+        "refuse",
         "serve",
         "serve_overlapped",
     ]

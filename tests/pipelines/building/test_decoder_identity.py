@@ -55,3 +55,22 @@ def test_a_decoder_that_is_killed_there_twice_is_named(dying_decoder):
         "are built in"
     )
     dying_decoder(0).identity()  # and yet the next shard may be luckier
+
+
+def test_a_decoder_that_cannot_load_a_library_is_not_started_twice(
+    tmp_path, monkeypatch
+):
+    starts = tmp_path / "starts"
+    (tmp_path / "cv2.py").write_text(
+        f"open({str(starts)!r}, 'a').write('x')\nraise ImportError('no libGL.so.1')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    decoder = KillableDecoder(quarantine.DecodeLimits())
+    with pytest.raises(child_process.ChildDiedError) as caught:
+        decoder.identity()
+    decoder.close()
+    assert str(caught.value) == (
+        "the decoder cannot run: the library 'cv2' cannot be loaded (no libGL.so.1): "
+        "install it, or what it needs, anew"
+    )
+    assert starts.read_text() == "x"
