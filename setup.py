@@ -82,6 +82,7 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
             "ruff>=0.11",
+            "setuptools>=68",  # a virtual environment of Python 3.12 has none
             "types-PyYAML",
             "types-tqdm",
         ],
