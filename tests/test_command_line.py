@@ -230,15 +230,23 @@ def test_a_missing_library_is_one_sentence(words):
     assert ".venv/bin/activate" in line
 
 
-def test_a_library_that_cannot_be_loaded_is_one_sentence(tmp_path):
-    (tmp_path / "cv2.py").write_text("raise ImportError('no libGL.so.1')")
+@pytest.mark.parametrize(
+    ("raised", "why"),
+    [
+        (
+            "ImportError('no libGL.so.1')",
+            "the library 'cv2' cannot be loaded (no libGL.so.1): install it, or what "
+            "it needs, anew",
+        ),
+        ("MemoryError()", "there is not enough memory (no more is known)"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_one_sentence(tmp_path, raised, why):
+    (tmp_path / "cv2.py").write_text(f"raise {raised}")
     words = ["synthesize", "--output", str(tmp_path / "drawn"), "--num_clips", "3"]
     done = run(*words, path=[tmp_path, REPOSITORY])
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1] == (
-        "clipmill cannot run: the library 'cv2' cannot be loaded (no libGL.so.1): "
-        "install it, or what it needs, anew"
-    )
+    assert done.stderr.splitlines()[-1] == f"clipmill cannot run: {why}"
     assert "Traceback" not in done.stderr
 
 

@@ -280,7 +280,7 @@ def start(
     """Runs the command of this process and returns its exit status.
 
     Ctrl-C ends it with one line, `remark` at its end, and so does a library that is not
-    installed or cannot be loaded.
+    installed, or cannot be loaded.
 
     Args:
       exit_at: of interrupts; for the signals that are to end it so.
@@ -295,8 +295,8 @@ def start(
         if end.code is not None and not isinstance(end.code, int):
             raise
         return standard_streams.flushed(end.code or 0)
-    except ImportError as error:
-        if plain_text.is_our_own(error):
+    except (ImportError, MemoryError) as error:
+        if isinstance(error, ImportError) and plain_text.is_our_own(error):
             raise
         text = f"clipmill cannot run: {plain_text.sentence(error)}"
         print(terminal.red(text), file=sys.stderr)  # noqa: T201
