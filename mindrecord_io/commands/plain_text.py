@@ -71,18 +71,22 @@ def _unloadable(error: ImportError) -> str:
             "clipmill in the virtual environment that it was installed into (after "
             "`make install`: `. .venv/bin/activate`)"
         )
+    known = "; ".join(filter(None, [_words(error), _memory_limit()]))
     return (
-        f"the library {_package(error)!r} cannot be loaded ({_words(error)}): install "
-        "it, or what it needs, anew"
+        f"the library {_package(error)!r} cannot be loaded ({known}): install it, or "
+        "what it needs, anew"
     )
 
 
 def _package(error: ImportError) -> str:
     """Returns the package that cannot be imported, or in which that was said."""
-    name = error.name
-    for frame, _ in traceback.walk_tb(None if name else error.__traceback__):
-        name = frame.f_globals.get("__name__")
-    return (name or "").partition(".")[0]
+    name = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) or name in sys.modules:
+        return name
+    # Of a file in C the name is the last part alone, and some errors have none.
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        name = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return name
 
 
 def _memory_limit() -> str:

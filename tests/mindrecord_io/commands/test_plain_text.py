@@ -75,6 +75,12 @@ def test_an_error_becomes_a_sentence_with_its_files_name(error, sentence):
             "there is not enough memory (8 TiB; ulimit -v allows 2500 MiB)",
         ),
         (
+            ImportError("failed to map", name="zstandard"),
+            2500 << 20,
+            "the library 'zstandard' cannot be loaded (failed to map; ulimit -v allows "
+            "2500 MiB): install it, or what it needs, anew",
+        ),
+        (
             RuntimeError("can't start new thread"),
             2500 << 20,
             "can't start new thread: ulimit -v allows 2500 MiB; raise that, or take "
