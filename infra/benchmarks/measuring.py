@@ -48,6 +48,7 @@ NUM_DISTINCT_CLIPS = 150
 
 _POLL_SECONDS = 1.0  # ten times as often took 4 % of a core from what it measured
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_CHILD_START = "pipelines.building.child_start"  # runs the module that follows
 
 
 class _Options(Protocol):
@@ -260,8 +261,8 @@ class _Used:
             return
         # proc(5): utime and stime are fields 14 and 15; two precede what is split.
         self.cpu_seconds[pid] = (int(times[11]) + int(times[12])) / _TICKS_PER_SECOND
-        named = [word for word in words if word.startswith("pipelines")]
-        name = named[-1] if named else words[0]
+        named = words[words.index("-m") + 1 :] if "-m" in words[:-1] else words
+        name = named[1] if named[0] == _CHILD_START else named[0]
         high_water = [line for line in status.splitlines() if line[:6] == "VmHWM:"]
         if high_water:  # a process that is ending has none
             mib = int(high_water[0].split()[1]) / 1024

@@ -84,9 +84,10 @@ def _package(error: ImportError) -> str:
     if isinstance(error, ModuleNotFoundError) or name in sys.modules:
         return name
     # Of a file in C the name is the last part alone, and some errors have none.
+    said_in = ""
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        name = str(frame.f_globals.get("__name__")).partition(".")[0]
-    return name
+        said_in = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return name if name and said_in in ("", *_OWN_PACKAGES) else said_in
 
 
 def _memory_limit() -> str:

@@ -93,6 +93,7 @@ class ChildProcess:
                 env={**os.environ, "PYTHONPATH": path, **own},
             )
         self._socket = ours
+        self._refusal: ChildRefusedError | None = None
         interrupts.add_clean_up(self.kill)
 
     @property
@@ -127,7 +128,9 @@ class ChildProcess:
             raise self._death(cause) from cause
         if _REFUSAL in header:
             why = str(header[_REFUSAL])[:_MAX_REFUSAL_NUM_CHARS]
-            raise ChildRefusedError(f"cannot run: {why}")
+            self._refusal = ChildRefusedError(f"cannot run: {why}")
+            self.kill()
+            raise self._refusal
         return header, payload
 
     def close(self) -> None:
@@ -146,6 +149,8 @@ class ChildProcess:
         interrupts.discard_clean_up(self.kill)
 
     def _death(self, cause: BaseException | None = None) -> ChildDiedError:
+        if self._refusal is not None:  # told to whoever sent the request before
+            return self._refusal
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=1)
         code = self._process.poll()
@@ -190,7 +195,7 @@ def serve_overlapped(begin: Callable[[Header], Finish]) -> None:
     with _connection() as connection, futures.ThreadPoolExecutor(1) as executor:
         unfinished: futures.Future[None] | None = None
         for header in _requests(connection):
-            finish = begin(header)
+            finish = _begun(begin, header)
             if unfinished is not None:
                 unfinished.result()
             unfinished = executor.submit(finish_and_send, finish)
@@ -198,10 +203,28 @@ def serve_overlapped(begin: Callable[[Header], Finish]) -> None:
             unfinished.result()
 
 
-def refuse(why: str) -> None:
-    """Answers the parent's first request by why this process cannot run."""
+def refuse(error: ImportError) -> None:
+    """Answers the parent's first request by which library cannot be loaded.
+
+    Raises:
+      ImportError: `error`, if that is of a module of ours.
+    """
+    answer = _refusal(error)
     with _connection() as connection, contextlib.suppress(ConnectionError):
-        _send(connection, {_REFUSAL: why}, b"")
+        _send(connection, *answer)
+
+
+def _refusal(error: ImportError) -> tuple[Header, bytes]:
+    if plain_text.is_our_own(error):
+        raise error
+    return {_REFUSAL: plain_text.sentence(error)}, b""
+
+
+def _begun(begin: Callable[[Header], Finish], header: Header) -> Finish:
+    try:
+        return begin(header)
+    except ImportError as error:
+        return functools.partial(_refusal, error)
 
 
 def _reply(connection: socket.socket, finish: Finish) -> None:
@@ -209,9 +232,7 @@ def _reply(connection: socket.socket, finish: Finish) -> None:
     try:
         answer = finish()
     except ImportError as error:
-        if plain_text.is_our_own(error):
-            raise
-        answer = {_REFUSAL: plain_text.sentence(error)}, b""
+        answer = _refusal(error)
     with contextlib.suppress(ConnectionError):  # the parent is gone
         _send(connection, *answer)
 

@@ -14,6 +14,8 @@ from pipelines.building import child_process
 def _begin(request):
     if "exit" in request:
         os._exit(request["exit"])
+    if "load_at_once" in request:
+        importlib.import_module(request["load_at_once"])
     if "made" in request:
         Path(request["made"]).touch()
 

@@ -101,6 +101,14 @@ def test_what_the_system_refuses_is_told_with_its_limit(
     assert plain_text.sentence(error) == sentence
 
 
+def test_a_library_of_one_file_that_we_import_is_not_taken_for_ours():
+    ours = {"__name__": "mindrecord_io.of_ours"}
+    with pytest.raises(ImportError) as caught:
+        exec("raise ImportError('failed to map', name='one_file')", ours)
+    assert not plain_text.is_our_own(caught.value)
+    assert "the library 'one_file' cannot" in plain_text.sentence(caught.value)
+
+
 @pytest.mark.parametrize(
     ("statement", "is_ours"),
     [

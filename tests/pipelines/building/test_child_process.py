@@ -125,6 +125,7 @@ def unloadable(children_path, monkeypatch, tmp_path):
     [
         ("child_with_library", {}),
         ("overlapped_child", {"load": "a_library"}),
+        ("overlapped_child", {"load_at_once": "a_library"}),
         ("echo_child", {"do": "load", "name": "a_library"}),
     ],
 )
@@ -135,6 +136,10 @@ def test_a_library_that_cannot_be_loaded_is_named_to_the_parent(
     try:
         started.send(request_)
         with pytest.raises(ChildRefusedError) as caught:
+            started.receive(60, 0)
+        with pytest.raises(ProcessLookupError):
+            os.kill(started.pid, 0)
+        with pytest.raises(ChildRefusedError):  # as who sent the next request does
             started.receive(60, 0)
     finally:
         started.kill()
